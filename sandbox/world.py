@@ -1,0 +1,54 @@
+"""What all imitated vendors share: one clock, one seeded chance, and the log of every write (the oracle of the tests)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+
+@dataclass(slots=True)
+class Clock:
+    """Sandbox time: starts at `start`, runs `speed` times as fast as real time, and can be stepped."""
+
+    start: datetime
+    speed: float = 1.0
+    _real_start: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _stepped: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return self.start + (datetime.now(UTC) - self._real_start) * self.speed + self._stepped
+
+    def step(self, by: timedelta) -> None:
+        self._stepped += by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One change that a vendor accepted: who wrote what on which object. `marker` is what the writer left to be found by."""
+
+    at: datetime
+    vendor: str
+    kind: str
+    target: str
+    actor: str
+    marker: str
+    body: dict[str, object]
+
+
+@dataclass(slots=True)
+class World:
+    """State shared by the vendors of one sandbox. Not thread-safe: all handlers run on one event loop."""
+
+    clock: Clock = field(default_factory=lambda: Clock(start=datetime.now(UTC)))
+    seed: int = 7
+    writes: list[Write] = field(default_factory=list)
+    rng: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+
+    def log(self, vendor: str, kind: str, target: str, *, actor: str, marker: str = "", body: dict[str, object]) -> None:
+        self.writes.append(
+            Write(at=self.clock.now(), vendor=vendor, kind=kind, target=target, actor=actor, marker=marker, body=body)
+        )
