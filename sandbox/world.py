@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+_MARKER = re.compile(r"countersign:[0-9a-f]+")
+
+
+def marker_in(text: str) -> str:
+    """The token by which a writer finds its own write again, or "" if the text carries none."""
+    found = _MARKER.search(text)
+    return found.group(0) if found else ""
 
 
 @dataclass(slots=True)
 class Clock:
-    """Sandbox time: starts at `start`, runs `speed` times as fast as real time, and can be stepped."""
+    """Sandbox time: starts at `start`, runs `speed` times as fast as real time (0 = stands still), and can be stepped."""
 
     start: datetime
     speed: float = 1.0
@@ -42,13 +51,25 @@ class World:
 
     clock: Clock = field(default_factory=lambda: Clock(start=datetime.now(UTC)))
     seed: int = 7
+    latency: timedelta = timedelta(0)
+    search_lag: timedelta = timedelta(0)
     writes: list[Write] = field(default_factory=list)
     rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
 
-    def log(self, vendor: str, kind: str, target: str, *, actor: str, marker: str = "", body: dict[str, object]) -> None:
+    def log(
+        self, vendor: str, kind: str, target: str, *, actor: str, marker: str = "", body: dict[str, object]
+    ) -> None:
         self.writes.append(
-            Write(at=self.clock.now(), vendor=vendor, kind=kind, target=target, actor=actor, marker=marker, body=body)
+            Write(
+                at=self.clock.now(),
+                vendor=vendor,
+                kind=kind,
+                target=target,
+                actor=actor,
+                marker=marker,
+                body=body,
+            )
         )
