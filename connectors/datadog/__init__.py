@@ -1,0 +1,1 @@
+"""Datadog: events and monitors as alerts."""

@@ -1,0 +1,1 @@
+"""The local model: an embedded classifier that answers without any key."""

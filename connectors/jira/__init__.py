@@ -1,0 +1,1 @@
+"""Jira: issues, internal comments and transitions."""

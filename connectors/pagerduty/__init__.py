@@ -1,0 +1,1 @@
+"""PagerDuty: incidents and log entries as alerts; notes, acknowledgement and resolution as actions."""

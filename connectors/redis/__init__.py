@@ -1,0 +1,1 @@
+"""Redis: the broker's server, locks and meters."""

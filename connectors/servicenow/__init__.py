@@ -1,0 +1,1 @@
+"""ServiceNow: incidents, change requests and the CMDB."""

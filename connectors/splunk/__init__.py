@@ -1,0 +1,1 @@
+"""Splunk: fired alerts and searches."""
