@@ -1,0 +1,120 @@
+"""Assessments: the model's typed answer on a case, and what stands there when there is none."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
+
+from countersign.cases import Case
+from countersign.errors import UnreadableAnswer
+from countersign.severity import Severity
+
+Confidence = Literal["low", "medium", "high"]
+Actionability = Literal["none", "watch", "act"]
+Line = Annotated[str, StringConstraints(max_length=300)]
+Text = Annotated[str, StringConstraints(max_length=1200)]
+SpanId = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,2}\d{1,3}$")]
+
+# What a stated class of confidence is worth before any label says better.
+STATED: dict[str, float] = {"low": 0.5, "medium": 0.75, "high": 0.92}
+ANSWER_CHARACTERS = 20_000
+
+
+class TriageAnswer(BaseModel):
+    """What every triage answer holds. `triage_answer` narrows category and group to what a policy names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    category: str
+    severity: Literal["info", "low", "medium", "high", "critical"]
+    actionability: Actionability
+    group: str | None = None
+    summary: Line
+    likely_cause: Text
+    evidence: Annotated[list[SpanId], Field(max_length=8)] = []
+    confidence: Confidence
+
+
+def triage_answer(categories: Iterable[str], groups: Iterable[str]) -> type[TriageAnswer]:
+    """The closed question: a TriageAnswer whose category and group are one of the given words."""
+    category = Literal[tuple(categories)]  # type: ignore[valid-type]
+    group = Literal[tuple(groups)] | None if tuple(groups) else None  # type: ignore[valid-type]
+    model = create_model("TriageAnswer", __base__=TriageAnswer, category=(category, ...), group=(group, None))
+    return cast("type[TriageAnswer]", model)
+
+
+_FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
+_UNSAFE = re.compile(r"https?://\S+|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|<[^<>]{1,80}>")
+
+
+def parse_answer(text: str, shape: type[TriageAnswer]) -> TriageAnswer:
+    """Reads a model's text as an answer of the given shape.
+
+    Raises UnreadableAnswer with one sentence that a model (or a person) can act on.
+    """
+    if not text.strip():
+        raise UnreadableAnswer("The answer is empty; answer with the JSON object.")
+    if len(text) > ANSWER_CHARACTERS:
+        raise UnreadableAnswer(f"The answer has {len(text)} characters; answer with the JSON object alone.")
+    try:
+        data = json.loads(_FENCE.sub("", text))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableAnswer("The answer is not one JSON object; answer with the JSON object alone.") from error
+    try:
+        answer = shape.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the object"
+        raise UnreadableAnswer(f"{field}: {first['msg']}.") from error
+    return answer.model_copy(update={"summary": clean(answer.summary), "likely_cause": clean(answer.likely_cause)})
+
+
+def clean(prose: str) -> str:
+    """A model's prose without links, markup and control characters: it is said, never followed."""
+    return " ".join(_UNSAFE.sub(" ", prose).split())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assessment:
+    """The model's typed answer on a case. `risk` is the calibrated probability that closing it without a person
+    is wrong; `confidence` is the raw figure behind it, 0 to 1. `prompt` names question and version (triage/v1).
+    """
+
+    category: str
+    severity: Severity
+    actionability: Actionability
+    summary: str
+    likely_cause: str
+    evidence: tuple[str, ...]
+    group: str | None
+    confidence: float
+    risk: float
+    model: str
+    is_llm: bool
+    prompt: str
+    prompt_hash: str
+
+
+UnassessedReason = Literal["incomplete", "model_down", "budget_spent"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unassessed:
+    """Why nobody was asked, or nobody answered; `because` is a sentence for the ticket."""
+
+    reason: UnassessedReason
+    because: str
+
+
+def missing_parts(case: Case, required: Iterable[str]) -> tuple[str, ...]:
+    """Which of body, service and ci a policy asks for and the case does not have."""
+    has = {
+        "body": bool(case.lead.body.strip() or (case.ticket and case.ticket.description.strip())),
+        "service": bool(case.service),
+        "ci": bool(case.ci),
+    }
+    return tuple(part for part in required if not has[part])

@@ -1,0 +1,139 @@
+"""Ports: what the core and the workers ask of the outside, by role. No vendor's types, five methods or fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from countersign.actions import Action
+from countersign.alerts import Alert
+from countersign.context import ConfigItem, RecentChange
+from countersign.prompts import Prompt
+from countersign.tickets import Receipt, Ticket, TicketPage, TicketRef
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """A payload that could not become an Alert, with the reason. `source_id` is its id, or a hash where it has none."""
+
+    source_id: str
+    reason: str
+    payload: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """What one read of a source gave; `cursor` is where to read on from (opaque text, recorded with the page)."""
+
+    alerts: tuple[Alert, ...]
+    unreadable: tuple[Unreadable, ...]
+    cursor: str
+
+
+class Firing(StrEnum):
+    """What a source says when it is asked again whether something still fires."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that `doctor` tried: what it is, whether it worked, and what to do if not."""
+
+    what: str
+    ok: bool
+    detail: str
+
+
+class AlertSource(Protocol):
+    name: str
+
+    def read(self, cursor: str | None) -> Iterator[Page]:
+        """Pages since the cursor, oldest first, with an overlap (what was seen before is sorted out by the ledger).
+
+        None starts at the source's configured look-back. Raises OutsideError; a repeated page token is Permanent.
+        """
+        ...
+
+    def still_firing(self, alerts: Sequence[Alert]) -> Firing:
+        """Asks the source's API, not its text, whether any of these alerts fires now."""
+        ...
+
+    def check(self) -> Sequence[Check]:
+        """What `doctor` shows for this connection: reached, allowed, per scope."""
+        ...
+
+
+class Desk(Protocol):
+    name: str
+
+    def changes(self, cursor: str | None) -> Iterator[TicketPage]:
+        """Tickets in scope that changed since the cursor and what people did in them, oldest first."""
+        ...
+
+    def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
+        """The open tickets that carry these keys (an alert's dedup key, a source URL or a ticket id), by key."""
+        ...
+
+    def write(self, action: Action) -> Receipt:
+        """Does the action once, leaving its marker. Raises Unsure when it may have happened all the same."""
+        ...
+
+    def probe(self, action: Action) -> Receipt | None:
+        """Looks for the action's marker or native handle; None when it is not there."""
+        ...
+
+    def check(self) -> Sequence[Check]: ...
+
+
+class Directory(Protocol):
+    """Who is who at a desk: approvals depend on it."""
+
+    def groups_of(self, person: str) -> frozenset[str]: ...
+
+
+class Cmdb(Protocol):
+    def item(self, *, ci: str, service: str) -> ConfigItem | None: ...
+
+    def recent_changes(self, *, ci: str, service: str, since: datetime) -> Sequence[RecentChange]: ...
+
+
+class LogSearch(Protocol):
+    def lines(self, *, service: str, around: datetime, limit: int) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """A model's answer and its bill. `confidence` is measured by the model itself (a classifier's margin) or None."""
+
+    text: str
+    model: str
+    is_llm: bool
+    tokens_in: int = 0
+    tokens_out: int = 0
+    micro_usd: int = 0
+    latency_ms: int = 0
+    confidence: float | None = None
+
+
+class Model(Protocol):
+    name: str
+
+    def complete(self, prompt: Prompt) -> Completion:
+        """Answers one closed question. Raises OutsideError when it does not answer in time or at all."""
+        ...
+
+
+class Mailer(Protocol):
+    def send(self, *, to: Sequence[str], subject: str, text: str, html: str) -> None: ...
+
+
+__all__ = [
+    "Action", "AlertSource", "Check", "Cmdb", "Completion", "Desk", "Directory", "Firing", "LogSearch",
+    "Mailer", "Model", "Page", "Receipt", "Ticket", "TicketPage", "TicketRef", "Unreadable",
+]  # fmt: skip

@@ -1,0 +1,49 @@
+"""Prompts: the questions a model is asked, as versioned files, and what a case looks like inside one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from countersign.errors import ConfigError
+from countersign.redaction import Redacted
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """One version of one question (`triage/v1`): its text, and the hash that names it in every record."""
+
+    name: str
+    text: str
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """What goes to a model: the shared part first (providers cache it), then the case, redacted.
+
+    `schema` is the JSON Schema of the answer; `repair` is what was wrong with the answer before, if it was.
+    """
+
+    name: str
+    hash: str
+    shared: str
+    case: Redacted
+    schema: dict[str, object]
+    repair: str = ""
+
+
+def prompt_file(name: str, text: str) -> PromptFile:
+    """Raises ConfigError for a prompt that lacks the places it must name."""
+    for place in ("{categories}", "{groups}"):
+        if place not in text:
+            raise ConfigError(f"Prompt {name} does not say {place}; add it where the model is told its choices.")
+    return PromptFile(name, text)
+
+
+def shared_part(file: PromptFile, *, categories: tuple[str, ...], groups: tuple[str, ...]) -> str:
+    """The part of the prompt that is the same for every case of a policy."""
+    return file.text.replace("{categories}", ", ".join(categories)).replace("{groups}", ", ".join(groups) or "none")

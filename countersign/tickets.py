@@ -1,0 +1,99 @@
+"""Tickets: a desk's record as we know it, and what happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class TicketState(StrEnum):
+    OPEN = "open"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TicketRef:
+    """Names a ticket: `id` is what the desk's API takes, `key` is what people call it (INC0010023, OPS-7)."""
+
+    desk: str
+    id: str
+    key: str
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """A ticket as last read. `version` changes whenever the desk's record changes (it is opaque)."""
+
+    ref: TicketRef
+    title: str
+    state: TicketState
+    version: str
+    opened_at: datetime
+    updated_at: datetime
+    description: str = ""
+    category: str = ""
+    priority: str = ""
+    group: str = ""
+    assignee: str = ""
+    service: str = ""
+    ci: str = ""
+    tags: tuple[str, ...] = ()
+    updated_by: str = ""
+    acknowledged_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+class ChangeKind(StrEnum):
+    """What people do to a ticket. COMMENT carries `/countersign …` words; FIELD carries from and to."""
+
+    COMMENT = "comment"
+    FIELD = "field"
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+    ACKNOWLEDGED = "acknowledged"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TicketChange:
+    """One change in a ticket by somebody. `id` is the desk's own, so that a change is counted once.
+
+    `internal` is False for anything a customer can see or write: such comments never command.
+    """
+
+    id: str
+    ref: TicketRef
+    kind: ChangeKind
+    author: str
+    at: datetime
+    field: str = ""
+    before: str = ""
+    after: str = ""
+    text: str = ""
+    internal: bool = True
+    by_us: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TicketPage:
+    """Tickets that changed and what changed in them; `cursor` is where to read on from (opaque text)."""
+
+    tickets: tuple[Ticket, ...]
+    changes: tuple[TicketChange, ...]
+    cursor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What a desk gave back for a write: its handle of the effect, and what the field was before.
+
+    `before` is the before-image that an undo needs, in the desk's words.
+    """
+
+    handle: str
+    url: str = ""
+    before: Mapping[str, str] = field(default_factory=dict)
+    found: bool = False
