@@ -1,1 +1,1 @@
-"""The only place where a socket or a database opens: one folder per other end, one file per port it answers."""
+"""The only place where a socket or a database opens: a folder per other end, a file per port it answers."""

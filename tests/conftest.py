@@ -1,0 +1,108 @@
+"""What every test may ask for: real servers, fresh databases, and the folders of real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import redis
+
+from connectors.redis.server import EmbeddedRedis
+from countersign.errors import ConfigError
+from tests.services import NoPostgres, OwnCluster, PostgresServer
+
+# The price map of litellm comes from the network unless this is set before its first import.
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _missing(reason: str) -> NoReturn:
+    """A service that isn't there is a skip on a laptop and a failure in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedRedis]:
+    """A real Redis server, shared by the tests of this process: to break one, start your own."""
+    server = EmbeddedRedis()
+    try:
+        server.start()
+    except ConfigError as error:
+        _missing(str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """URL of a real Redis server, empty at the start of the test."""
+    with redis.Redis.from_url(redis_server.url, socket_timeout=5, socket_connect_timeout=5) as client:
+        client.flushall()
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real PostgreSQL: `create()` gives the URL of a fresh database, `drop(url)` removes it."""
+    if given := os.environ.get("COUNTERSIGN_TEST_POSTGRES"):
+        yield PostgresServer(given)
+        return
+    try:
+        cluster = OwnCluster().__enter__()
+    except NoPostgres as error:
+        _missing(str(error))
+    try:
+        yield PostgresServer(cluster.admin)
+    finally:
+        cluster.__exit__()
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """SQLAlchemy URL of an empty PostgreSQL database, one for each test module."""
+    url = postgres_server.create()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """SQLAlchemy URL of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """SQLAlchemy URL of a fresh, empty database for this test: every such test runs on both kinds."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_url")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data (COUNTERSIGN_DATA)."""
+    return _folder("COUNTERSIGN_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def contracts_dir() -> Path:
+    """The folder of the vendors' specifications and recorded exchanges (COUNTERSIGN_CONTRACTS)."""
+    return _folder("COUNTERSIGN_CONTRACTS", "contracts")
+
+
+def _folder(setting: str, name: str) -> Path:
+    folder = Path(os.environ.get(setting) or ROOT.parent / "shared" / name)
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}: set {setting} to where it is")
+    return folder
