@@ -19,7 +19,9 @@ _PR_SET_PDEATHSIG = 1
 def main() -> int:
     asked = _arguments()
     _end_with_parent()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # before any thread starts, so that all of them inherit it
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, _ENDS
+    )  # before any thread starts, so that all of them inherit it
     with Sandbox(
         seed=asked.seed,
         start=asked.start,
@@ -36,11 +38,15 @@ _ENDS = {signal.SIGTERM, signal.SIGINT}
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    parser.add_argument("--urls-file", type=Path, required=True, help="where to write the vendors' URLs as JSON")
+    parser.add_argument(
+        "--urls-file", type=Path, required=True, help="where to write the vendors' URLs as JSON"
+    )
     parser.add_argument("--port-base", type=int, default=0, help="first port; 0 lets the system choose each")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--latency-ms", type=float, default=0.0, help="added before every answer")
-    parser.add_argument("--start", type=datetime.fromisoformat, help="sandbox time at the start, with its zone")
+    parser.add_argument(
+        "--start", type=datetime.fromisoformat, help="sandbox time at the start, with its zone"
+    )
     return parser.parse_args()
 
 
