@@ -1,0 +1,365 @@
+"""The ledger's ports: the queue of record, by role. Every method is one transaction; every lease is fenced.
+
+A case or an action is *due* when its time has come and nobody holds its lease. Claiming takes the lease, counts
+the attempt, and gives a fence: a number that rises with every claim. Whatever is written back names the fence,
+and a fence that is no longer the newest is refused (the row is skipped and reported), so that a worker that
+slept through its lease writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from countersign.actions import Action
+from countersign.alerts import Alert
+from countersign.assessment import Assessment, Unassessed
+from countersign.cases import Case
+from countersign.context import Context
+from countersign.decision import Decision
+from countersign.ports import Unreadable
+from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An alert with the use case it belongs to and what groups it. Its case is due `settle` after it was opened."""
+
+    alert: Alert
+    use_case: str
+    fingerprint: str
+    settle: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What recording a page came to. `due` are the cases to wake somebody for, now or after their settling."""
+
+    alerts: int
+    repeated: int
+    cases_opened: int
+    unreadable: int
+    due: tuple[str, ...]
+
+
+class Intake(Protocol):
+    """Where alerts come in: a page and its cursor are recorded together or not at all."""
+
+    def claim_feed(self, feed: str, *, worker: str, lease: timedelta) -> tuple[int, str | None] | None:
+        """Takes the lease on reading a feed: (fence, cursor), or None while somebody else reads it."""
+        ...
+
+    def record_page(
+        self, feed: str, fence: int, *, entries: Sequence[Entry], unreadable: Sequence[Unreadable], cursor: str
+    ) -> Recorded:
+        """Records alerts not seen before (source, id, version), opens or extends their cases, moves the cursor.
+
+        An alert of a fingerprint whose case is open joins it: a recovery lowers `firing`, a firing raises the
+        count. The case becomes due again (revision + 1) when it had been decided and this page made `firing`
+        fall to 0. A firing for a fingerprint whose case is over (its ticket is finished, or it recovered and
+        was decided longer ago than `reopen_after`) opens the next episode. Raises LeaseLost on an old fence.
+        """
+        ...
+
+    def release_feed(self, feed: str, fence: int, *, error: str = "") -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimedCase:
+    """A case that this worker may assess. `first_seen`: no earlier case of this fingerprint was ever decided.
+
+    `attempt` counts from 1.
+    """
+
+    case: Case
+    fence: int
+    attempt: int
+    first_seen: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCall:
+    """One question put to one model and what it cost. `outcome`: answered, unreadable, or the error's kind."""
+
+    model: str
+    prompt: str
+    prompt_hash: str
+    outcome: str
+    detail: str
+    tokens_in: int
+    tokens_out: int
+    micro_usd: int
+    latency_ms: int
+    rendered: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CloseLimits:
+    """Checked again inside the transaction that records a close, so that two workers can't both use the last one."""
+
+    per_hour: int
+    per_service_per_day: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """All that deciding a case came to; recorded as one before anything is done."""
+
+    case_id: str
+    fence: int
+    policy_version: int
+    policy_hash: str
+    autonomy: str
+    assessment: Assessment | Unassessed
+    decision: Decision
+    actions: tuple[Action, ...]
+    calls: tuple[ModelCall, ...]
+    ticket: Ticket | None
+    context: Context
+    service: str
+    limits: CloseLimits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What recording verdicts came to: action keys ready to be done, cases whose close exceeded a limit (not
+    recorded: decide them again), and cases whose lease was lost (not recorded)."""
+
+    ready: tuple[str, ...]
+    over_limit: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closes:
+    """Closes without a person: in the last hour for the use case, and in the last 24 hours per service."""
+
+    last_hour: int
+    by_service: Mapping[str, int]
+
+
+class CaseBook(Protocol):
+    def due_cases(self, *, limit: int) -> tuple[str, ...]: ...
+
+    def claim_cases(self, ids: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedCase, ...]:
+        """The ones of these that are due and free; the rest are left out without a word (somebody has them)."""
+        ...
+
+    def record_verdicts(self, verdicts: Sequence[Verdict]) -> Judged:
+        """Assessment, decision, planned actions, model calls and audit records of each, in one transaction.
+
+        An action whose key is in the ledger already is not planned again.
+        """
+        ...
+
+    def give_back(self, case_id: str, fence: int, *, due_in: timedelta, error: str, count: bool = True) -> None:
+        """Returns a case undone. With `count`, the third time makes it a dead letter (stage DEAD)."""
+        ...
+
+    def closes(self, use_case: str) -> Closes: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimedAction:
+    """An action that this worker may post; its audit intent is written already.
+
+    `in_doubt`: it may have happened, so its marker is looked for first. `earlier` holds the receipts of the
+    case's actions done before, by kind.
+    """
+
+    action: Action
+    fence: int
+    attempt: int
+    in_doubt: bool
+    earlier: Mapping[str, Receipt] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    """How an action went. DONE needs the receipt; IN_DOUBT and RETRY are due again `again_in` from now;
+    DEAD is a dead letter; WITHDRAWN was not tried (the worker gives its lease back, the attempt is not counted)."""
+
+    key: str
+    fence: int
+    result: Literal["done", "in_doubt", "retry", "dead", "withdrawn"]
+    detail: str = ""
+    again_in: timedelta = timedelta(0)
+    receipt: Receipt | None = None
+
+
+class ActionBook(Protocol):
+    def due_actions(self, *, limit: int) -> tuple[str, ...]: ...
+
+    def claim_actions(self, keys: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedAction, ...]:
+        """Those that are approved (or in doubt), due, free, of a use case that is not stopped, and whose earlier
+        actions of the same case are done. Counts the attempt and writes the audit intent in the same transaction:
+        no audit record, no action. An action claimed a fourth time becomes a dead letter instead."""
+        ...
+
+    def settle(self, settled: Sequence[Settled]) -> tuple[str, ...]:
+        """Writes results and audit outcomes; gives the keys of actions that became ready by it. A third retry is a
+        dead letter. An old fence is skipped: the newer holder tells how it went."""
+        ...
+
+    def approve(self, case_id: str, code: str, *, by: str, change_id: str) -> tuple[str, ...]:
+        """Approves the planned actions of the case whose code this is; gives their keys, empty if there are none."""
+        ...
+
+    def drop(self, case_id: str, code: str, *, by: str, why: str) -> int:
+        """Drops planned actions (code "" means all of the case); gives how many."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """An engineer's word or change on what Countersign wrote: verdict is approved, rejected, corrected, wrong, good,
+    reopened or resolved."""
+
+    case_id: str
+    change_id: str
+    verdict: str
+    by: str
+    at: datetime
+    field: str = ""
+    before: str = ""
+    after: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watched:
+    """A change by people in a ticket of ours, not seen before, with the case it belongs to."""
+
+    case_id: str
+    use_case: str
+    change: TicketChange
+
+
+class WatchBook(Protocol):
+    def record_changes(self, feed: str, fence: int, page: TicketPage) -> tuple[Watched, ...]:
+        """Updates the tickets of our cases, remembers each change once, moves the cursor; gives what is new."""
+        ...
+
+    def record_corrections(self, corrections: Sequence[Correction]) -> None: ...
+
+    def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
+        """Drops planned actions that waited too long; gives the cases they belong to."""
+        ...
+
+    def fire_once(self, name: str, fire_time: datetime) -> bool:
+        """True for the first caller who fires a schedule at this time, False for everybody after."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditRecord:
+    """One line of the audit log. `hash` chains it to the one before (sha256 over `previous` and the line)."""
+
+    seq: int
+    at: datetime
+    actor: str
+    event: str
+    case_id: str
+    subject: str
+    detail: Mapping[str, object]
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionRecord:
+    """A recorded decision with everything it rested on."""
+
+    revision: int
+    at: datetime
+    policy_version: int
+    policy_hash: str
+    autonomy: str
+    assessment: Assessment | Unassessed
+    decision: Decision
+    calls: tuple[ModelCall, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActionRecord:
+    action: Action
+    state: str
+    attempts: int
+    approved_by: str
+    detail: str
+    receipt: Receipt | None
+    planned_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """Everything about one case, in the order it happened."""
+
+    case: Case
+    stage: str
+    decisions: tuple[DecisionRecord, ...]
+    actions: tuple[ActionRecord, ...]
+    corrections: tuple[Correction, ...]
+    audit: tuple[AuditRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseLine:
+    """One row of `countersign cases`."""
+
+    id: str
+    use_case: str
+    title: str
+    ticket: str
+    alerts: int
+    stage: str
+    outcome: str
+    rule: str
+    category: str
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    id: str
+    kind: Literal["alert", "case", "action"]
+    subject: str
+    reason: str
+    attempts: int
+    at: datetime
+    state: Literal["open", "replayed", "dismissed"]
+    payload: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """Counts over the whole ledger for the books: what came in and where it went."""
+
+    alerts: int
+    cases: Mapping[str, int]
+    actions: Mapping[str, int]
+    outcomes: Mapping[str, int]
+    dead_letters: int
+    waiting: int
+
+
+class Reading(Protocol):
+    """What people ask of the ledger."""
+
+    def cases(self, *, limit: int, stage: str = "", ticket: str = "") -> tuple[CaseLine, ...]: ...
+
+    def story(self, case_id: str) -> Story:
+        """Accepts a case id, a unique beginning of one, or a ticket key. Raises NotFound."""
+        ...
+
+    def dead_letters(self, *, limit: int, state: str = "open") -> tuple[DeadLetter, ...]: ...
+
+    def resolve_dead_letter(self, letter_id: str, *, how: Literal["replayed", "dismissed"], by: str) -> DeadLetter:
+        """Replayed: its case or action is due again with its attempts at 0; a second replay changes nothing."""
+        ...
+
+    def tally(self) -> Tally: ...
