@@ -31,7 +31,7 @@ class Severity(Enum):
 
     @classmethod
     def parse(cls, word: str) -> Severity:
-        """Read a severity from the word of another system ("warning", "P1", "sev-2"); ValueError for an unknown one."""
+        """Read the word of another system ("warning", "P1", "sev-2"); ValueError for an unknown one."""
         severity = _WORDS.get(word.strip().lower().replace("-", "").replace(" ", ""))
         if severity is None:
             known = ", ".join(_RANK_WORDS)
@@ -43,7 +43,9 @@ _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _RANK_WORDS = tuple(severity.value for severity in Severity)
 _WORDS = {
     **{severity.value: severity for severity in Severity},
-    **dict.fromkeys(("informational", "information", "notice", "debug", "ok", "planning", "p5", "sev5"), Severity.INFO),
+    **dict.fromkeys(
+        ("informational", "information", "notice", "debug", "ok", "planning", "p5", "sev5"), Severity.INFO
+    ),
     **dict.fromkeys(("minor", "lowest", "p4", "sev4"), Severity.LOW),
     **dict.fromkeys(("warning", "warn", "moderate", "p3", "sev3"), Severity.MEDIUM),
     **dict.fromkeys(("error", "major", "p2", "sev2"), Severity.HIGH),

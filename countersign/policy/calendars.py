@@ -35,7 +35,7 @@ def known_zone(name: str) -> str:
     """Check that a time zone exists; ValueError otherwise."""
     try:
         ZoneInfo(name)
-    except (OSError, ValueError, KeyError):  # ZoneInfo raises any of these, depending on how wrong the name is
+    except (OSError, ValueError, KeyError):  # it raises any of these
         raise ValueError(f'"{name[:40]}" is not a time zone; write one as "Europe/Rome" or "UTC".') from None
     return name
 
@@ -48,7 +48,9 @@ class Window(Part):
     """From one moment to another. A bare date covers its whole day in `zone`; `to` is included."""
 
     start: Moment = Field(alias="from", description="First date (whole day) or aware time of the window.")
-    end: Moment = Field(alias="to", description="Last date (whole day, included) or aware time of the window.")
+    end: Moment = Field(
+        alias="to", description="Last date (whole day, included) or aware time of the window."
+    )
     zone: Zone = Field(default="UTC", description="Time zone in which bare dates are read.")
 
     @model_validator(mode="after")

@@ -58,7 +58,9 @@ def _names_of_rules(policy: Policy) -> Iterator[Fault]:
     seen: set[str] = set()
     for index, rule in enumerate(policy.rules):
         if rule.name in seen:
-            yield Fault(place=("rules", index, "name"), sentence=f'two rules are called "{rule.name}"; rename one.')
+            yield Fault(
+                place=("rules", index, "name"), sentence=f'two rules are called "{rule.name}"; rename one.'
+            )
         seen.add(rule.name)
 
 
@@ -68,7 +70,8 @@ def _categories_of_rules(policy: Policy) -> Iterator[Fault]:
             if category not in policy.categories:
                 yield Fault(
                     place=("rules", index, "when", "category", position),
-                    sentence=f'"{category}" is not a category of this policy; {closest(category, policy.categories)}.',
+                    sentence=f'"{category}" is not a category of this policy; '
+                    f"{closest(category, policy.categories)}.",
                 )
 
 
@@ -78,7 +81,7 @@ def _sources_of_rules(policy: Policy) -> Iterator[Fault]:
             if source not in policy.scope.sources:
                 yield Fault(
                     place=("rules", index, "when", "source", position),
-                    sentence=f"{source} is not among scope.sources, so the rule would never match; add it there.",
+                    sentence=f"{source} is not among scope.sources, so the rule never matches; add it there.",
                 )
 
 
@@ -123,7 +126,11 @@ def _approvers_fit_the_desk(policy: Policy) -> Iterator[Fault]:
             yield Fault(
                 place=("approvals", "approvers", f"{desk}_group"),
                 sentence=f"scope.desk is {policy.scope.desk}, where a {desk} group can't be looked up; "
-                + ("write people: [...]." if policy.scope.desk == "pagerduty" else f"write {policy.scope.desk}_group."),
+                + (
+                    "write people: [...]."
+                    if policy.scope.desk == "pagerduty"
+                    else f"write {policy.scope.desk}_group."
+                ),
             )
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
 _LONGEST = timedelta(days=3650)
 HELP = 'write a whole number and a unit, as "30s", "10m", "24h" or "7d"'
 

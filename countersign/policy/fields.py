@@ -1,11 +1,19 @@
-"""The kinds of values a policy is made of: names, texts, shares, durations, and the strict base of every part."""
+"""The kinds of values a policy is made of, and the strict base of its sections."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from countersign.policy.durations import format_duration, parse_duration
 
@@ -37,7 +45,22 @@ PositiveDuration = Annotated[
     _DURATION_SCHEMA,
 ]
 
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+_SLUG = "^[a-z][a-z0-9_-]{0,62}$"
+PROMPT_VERSION = "^v[0-9]{1,6}$"
+_DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
+REPORT_TIME = f"^({_DAY}|daily) {_TIME}$"
+BUSINESS_HOURS = f"^{_DAY}(-{_DAY})? {_TIME}-({_TIME}|24:00)$"
+
+# What to write where a pattern does not match.
+FORMS = {
+    _SLUG: "small letters, digits, - and _, as alert-triage",
+    PROMPT_VERSION: "a version, as v1",
+    REPORT_TIME: 'a day and a time, as "Mon 07:00" or "daily 07:00"',
+    BUSINESS_HOURS: 'days and hours, as "Mon-Fri 08:00-18:00"',
+}
+
+Slug = Annotated[str, Field(pattern=_SLUG)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]

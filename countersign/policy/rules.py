@@ -24,7 +24,9 @@ class SeverityRange(Part):
         if self.at_least is None and self.at_most is None:
             raise ValueError("a severity range needs at_least, at_most or both; write one as {at_most: low}.")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise ValueError(f"no severity is at least {self.at_least} and at most {self.at_most}; swap the two.")
+            raise ValueError(
+                f"no severity is at least {self.at_least} and at most {self.at_most}; swap the two."
+            )
         return self
 
     def covers(self, severity: Severity) -> bool:
@@ -44,7 +46,9 @@ class When(Part):
         default=None, min_length=1, description="The alert came from one of these sources."
     )
     recovered: bool | None = Field(
-        default=None, strict=True, description="true: only cases whose alerts have all recovered; false: only others."
+        default=None,
+        strict=True,
+        description="true: only cases whose alerts have all recovered; false: only others.",
     )
 
     @property
@@ -57,7 +61,7 @@ _EVERYTHING = When()
 
 
 class Threshold(Part):
-    """How sure Countersign must be to close: a certified promise, or a plain limit on risk while labels are few."""
+    """How sure one must be to close: a certified promise, or a plain limit on risk while labels are few."""
 
     wrong_closes_at_most: Fraction | None = Field(
         default=None, description="Certified promise: the largest share of closes that may be wrong."
@@ -83,7 +87,9 @@ class Threshold(Part):
 class Change(Part):
     """The change request that a rule drafts."""
 
-    type: Literal["normal", "standard", "emergency"] = Field(default="normal", description="Type of the change.")
+    type: Literal["normal", "standard", "emergency"] = Field(
+        default="normal", description="Type of the change."
+    )
     group: Name | None = Field(default=None, description="Group to which the change is assigned.")
     template: Name | None = Field(default=None, description="The desk's template for the change, by name.")
 
@@ -95,16 +101,25 @@ _EXAMPLES = {"close": ("threshold", "{risk_below: 0.05}"), "draft_change": ("cha
 class Rule(Part):
     """One line of the boundary. The first rule that matches a case decides."""
 
-    name: Name = Field(description="Name of the rule, unique in the policy; shown in every ticket it touches.")
-    when: When = Field(default=_EVERYTHING, description="What the rule matches; leave it out to match everything.")
+    name: Name = Field(
+        description="Name of the rule, unique in the policy; shown in every ticket it touches."
+    )
+    when: When = Field(
+        default=_EVERYTHING, description="What the rule matches; leave it out to match everything."
+    )
     then: Then = Field(
         description="What may happen: close the ticket, draft a change request, draft a note, "
         "route to people without a draft, or hold (record only)."
     )
-    threshold: Threshold | None = Field(default=None, description="Needed with `then: close`, and only there.")
-    change: Change | None = Field(default=None, description="Needed with `then: draft_change`, and only there.")
+    threshold: Threshold | None = Field(
+        default=None, description="Needed with `then: close`, and only there."
+    )
+    change: Change | None = Field(
+        default=None, description="Needed with `then: draft_change`, and only there."
+    )
     route: Name | None = Field(
-        default=None, description="Group that gets the ticket; without it escalation.route_to, or whoever has it."
+        default=None,
+        description="Group that gets the ticket; without it escalation.route_to, or whoever has it.",
     )
 
     @model_validator(mode="after")

@@ -14,7 +14,20 @@ from pydantic_core import PydanticCustomError
 
 from countersign.policy.calendars import Window, Zone
 from countersign.policy.checks import contradictions
-from countersign.policy.fields import Count, Duration, Fraction, Name, Part, PositiveDuration, Share, Slug, Text
+from countersign.policy.fields import (
+    BUSINESS_HOURS,
+    PROMPT_VERSION,
+    REPORT_TIME,
+    Count,
+    Duration,
+    Fraction,
+    Name,
+    Part,
+    PositiveDuration,
+    Share,
+    Slug,
+    Text,
+)
 from countersign.policy.rules import Rule, SourceName
 from countersign.severity import Severity
 
@@ -70,7 +83,10 @@ class Kpi(Part):
 
     metric: Slug = Field(description="Name of the metric, as deflection_rate or time_to_resolve.")
     baseline: float | None = Field(
-        default=None, strict=True, allow_inf_nan=False, description="Its value before; leave out while unknown."
+        default=None,
+        strict=True,
+        allow_inf_nan=False,
+        description="Its value before; leave out while unknown.",
     )
     target: float = Field(strict=True, allow_inf_nan=False, description="The value to reach.")
 
@@ -138,7 +154,7 @@ class ModelChoice(Part):
     """Which model is asked which question, and what that may cost."""
 
     question: Slug = Field(default="triage", description="Folder of the prompt under prompts/.")
-    prompt: str = Field(default="v1", pattern=r"^v[0-9]{1,6}$", description="Version of the prompt, as v1.")
+    prompt: str = Field(default="v1", pattern=PROMPT_VERSION, description="Version of the prompt, as v1.")
     candidates: tuple[Name, ...] = Field(
         default=("local",),
         min_length=1,
@@ -148,10 +164,11 @@ class ModelChoice(Part):
     budget: Budget = Field(default=Budget(), description="What the model may cost.")
     sure_enough_locally: Fraction | None = Field(
         default=None,
-        description="The embedded model answers alone above this certified precision; leave out to always ask on.",
+        description="The embedded model answers alone above this certified precision; leave out to ask on.",
     )
     timeout: PositiveDuration = Field(
-        default=timedelta(seconds=30), description="Longest wait for one answer before the next candidate is tried."
+        default=timedelta(seconds=30),
+        description="Longest wait for one answer before the next candidate is tried.",
     )
 
 
@@ -164,7 +181,9 @@ class SeverityFloor(Part):
 class NeverClose(Part):
     """What is never closed without a person, whatever the rules and the model say."""
 
-    severity: SeverityFloor | None = Field(default=None, description="Never close from this severity upwards.")
+    severity: SeverityFloor | None = Field(
+        default=None, description="Never close from this severity upwards."
+    )
     services: tuple[Name, ...] = Field(default=(), description="Never close tickets of these services.")
     tags: tuple[Name, ...] = Field(default=(), description="Never close when one of these tags is present.")
     calendars: tuple[Slug, ...] = Field(default=(), description="Never close during these calendars.")
@@ -223,14 +242,17 @@ class Rollback(Part):
     """Who may undo, and how long undoing is promised."""
 
     owner: Name = Field(description="Group or person that undoes.")
-    within: PositiveDuration = Field(default=timedelta(days=14), description="How long every action can be undone.")
+    within: PositiveDuration = Field(
+        default=timedelta(days=14), description="How long every action can be undone."
+    )
 
 
 class Feedback(Part):
     """How outcomes become labels."""
 
     reopened_within: PositiveDuration = Field(
-        default=timedelta(days=7), description="A ticket reopened within this time was closed wrongly or too early."
+        default=timedelta(days=7),
+        description="A ticket reopened within this time was closed wrongly or too early.",
     )
 
 
@@ -238,15 +260,16 @@ class Report(Part):
     """The scheduled report."""
 
     when: str = Field(
-        pattern=r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun|daily) ([01][0-9]|2[0-3]):[0-5][0-9]$",
+        pattern=REPORT_TIME,
         description='Day and time, as "Mon 07:00" or "daily 07:00".',
     )
-    zone: Zone = Field(default="UTC", description="Time zone of `when` and of `business_hours`, as Europe/Rome.")
+    zone: Zone = Field(
+        default="UTC", description="Time zone of `when` and of `business_hours`, as Europe/Rome."
+    )
     to: tuple[Name, ...] = Field(min_length=1, description="Mail addresses that get it.")
     business_hours: str = Field(
         default="Mon-Fri 08:00-18:00",
-        pattern=r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))? "
-        r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]|24):[0-5][0-9]$",
+        pattern=BUSINESS_HOURS,
         description='Hours on the business clock, as "Mon-Fri 08:00-18:00".',
     )
 
@@ -257,7 +280,9 @@ class Storms(Part):
     at_least: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = Field(
         default=50, description="Alerts of one case that make a storm."
     )
-    window: PositiveDuration = Field(default=timedelta(minutes=10), description="Time within which they are counted.")
+    window: PositiveDuration = Field(
+        default=timedelta(minutes=10), description="Time within which they are counted."
+    )
 
 
 def _use_case(valid: dict[str, Any]) -> str:
@@ -283,10 +308,14 @@ class Policy(Part):
     scope: Scope = Field(description="Sources, desk and data.")
     model: ModelChoice = Field(default=ModelChoice(), description="Which model is asked.")
     autonomy: Autonomy = Field(
-        default="observe", description="observe: record only; draft: write drafts and ask; act: close within the rules."
+        default="observe",
+        description="observe: record only; draft: write drafts and ask; act: close within the rules.",
     )
     categories: tuple[Slug, ...] = Field(
-        default=CATEGORIES, min_length=2, max_length=100, description="Categories that the model may choose from."
+        default=CATEGORIES,
+        min_length=2,
+        max_length=100,
+        description="Categories that the model may choose from.",
     )
     groups: tuple[Name, ...] = Field(
         default=(), max_length=200, description="Groups that the model may suggest; none: it suggests none."
@@ -296,13 +325,16 @@ class Policy(Part):
         max_length=100,
         description="The first rule that matches decides; the last must match everything.",
     )
-    never_close: NeverClose = Field(default=NeverClose(), description="What is never closed without a person.")
+    never_close: NeverClose = Field(
+        default=NeverClose(), description="What is never closed without a person."
+    )
     calendars: dict[Slug, tuple[Window, ...]] = Field(
         default={}, description="Named times, as change freezes: a list of {from, to} each."
     )
     limits: Limits = Field(default=Limits(), description="How much may be closed without a person.")
     control_lane: Annotated[float, Field(strict=True, ge=0, le=0.5)] = Field(
-        default=0.1, description="Share of cases in which people work without seeing the verdict, to measure against."
+        default=0.1,
+        description="Share of cases in which people work without seeing the verdict, to measure against.",
     )
     seed: Name = Field(
         default_factory=_use_case, description="Seed of the control lane's draw; the use case if left out."
@@ -323,7 +355,9 @@ class Policy(Part):
     def _agrees_with_itself(self) -> Policy:
         faults = contradictions(self)
         if faults:
-            raise PydanticCustomError("contradictions", "{text}", {"text": " ".join(f.sentence for f in faults)})
+            raise PydanticCustomError(
+                "contradictions", "{text}", {"text": " ".join(f.sentence for f in faults)}
+            )
         return self
 
     @cached_property
