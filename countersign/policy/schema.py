@@ -187,6 +187,9 @@ class NeverClose(Part):
     services: tuple[Name, ...] = Field(default=(), description="Never close tickets of these services.")
     tags: tuple[Name, ...] = Field(default=(), description="Never close when one of these tags is present.")
     calendars: tuple[Slug, ...] = Field(default=(), description="Never close during these calendars.")
+    first_seen: bool = Field(
+        default=True, strict=True, description="Never close what has not been seen before without a person."
+    )
 
 
 class Limits(Part):
