@@ -1,4 +1,4 @@
-"""PagerDuty, imitated: incidents, their alerts, notes and log entries, and events that open and close them."""
+"""PagerDuty, imitated: incidents, their alerts, notes and log, and events that open and close them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ERRORS = {
 
 
 class PagerDuty:
-    """State in dicts by id. `fire` and `recover` are what monitoring does; the routes are what the API answers."""
+    """State in dicts by id. `fire` and `recover` are what monitoring does, the routes what the API says."""
 
     name = "pagerduty"
 
@@ -85,7 +85,7 @@ class PagerDuty:
         group: str | None = None,
         event_class: str | None = None,
     ) -> str:
-        """Send one trigger event: opens an incident on the named service, or joins the open one of this key."""
+        """Send one trigger event: opens an incident on the service, or joins the open one of this key."""
         cef = _cef(summary, severity, source, component, group, event_class, details, dedup_key)
         when = _text(at or self.world.clock.now())
         known = self._open.get(dedup_key)
@@ -98,7 +98,7 @@ class PagerDuty:
         return str(incident["id"])
 
     def recover(self, dedup_key: str, at: datetime | None = None) -> str | None:
-        """Send one resolve event: resolves the open incident of this key, or is dropped when there is none."""
+        """Send one resolve event: resolves the open incident of this key, or does nothing without one."""
         incident_id = self._open.get(dedup_key)
         if incident_id:
             incident = self.incidents[incident_id]
@@ -106,7 +106,7 @@ class PagerDuty:
         return incident_id
 
     def fire_raw(self, alert: Json, service: str, at: datetime | None = None) -> str:
-        """Open an incident whose alert is not what the schema promises (`alert` overwrites what stands there)."""
+        """Open an incident whose alert is not what the schema promises (`alert` overwrites it)."""
         incident_id = self.fire("(no title)", service, "error", f"raw-{self._id('D')}", {}, at)
         self.alerts[incident_id][0].update(alert)
         for entry in self.log:
@@ -513,7 +513,7 @@ def _cef(
     details: Json,
     dedup_key: str,
 ) -> Json:
-    """The Common Event Format as it is shown back: half of the fields have other names than when they are sent."""
+    """The Common Event Format as it is shown back: half of the names are not those that were sent."""
     return {
         "description": summary,
         "severity": severity,

@@ -194,7 +194,7 @@ class Splunk:
         return _message(status, kind, text, json_wanted=False)
 
     async def _info(self, request: web.Request) -> web.Response:
-        content = {
+        content: Json = {
             "version": "10.4.2",
             "build": "33c3bf42cd73",
             "serverName": "sandbox",
