@@ -1,0 +1,177 @@
+"""Notes: the words of a draft, for the engineer who reads the ticket at 3 a.m."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from countersign.assessment import Assessment, Unassessed
+from countersign.cases import Case
+from countersign.context import Found
+from countersign.decision import Decision, Outcome
+from countersign.drafts import CHANGE, Block, Draft
+from countersign.policy import Policy
+from countersign.spans import quote
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """Something that waits for a person: what approving its code would do, as words after «to»."""
+
+    code: str
+    to: str
+
+
+def note(
+    case: Case, assessment: Assessment | Unassessed, decision: Decision, policy: Policy, offers: Sequence[Offer]
+) -> Draft:
+    """The draft note of a case."""
+    if isinstance(assessment, Unassessed):
+        return Draft(
+            headline=f"Not assessed - {case.lead.summary[:160]}",
+            blocks=(
+                Block(title="Why", lines=(_sentence(assessment.because), "A person has to look at this one.")),
+                *_around(case),
+                _turn(offers, assessed=False),
+            ),
+            provenance=provenance(case, assessment, policy),
+        )
+    return Draft(
+        headline=f"Draft - {assessment.category}, {decision.severity} - {assessment.summary}",
+        blocks=(
+            Block(title="Likely cause", lines=(assessment.likely_cause,)),
+            *_evidence(case, assessment, policy),
+            *_around(case),
+            *_similar(case),
+            Block(title="What the policy says", lines=tuple(_next(decision))),
+            _turn(offers, assessed=True),
+        ),
+        provenance=provenance(case, assessment, policy),
+    )
+
+
+def closing_note(case: Case, assessment: Assessment, decision: Decision, policy: Policy) -> Draft:
+    """The note that goes with closing a ticket: why, on what evidence, and how to take it back."""
+    return Draft(
+        headline=f"Closed by policy - {assessment.category}, {decision.severity} - {assessment.summary}",
+        blocks=(
+            Block(title="Why", lines=(_why_closed(case, assessment, decision),)),
+            *_evidence(case, assessment, policy),
+            *_around(case),
+            *_similar(case),
+            Block(
+                title="If this was wrong",
+                style="commands",
+                lines=(
+                    "Reopen the ticket: that is all it takes, and it is counted as a wrong close",
+                    "/countersign wrong category=...  - says what it really was",
+                ),
+            ),
+        ),
+        provenance=provenance(case, assessment, policy),
+    )
+
+
+def change_text(case: Case, assessment: Assessment, policy: Policy) -> tuple[str, str]:
+    """Title and description of a drafted change request."""
+    lines = [
+        f"Drafted by Countersign from {case.ticket.ref.key if case.ticket else 'an alert without a ticket'}.",
+        "It is a draft: nothing has been approved, and nothing changes until people take it on.",
+        "",
+        f"What was seen: {_seen(case)}",
+        f"Likely cause: {assessment.likely_cause}",
+        *(f"Evidence: {line}" for block in _evidence(case, assessment, policy) for line in block.lines),
+        "",
+        "To fill in: what is changed, how it is tested, how it is taken back.",
+    ]
+    return f"{assessment.category.capitalize()}: {assessment.summary}"[:160], "\n".join(lines)
+
+
+def provenance(case: Case, assessment: Assessment | Unassessed, policy: Policy) -> str:
+    """One line that names everything the note rests on."""
+    parts = [f"Countersign case {case.id}", f"policy {policy.use_case} v{policy.version} ({policy.fingerprint})"]
+    if isinstance(assessment, Assessment):
+        kind = "" if assessment.is_llm else " (a local classifier, not a language model)"
+        parts += [f"prompt {assessment.prompt}", f"model {assessment.model}{kind}"]
+    return " · ".join(parts)
+
+
+def _evidence(case: Case, assessment: Assessment, policy: Policy) -> Iterator[Block]:
+    visible = frozenset(policy.scope.data.visible)
+    quotes = ((span, quote(case, span, visible)) for span in assessment.evidence)
+    lines = tuple(f"[{span}] {text}" for span, text in quotes if text)
+    if lines:
+        yield Block(title="Evidence", style="bullets", lines=lines)
+
+
+def _around(case: Case) -> Iterator[Block]:
+    lines = [_seen(case)]
+    if isinstance(case.context.ci, Found):
+        item = case.context.ci.value
+        owner = f", owned by {item.owner_group}" if item.owner_group else ""
+        serves = f", serves {item.service}" if item.service and item.service != item.name else ""
+        lines.append(f"{item.name}{owner}{serves}")
+    if isinstance(case.context.changes, Found):
+        lines += [f"Changed before: {c.key} {c.title} ({_clock(c.at)})" for c in case.context.changes.value[:3]]
+    if case.previous:
+        lines.append(f"Seen before: episode {case.episode}, the one before was case {case.previous}")
+    yield Block(title="Around it", style="bullets", lines=tuple(lines))
+
+
+def _similar(case: Case) -> Iterator[Block]:
+    if isinstance(case.context.similar, Found) and case.context.similar.value:
+        yield Block(
+            title="Similar before",
+            style="bullets",
+            lines=tuple(
+                f"{s.ticket_key or s.case_id} {s.title} - {s.resolution or s.category}"
+                for s in case.context.similar.value[:3]
+            ),
+        )
+
+
+def _seen(case: Case) -> str:
+    if case.born_in_desk:
+        return f"Opened as a ticket at {_clock(case.first_at)}; no alert is linked to it"
+    count = "1 alert" if case.alert_count == 1 else f"{case.alert_count} alerts, one ticket note for all of them,"
+    since = f"at {_clock(case.first_at)}" if case.alert_count == 1 else f"since {_clock(case.first_at)}"
+    state = f"{case.firing} still firing" if case.firing else "all recovered"
+    return f"{count} from {case.lead.source} {since}; {state}"
+
+
+def _next(decision: Decision) -> Iterator[str]:
+    says = {
+        Outcome.DRAFT_CHANGE: f'Rule "{decision.rule}": a change request was drafted ({CHANGE}); people decide on it',
+        Outcome.CLOSE: f'Rule "{decision.rule}": it may be closed once a person approves',
+        Outcome.DRAFT_NOTE: f'Rule "{decision.rule}": this note, nothing else',
+        Outcome.ROUTE: f'Rule "{decision.rule}": it goes to people',
+    }
+    yield says.get(decision.outcome, f'Rule "{decision.rule}"') + "."
+    against = [reason for reason in decision.because if not reason.startswith("rule ")]
+    if against:
+        yield "Not closed by itself because " + "; ".join(against) + "."
+
+
+def _turn(offers: Sequence[Offer], *, assessed: bool) -> Block:
+    lines = [f"/countersign approve {offer.code}  - {offer.to}" for offer in offers]
+    lines += [f"/countersign reject {offer.code}  - leaves the ticket as it is" for offer in offers[:1]]
+    if assessed:
+        lines += ["/countersign wrong category=...  - says what it really is", "/countersign good  - the draft helped"]
+    return Block(title="Your turn", style="commands", lines=tuple(lines) or ("Nothing waits for you here but the ticket.",))
+
+
+def _why_closed(case: Case, assessment: Assessment, decision: Decision) -> str:
+    quiet = "" if case.born_in_desk else f"; {case.lead.source} was asked again and says that nothing fires"
+    return (
+        f'Rule "{decision.rule}": {assessment.category} at severity {decision.severity}, '
+        f"risk of a wrong close {assessment.risk:.0%}{quiet}."
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _clock(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M %Z")

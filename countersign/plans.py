@@ -1,0 +1,85 @@
+"""Plans: from what a decision allows to the exact actions, with their words, keys and approval codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from countersign.actions import Action, Close, CreateTicket, DraftChange, Effect, Note, Route, action_key
+from countersign.assessment import Assessment, Unassessed
+from countersign.cases import Case
+from countersign.decision import Decision, Intent
+from countersign.notes import Offer, change_text, closing_note, note
+from countersign.policy import Policy
+
+# The order in which the actions of a case are done: what others refer to comes first.
+ORDER = ("create_ticket", "draft_change", "note", "route", "close")
+
+
+def plan(case: Case, assessment: Assessment | Unassessed, decision: Decision, policy: Policy) -> tuple[Action, ...]:
+    """The actions of a decision, in the order they are done. Same input, same keys and hashes."""
+    intents = sorted(decision.intents, key=lambda intent: ORDER.index(intent.kind))
+    others = [
+        _action(case, policy, seq, intent, _effect(case, assessment, decision, policy, intent))
+        for seq, intent in enumerate(intents, start=1)
+        if intent.kind != "note"
+    ]
+    notes = [
+        _action(case, policy, seq, intent, Note(draft=note(case, assessment, decision, policy, _offers(others))))
+        for seq, intent in enumerate(intents, start=1)
+        if intent.kind == "note"
+    ]
+    return tuple(sorted((*others, *notes), key=lambda action: action.seq))
+
+
+def _effect(
+    case: Case, assessment: Assessment | Unassessed, decision: Decision, policy: Policy, intent: Intent
+) -> Effect:
+    because = "; ".join(decision.because)
+    if intent.kind == "route":
+        return Route(group=intent.group, reason=because)
+    if intent.kind == "create_ticket":
+        lead = case.lead
+        return CreateTicket(
+            title=lead.summary[:160], description=lead.body[:4000], correlation=lead.dedup_key,
+            service=case.service, ci=case.ci,
+        )  # fmt: skip
+    assert isinstance(assessment, Assessment), "decide asks for a close or a change only on an assessment"
+    if intent.kind == "close":
+        return Close(draft=closing_note(case, assessment, decision, policy), reason=because)
+    return _change(case, assessment, decision, policy)
+
+
+def _change(case: Case, assessment: Assessment, decision: Decision, policy: Policy) -> DraftChange:
+    change = next(rule.change for rule in policy.rules if rule.name == decision.rule)
+    assert change is not None, "a loaded policy has `change` wherever it says draft_change"
+    title, description = change_text(case, assessment, policy)
+    return DraftChange(
+        type=change.type, title=title, description=description, group=change.group or "",
+        template=change.template or "", ci=case.ci,
+    )  # fmt: skip
+
+
+def _action(case: Case, policy: Policy, seq: int, intent: Intent, effect: Effect) -> Action:
+    desk, ref = policy.scope.desk, case.ticket.ref if case.ticket else None
+    key = action_key(
+        use_case=case.use_case, event=f"{case.fingerprint}#{case.episode}", kind=intent.kind,
+        target=f"{desk}:{ref.id if ref else 'new'}",
+    )  # fmt: skip
+    return Action(
+        key=key, case_id=case.id, use_case=case.use_case, desk=desk, ticket=ref, effect=effect, seq=seq,
+        needs_approval=intent.needs_approval,
+    )  # fmt: skip
+
+
+def _offers(actions: Sequence[Action]) -> tuple[Offer, ...]:
+    return tuple(Offer(code=action.code, to=_words(action.effect)) for action in actions if action.needs_approval)
+
+
+def _words(effect: Effect) -> str:
+    match effect:
+        case Close():
+            return "closes this ticket"
+        case Route(group=group):
+            return f"gives this ticket to {group}"
+        case _:
+            return effect.kind.replace("_", " ")
