@@ -78,7 +78,7 @@ class Loss(Enum):
 
 
 class Refused(Exception):
-    """The vendor answered with a status of 300 or more. Raised below the SDK, so that none repeats or hides it."""
+    """The vendor answered with a status of 300 or more. Raised below the SDK, so that none hides it."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str]) -> None:
         super().__init__(f"{status} {message}")
@@ -134,7 +134,7 @@ def new_session(wire: Wire) -> requests.Session:
 
 
 def fit(session: requests.Session, wire: Wire) -> None:
-    """Put the policy under a session that an SDK made; its own retries, timeouts and `verify` lose their say."""
+    """Put the policy under a session that an SDK made: its own timeouts and `verify` lose their say."""
     session.adapters.clear()
     adapter = _Adapter(wire)
     session.mount("https://", adapter)
@@ -145,7 +145,7 @@ def fit(session: requests.Session, wire: Wire) -> None:
 
 
 class _Adapter(HTTPAdapter):
-    """Sends a request once: pinned host, our timeouts, TLS verified, no redirect, whole body, one log line."""
+    """Sends a request once: pinned host, our timeouts, TLS verified, whole body, one log line."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
