@@ -134,10 +134,12 @@ class Action:
 
     @property
     def payload_hash(self) -> str:
-        """64 hex characters over the exact effect and where it goes; an approval is bound to it."""
-        where = f"{self.desk}:{self.ticket.id if self.ticket else ''}"
+        """64 hex characters over the exact effect, its desk and its case; an approval is bound to it.
+
+        The ticket is not in it, because a ticket that is still to be created has no id when it is offered.
+        """
         body = json.dumps(self.effect.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(f"{where}\x1f{body}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.desk}\x1f{self.case_id}\x1f{body}".encode()).hexdigest()
 
     @property
     def code(self) -> str:

@@ -60,10 +60,11 @@ def _change(case: Case, assessment: Assessment, decision: Decision, policy: Poli
 
 
 def _action(case: Case, policy: Policy, seq: int, intent: Intent, effect: Effect) -> Action:
+    """One case has one ticket at its desk, so the desk is the target (and the group, when it goes to one)."""
     desk, ref = policy.scope.desk, case.ticket.ref if case.ticket else None
     key = action_key(
         use_case=case.use_case, event=f"{case.fingerprint}#{case.episode}", kind=intent.kind,
-        target=f"{desk}:{ref.id if ref else 'new'}",
+        target=f"{desk}:{intent.group}",
     )  # fmt: skip
     return Action(
         key=key, case_id=case.id, use_case=case.use_case, desk=desk, ticket=ref, effect=effect, seq=seq,
