@@ -17,7 +17,7 @@ from countersign.actions import Action
 from countersign.alerts import Alert
 from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
-from countersign.context import Context
+from countersign.context import Context, SimilarCase
 from countersign.decision import Decision
 from countersign.ports import Unreadable
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage
@@ -345,6 +345,18 @@ class Tally:
     outcomes: Mapping[str, int]
     dead_letters: int
     waiting: int
+
+
+class Memory(Protocol):
+    """What the ledger remembers that helps with the next case."""
+
+    def similar(self, cases: Sequence[Case], *, limit: int) -> Mapping[str, tuple[SimilarCase, ...]]:
+        """Earlier decided cases of the same fingerprint or the same title template, newest first, by case id."""
+        ...
+
+    def spent(self, use_case: str, *, since: datetime) -> int:
+        """Micro-dollars that model calls of a use case have cost since then."""
+        ...
 
 
 class Reading(Protocol):

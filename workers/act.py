@@ -1,0 +1,93 @@
+"""Act: does what was decided, once. Claim (attempt and audit intent) -> probe if in doubt -> write -> settle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from countersign.actions import Action, Note
+from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from countersign.ledger import ClaimedAction, Settled
+from countersign.ports import Receipt
+from workers.parts import Parts, Wake
+
+_log = structlog.get_logger()
+
+WAIT_WHILE_DOWN = timedelta(seconds=15)
+WAIT_WHILE_DENIED = timedelta(minutes=5)
+
+
+def act(parts: Parts, keys: Sequence[str]) -> Iterator[Wake]:
+    """Does those of these actions that are due and free; yields the actions that became ready by it.
+
+    What is left when half of the lease has passed is given back untried: nothing is written on an old lease.
+    The lease outlasts the desks' search lag, because an action whose worker died is probed when it ends.
+    """
+    lease = max(parts.settings.timing.lease, *(policy.desk_hold for policy in parts.policies.values()))
+    until = time.monotonic() + parts.settings.timing.lease.total_seconds() / 2
+    claimed = parts.ledger.actions.claim_actions(keys, worker=parts.worker, lease=lease)
+    settled = [
+        _post(parts, one) if time.monotonic() < until else _settled(one, "withdrawn", "no time left on the lease")
+        for one in claimed
+    ]
+    if settled and (ready := parts.ledger.actions.settle(settled)):
+        yield Wake("act", ready)
+
+
+def _post(parts: Parts, claimed: ClaimedAction) -> Settled:
+    """One action on its desk. What a desk may answer is a table of five; nothing else leaves a desk."""
+    action = _naming_change(claimed)
+    try:
+        receipt = _write_once(parts, action, in_doubt=claimed.in_doubt)
+    except Unsure as doubt:
+        return _settled(claimed, "in_doubt", str(doubt), parts.policies[action.use_case].desk_hold)
+    except Transient as problem:
+        return _settled(claimed, "withdrawn", str(problem), problem.retry_after or WAIT_WHILE_DOWN)
+    except Denied as problem:
+        _log.error("desk.denied", desk=action.desk, problem=str(problem))
+        return _settled(claimed, "withdrawn", str(problem), WAIT_WHILE_DENIED)
+    except (Permanent, OutsideError) as problem:
+        return _settled(claimed, "dead", str(problem))
+    _log.info("action.done", case=action.case_id, kind=action.effect.kind, desk=action.desk, found=receipt.found)
+    return replace(_settled(claimed, "done"), receipt=receipt)
+
+
+def _write_once(parts: Parts, action: Action, *, in_doubt: bool) -> Receipt:
+    desk = parts.desks.get(action.desk)
+    if desk is None:
+        raise Transient(
+            f"No connection to {action.desk} is configured; add {action.desk}: to the configuration.",
+            where=action.desk,
+        )
+    if in_doubt and (found := desk.probe(action)) is not None:
+        return found
+    return desk.write(action)
+
+
+def _naming_change(claimed: ClaimedAction) -> Action:
+    """A note that mentions the change request gets its number, now that there is one."""
+    action, change = claimed.action, claimed.earlier.get("draft_change")
+    if change is None or not isinstance(action.effect, Note):
+        return action
+    key = change.handle.rpartition("|")[2]
+    return replace(action, effect=Note(draft=action.effect.draft.naming_change(key)))
+
+
+def _settled(
+    claimed: ClaimedAction, result: str, detail: str = "", again_in: timedelta = timedelta(0)
+) -> Settled:
+    if detail:
+        _log.warning(
+            "action.not_done", case=claimed.action.case_id, kind=claimed.action.effect.kind, result=result, detail=detail
+        )
+    return Settled(
+        key=claimed.action.key,
+        fence=claimed.fence,
+        result=result,  # type: ignore[arg-type]  # one of the words of Settled
+        detail=detail,
+        again_in=again_in,
+    )

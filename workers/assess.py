@@ -1,0 +1,232 @@
+"""Assess: from cases that are due to recorded decisions. Link -> enrich -> ask -> decide -> plan -> record."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from countersign.asking import Asked, assessment_from, ask
+from countersign.assessment import Assessment, Unassessed, missing_parts, triage_answer
+from countersign.calibration import Calibration
+from countersign.cases import Case
+from countersign.decision import Decision, Facts, decide, matching_rule
+from countersign.errors import OutsideError
+from countersign.lanes import lane
+from countersign.ledger import ClaimedCase, Closes, CloseLimits, ModelCall, Verdict
+from countersign.plans import plan
+from countersign.policy import Policy
+from countersign.ports import Firing, Model
+from countersign.prompts import Prompt, PromptFile, shared_part
+from countersign.redaction import Redactor
+from countersign.spans import case_text
+from workers.enrich import enrich, link
+from workers.parts import Parts, Wake
+
+_log = structlog.get_logger()
+AGAIN_IN = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """A case with what was said about it, before and after deciding."""
+
+    claimed: ClaimedCase
+    case: Case
+    assessment: Assessment | Unassessed
+    calls: tuple[ModelCall, ...]
+    firing: Firing
+    decision: Decision
+
+
+def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
+    """Decides those of these cases that are due and free; yields the actions that may be done."""
+    claimed = parts.ledger.cases.claim_cases(ids, worker=parts.worker, lease=parts.settings.timing.lease)
+    by_use_case: dict[str, list[ClaimedCase]] = defaultdict(list)
+    for one in claimed:
+        by_use_case[one.case.use_case].append(one)
+    for use_case, batch in by_use_case.items():
+        policy = parts.policies.get(use_case)
+        if policy is None:
+            why = f"There is no policy for use case {use_case}; put its file back or dismiss the case."
+            _give_back(parts, batch, why, count=True)
+            continue
+        yield from _assess_batch(parts, batch, policy)
+
+
+def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) -> Iterator[Wake]:
+    try:
+        linked = link(parts, policy.scope.desk, [one.case for one in batch])
+    except OutsideError as problem:
+        # Not the cases' fault: they wait for the desk, however long it is away.
+        _give_back(parts, batch, str(problem), count=False)
+        return
+    cases = enrich(parts, linked, policy)
+    judgements = [_judge(parts, one, case, policy) for one, case in zip(batch, cases, strict=True)]
+    ready = _decide_and_record(parts, judgements, policy, parts.ledger.cases.closes(policy.use_case))
+    if ready:
+        yield Wake("act", ready)
+
+
+def _give_back(parts: Parts, batch: Sequence[ClaimedCase], why: str, *, count: bool) -> None:
+    _log.warning("assess.given_back", cases=len(batch), why=why)
+    for one in batch:
+        parts.ledger.cases.give_back(one.case.id, one.fence, due_in=AGAIN_IN, error=why, count=count)
+
+
+def _judge(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Judgement:
+    """Everything that needs the outside: the model's answer, and the source's word on whether it still fires."""
+    assessment, calls = _assessed(parts, case, policy)
+    firing = Firing.UNKNOWN
+    if isinstance(assessment, Assessment) and matching_rule(case, assessment, policy).then == "close":
+        firing = _still_firing(parts, case)
+    provisional = decide(case, assessment, policy, Facts(now=parts.clock()))
+    return Judgement(
+        claimed=claimed, case=case, assessment=assessment, calls=calls, firing=firing, decision=provisional
+    )
+
+
+def _still_firing(parts: Parts, case: Case) -> Firing:
+    source = parts.sources.get(case.lead.source)
+    if case.born_in_desk or source is None:
+        return Firing.UNKNOWN
+    try:
+        return source.still_firing(case.alerts)
+    except OutsideError as problem:
+        _log.warning("source.silent", source=case.lead.source, problem=str(problem))
+        return Firing.UNKNOWN
+
+
+def _assessed(parts: Parts, case: Case, policy: Policy) -> tuple[Assessment | Unassessed, tuple[ModelCall, ...]]:
+    missing = missing_parts(case, policy.scope.require)
+    if missing:
+        return Unassessed(reason="incomplete", because=f"the policy asks for {', '.join(missing)}, and it has none"), ()
+    models = _affordable(parts, policy)
+    if not models:
+        return Unassessed(reason="budget_spent", because="today's model budget is spent"), ()
+    prompt, file = _prompt(parts, case, policy)
+    asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
+    calls = _calls(asked, prompt)
+    if asked.answer is None or asked.completion is None:
+        said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
+        return Unassessed(reason="model_down", because=f"no model gave a usable answer ({said})"), calls
+    return assessment_from(asked.answer, asked.completion, Calibration.identity(), file), calls
+
+
+def _affordable(parts: Parts, policy: Policy) -> Sequence[Model]:
+    """The candidates that the day's budget still pays for; the embedded model costs nothing."""
+    models, budget = parts.models(policy), policy.model.budget
+    if budget.usd_per_day is None:
+        return models
+    midnight = parts.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    spent = parts.ledger.memory.spent(policy.use_case, since=midnight)
+    if spent < budget.usd_per_day * 1_000_000:
+        return models
+    return [model for model in models if model.name == "local"] if budget.when_spent == "local" else []
+
+
+def _prompt(parts: Parts, case: Case, policy: Policy) -> tuple[Prompt, PromptFile]:
+    file = parts.prompts[f"{policy.model.question}/{policy.model.prompt}"]
+    visible = frozenset(policy.scope.data.visible)
+    prompt = Prompt(
+        name=file.name,
+        hash=file.hash,
+        shared=shared_part(file, categories=policy.categories, groups=policy.groups),
+        case=case_text(case, visible, Redactor(frozenset(policy.scope.data.redact))),
+        schema=triage_answer(policy.categories, policy.groups).model_json_schema(),
+    )
+    return prompt, file
+
+
+def _calls(asked: Asked, prompt: Prompt) -> tuple[ModelCall, ...]:
+    return tuple(
+        ModelCall(
+            model=call.model,
+            prompt=prompt.name,
+            prompt_hash=prompt.hash,
+            outcome=call.outcome,
+            detail=call.detail,
+            tokens_in=call.tokens_in,
+            tokens_out=call.tokens_out,
+            micro_usd=call.micro_usd,
+            latency_ms=call.latency_ms,
+            rendered=prompt.case.text,
+            answer=call.answer,
+        )
+        for call in asked.calls
+    )
+
+
+def _decide_and_record(
+    parts: Parts, judgements: Sequence[Judgement], policy: Policy, closes: Closes
+) -> tuple[str, ...]:
+    """Decides against the closes of the last hour and day; what another worker's close has pushed over a limit
+    by the time it is recorded is decided once more, with the limit used up.
+    """
+    decided = _decided(parts, judgements, policy, closes)
+    judged = parts.ledger.cases.record_verdicts([_verdict(one, policy) for one in decided])
+    for one in decided:
+        if one.case.id not in (*judged.over_limit, *judged.lost):
+            _tell(one)
+    if not judged.over_limit:
+        return judged.ready
+    full = Closes(last_hour=policy.limits.closes_per_hour, by_service=closes.by_service)
+    again = [one for one in judgements if one.case.id in judged.over_limit]
+    return (*judged.ready, *_decide_and_record(parts, again, policy, full))
+
+
+def _decided(parts: Parts, judgements: Sequence[Judgement], policy: Policy, closes: Closes) -> list[Judgement]:
+    """Decides one after the other, so that each sees the closes of those before it."""
+    last_hour, by_service = closes.last_hour, dict(closes.by_service)
+    decided = []
+    for one in judgements:
+        facts = Facts(
+            now=parts.clock(),
+            lane=lane(seed=policy.seed, case_id=one.case.id, share=policy.control_lane),
+            firing=one.firing,
+            closes_last_hour=last_hour,
+            closes_of_service_today=by_service.get(one.case.service, 0),
+            first_seen=one.claimed.first_seen,
+        )
+        decision = decide(one.case, one.assessment, policy, facts)
+        if decision.closes:
+            last_hour += 1
+            by_service[one.case.service] = by_service.get(one.case.service, 0) + 1
+        decided.append(replace(one, decision=decision))
+    return decided
+
+
+def _verdict(one: Judgement, policy: Policy) -> Verdict:
+    limits = policy.limits
+    return Verdict(
+        case_id=one.case.id,
+        fence=one.claimed.fence,
+        policy_version=policy.version,
+        policy_hash=policy.fingerprint,
+        autonomy=policy.autonomy,
+        assessment=one.assessment,
+        decision=one.decision,
+        actions=plan(one.case, one.assessment, one.decision, policy),
+        calls=one.calls,
+        ticket=one.case.ticket,
+        context=one.case.context,
+        service=one.case.service,
+        limits=CloseLimits(
+            per_hour=limits.closes_per_hour, per_service_per_day=limits.closes_per_service_per_day
+        ),
+    )
+
+
+def _tell(one: Judgement) -> None:
+    _log.info(
+        "case.decided",
+        case=one.case.id,
+        ticket=one.case.ticket.ref.key if one.case.ticket else "",
+        outcome=one.decision.outcome.value,
+        rule=one.decision.rule,
+        lane=one.decision.lane.value,
+        because=one.decision.because[0],
+    )

@@ -1,0 +1,57 @@
+"""Parts: everything a stage works with, by role. Stages get it; only wiring.py knows what is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, WatchBook
+from countersign.policy import Policy
+from countersign.ports import AlertSource, Cmdb, Desk, Directory, LogSearch, Model
+from countersign.prompts import PromptFile
+from workers.settings import Settings
+
+
+class Ledger(Protocol):
+    """The ledger as its books."""
+
+    @property
+    def intake(self) -> Intake: ...
+    @property
+    def cases(self) -> CaseBook: ...
+    @property
+    def actions(self) -> ActionBook: ...
+    @property
+    def watch(self) -> WatchBook: ...
+    @property
+    def memory(self) -> Memory: ...
+    @property
+    def reading(self) -> Reading: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates."""
+
+    settings: Settings
+    worker: str
+    clock: Callable[[], datetime]
+    ledger: Ledger
+    policies: Mapping[str, Policy]
+    prompts: Mapping[str, PromptFile]
+    sources: Mapping[str, AlertSource]
+    desks: Mapping[str, Desk]
+    directories: Mapping[str, Directory]
+    cmdb: Cmdb | None
+    logs: Mapping[str, LogSearch]
+    models: Callable[[Policy], Sequence[Model]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """A message to send once everything is committed: the stage, and the ids it should look at."""
+
+    stage: str
+    ids: tuple[str, ...]

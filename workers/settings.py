@@ -1,0 +1,168 @@
+"""Settings: one YAML file for what may be read by everybody, environment variables or secret files for the rest."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+from yaml import YAMLError
+
+from countersign.errors import ConfigError
+from countersign.policy.durations import parse_duration
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+CONFIG_VARIABLE = "COUNTERSIGN_CONFIG"
+SECRETS_VARIABLE = "COUNTERSIGN_SECRETS_DIR"
+EMBEDDED = "embedded"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Datadog(_Part):
+    url: str = Field(description="Address of the API, as https://api.datadoghq.eu.")
+    api_key: SecretStr = SecretStr("")
+    app_key: SecretStr = SecretStr("")
+
+
+class Splunk(_Part):
+    url: str = Field(description="Address of splunkd, as https://splunk.example.com:8089.")
+    token: SecretStr = SecretStr("")
+    ca: str = Field(default="", description="PEM file of the authority that signed splunkd's certificate.")
+
+
+class PagerDuty(_Part):
+    url: str = "https://api.pagerduty.com"
+    token: SecretStr = SecretStr("")
+    sender: str = Field(description="Mail address of the PagerDuty user whose name our notes carry (From).")
+
+
+class ServiceNow(_Part):
+    url: str = Field(description="Address of the instance, as https://acme.service-now.com.")
+    user: str
+    password: SecretStr = SecretStr("")
+    close_code: str = "Solved (Permanently)"
+
+
+class Jira(_Part):
+    url: str = Field(description="Address of the site, as https://acme.atlassian.net.")
+    user: str = Field(description="Mail address of the integration's account.")
+    token: SecretStr = SecretStr("")
+    project: str = Field(description="Key of the project, as OPS.")
+    change_project: str = Field(default="", description="Project of change issues; the same if left out.")
+    change_type: str = "Change"
+
+
+class Models(_Part):
+    api_base: str = Field(default="", description="Address of an OpenAI-compatible endpoint, if not the provider's own.")
+
+
+class Timing(_Part):
+    """How often, how long. The lease is more than twice the longest HTTP timeout."""
+
+    pull: Duration = timedelta(seconds=30)
+    watch: Duration = timedelta(seconds=30)
+    sweep: Duration = timedelta(seconds=5)
+    settle: Duration = timedelta(seconds=20)
+    lease: Duration = timedelta(minutes=2)
+    look_back: Duration = timedelta(hours=1)
+    overlap: Duration = timedelta(minutes=5)
+    vendor_settle: Duration = Field(
+        default=timedelta(seconds=5), description="Newer events are left for the next pull: they may still be reordered."
+    )
+
+
+class Workers(_Part):
+    """Processes and threads of `countersign up`."""
+
+    processes: int = Field(default=2, ge=1, le=64, description="Processes for pulling, acting and watching.")
+    model_threads: int = Field(default=16, ge=1, le=1000, description="Concurrent model calls.")
+    memory_mb: int = Field(default=600, ge=100, description="A worker process above this is replaced.")
+    health_port: int = Field(default=8790, ge=0, le=65535, description="Port of GET /healthz; 0 for none.")
+    health_host: str = "127.0.0.1"
+
+
+class Settings(BaseSettings):
+    """Everything that `countersign.yaml` may say. Unknown keys are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COUNTERSIGN_", env_nested_delimiter="__", extra="forbid", frozen=True, secrets_dir=None
+    )
+    ledger: SecretStr = SecretStr("sqlite:///var/countersign.db")
+    broker: SecretStr = Field(default=SecretStr(EMBEDDED), description="redis:// address, or `embedded` for one of our own.")
+    key_prefix: str = "countersign:"
+    policies: list[Path] = Field(default=[], description="Policy files, or folders of them; the shipped ones if left out.")
+    prompts: Path | None = Field(default=None, description="Folder of prompts; the shipped ones if left out.")
+    log_level: str = "INFO"
+    timing: Timing = Timing()
+    workers: Workers = Workers()
+    models: Models = Models()
+    datadog: Datadog | None = None
+    splunk: Splunk | None = None
+    pagerduty: PagerDuty | None = None
+    servicenow: ServiceNow | None = None
+    jira: Jira | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before secret files before the YAML file."""
+        sources: list[PydanticBaseSettingsSource] = [init_settings, _Environment(settings_cls)]
+        if folder := os.environ.get(SECRETS_VARIABLE):
+            sources.append(
+                NestedSecretsSettingsSource(
+                    file_secret_settings, secrets_dir=folder, secrets_nested_delimiter="__", env_prefix=""  # type: ignore[arg-type]
+                )
+            )
+        if path := os.environ.get(CONFIG_VARIABLE):
+            sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=path))
+        return tuple(sources)
+
+
+class _Environment(EnvSettingsSource):
+    """COUNTERSIGN_… variables; those that the tests and the deployment use are not settings."""
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Reads the settings. Raises ConfigError with one sentence for each mistake."""
+    if path is not None:
+        os.environ[CONFIG_VARIABLE] = str(path)
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named and not Path(named).is_file():
+        raise ConfigError(f"There is no configuration file {named}; name one with --config or {CONFIG_VARIABLE}.")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(named or "settings", dict(e)) for e in error.errors())) from None
+    except YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where else ""
+        raise ConfigError(f"{named}{line}: this is not YAML; look for a missing quote or a wrong indent.") from None
+
+
+def _sentence(file: str, error: dict[str, Any]) -> str:
+    place = ".".join(str(step) for step in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{file}: there is no setting {place}; remove it or mend its spelling."
+    if error["type"] == "missing":
+        variable = "COUNTERSIGN_" + place.upper().replace(".", "__")
+        return f"{file}: {place} is missing; write it there or set {variable}."
+    return f"{file}: {place}: {error['msg']}."
