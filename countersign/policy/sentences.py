@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -28,7 +29,7 @@ def shown(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return f"{value}"
-    return {type(None): "nothing", list: "a list", dict: "a section"}.get(type(value), "this")
+    return {type(None): "an empty value", list: "a list", dict: "a section"}.get(type(value), "this")
 
 
 def _missing(_error: ErrorDetails, place: Place) -> str:
@@ -40,10 +41,11 @@ def _missing(_error: ErrorDetails, place: Place) -> str:
 
 def _unknown(_error: ErrorDetails, place: Place) -> str:
     key, known = str(place[-1]), tuple(keys_of(section_at(place[:-1])))
-    hint = closest(key, known)
+    near = get_close_matches(key, known, n=1)
     homes = [path for path, section in sections() if path and key in keys_of(section)]
-    if hint.startswith("write one of") and homes:
-        hint = f"it belongs under {' or '.join(homes[:2])}"
+    if near:
+        return f'"{key}" is not a key here; did you mean "{near[0]}"?'
+    hint = f"it belongs under {' or '.join(homes[:2])}" if homes else f"write one of {', '.join(known)}"
     return f'"{key[:60]}" is not a key here; {hint}.'
 
 

@@ -149,7 +149,8 @@ class _Reader:
         if event.anchor is not None:
             self._flaw(event, place, f"&{event.anchor} is an anchor, which is not allowed; remove it.")
         if event.tag is not None:
-            self._flaw(event, place, f"{event.tag} is a tag, which is not allowed; remove it.")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._flaw(event, place, f"{tag} is a tag, which is not allowed; remove it.")
 
     def _until(self, end: type[yaml.Event]) -> Iterator[Any]:
         while not isinstance(event := self._next(), end):
@@ -230,7 +231,7 @@ _INVISIBLE = "the character U+{:04X} can't be seen in print; remove it, or write
 # Words and numbers that mean one thing to YAML 1.1 programs and another to 1.2 programs or to people.
 _SURPRISES = (
     (
-        re.compile(r"yes|no|on|off|y|n", re.IGNORECASE),
+        re.compile(r"yes|no|on|off", re.IGNORECASE),
         '{0} without quotes is true or false to some programs; write true, false or "{0}".',
     ),
     (
