@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
@@ -41,14 +41,17 @@ class TriageAnswer(BaseModel):
 
 def triage_answer(categories: Iterable[str], groups: Iterable[str]) -> type[TriageAnswer]:
     """The closed question: a TriageAnswer whose category and group are one of the given words."""
-    category = Literal[tuple(categories)]  # type: ignore[valid-type]
-    group = Literal[tuple(groups)] | None if tuple(groups) else None  # type: ignore[valid-type]
-    model = create_model("TriageAnswer", __base__=TriageAnswer, category=(category, ...), group=(group, None))
-    return cast("type[TriageAnswer]", model)
+    category: Any = Literal[tuple(categories)]
+    group: Any = Literal[tuple(groups)] | None if tuple(groups) else None
+    return create_model("TriageAnswer", __base__=TriageAnswer, category=(category, ...), group=(group, None))
 
 
 _FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
-_UNSAFE = re.compile(r"https?://\S+|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|<[^<>]{1,80}>")
+# Placeholders of redaction stay: they are put back in the ticket they came from.
+_UNSAFE = re.compile(
+    r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|\b(?:mailto|javascript|data):\S+|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|[⟦⟧]"
+    r"|<(?!(?:card|email|iban|ip|phone|secret):\d{1,6}>)[^<>]{1,80}>"
+)
 
 
 def parse_answer(text: str, shape: type[TriageAnswer]) -> TriageAnswer:
@@ -63,25 +66,34 @@ def parse_answer(text: str, shape: type[TriageAnswer]) -> TriageAnswer:
     try:
         data = json.loads(_FENCE.sub("", text))
     except (ValueError, RecursionError) as error:
-        raise UnreadableAnswer("The answer is not one JSON object; answer with the JSON object alone.") from error
+        raise UnreadableAnswer(
+            "The answer is not one JSON object; answer with the JSON object alone."
+        ) from error
     try:
         answer = shape.model_validate(data)
     except ValidationError as error:
+        # The name of a field may be the model's own, and this sentence goes back to it.
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the object"
+        field = clean(".".join(str(part) for part in first["loc"]))[:60] or "the object"
         raise UnreadableAnswer(f"{field}: {first['msg']}.") from error
-    return answer.model_copy(update={"summary": clean(answer.summary), "likely_cause": clean(answer.likely_cause)})
+    return answer.model_copy(
+        update={"summary": clean(answer.summary), "likely_cause": clean(answer.likely_cause)}
+    )
 
 
 def clean(prose: str) -> str:
     """A model's prose without links, markup and control characters: it is said, never followed."""
-    return " ".join(_UNSAFE.sub(" ", prose).split())
+    while (plain := _UNSAFE.sub(" ", prose)) != prose:
+        prose = plain  # what is left of markup may be markup again
+    return " ".join(plain.split())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assessment:
-    """The model's typed answer on a case. `risk` is the calibrated probability that closing it without a person
-    is wrong; `confidence` is the raw figure behind it, 0 to 1. `prompt` names question and version (triage/v1).
+    """The model's typed answer on a case.
+
+    `risk` is the calibrated probability that closing it without a person is wrong; `confidence` is the raw
+    figure behind it, 0 to 1. `prompt` names question and version (triage/v1).
     """
 
     category: str

@@ -1,6 +1,6 @@
 """Spans: a case as the text a model reads, one labelled line for each thing known, so that it can be cited.
 
-What others wrote stands between the marks ⟦ and ⟧, which no such text can hold: it is data, never instructions.
+What others wrote stands between the marks ⟦ and ⟧, which no such text can hold: it is data, no instructions.
 A span is one line, so that nothing in it can pass for another span.
 """
 
@@ -61,7 +61,8 @@ def quote(case: Case, span_id: str, visible: frozenset[str]) -> str | None:
     """What a cited span says, in at most 160 characters without secrets; None if there is no such span."""
     for span in _spans(case, visible):
         if span.id == span_id:
-            return cut(redact(visible_text(span.title), frozenset({"secrets"})).text, _QUOTE)
+            title = redact(visible_text(span.title), frozenset({"secrets"})).text
+            return cut(title, _QUOTE)
     return None
 
 
@@ -72,7 +73,8 @@ def said(text: str) -> str:
 
 def first_title(text: str) -> str:
     """The title of the first span of a case's text."""
-    return (_SAID.findall(text) or [text])[0]
+    found = _SAID.search(text)
+    return found.group(1) if found else text
 
 
 def span_ids(text: str) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ def cut(text: str, most: int) -> str:
 
 
 def _line(span: Span, redactor: Redactor) -> str:
-    facts = f" ({span.facts})" if span.facts else ""
+    facts = f" ({cut(visible_text(span.facts), _QUOTE)})" if span.facts else ""
     parts = [f"[{span.id}] {_fenced(span.title, span.most, redactor)}{facts}"]
     parts += [f"{name}={_fenced(text, most, redactor)}" for name, text, most in span.fields if text.strip()]
     return " ".join(parts)

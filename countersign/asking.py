@@ -1,0 +1,137 @@
+"""Asking: one closed question put to models in order until one answers it, with a record of every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from countersign.assessment import STATED, Assessment, TriageAnswer, parse_answer
+from countersign.calibration import Calibration
+from countersign.errors import Denied, OutsideError, Transient, UnreadableAnswer
+from countersign.ports import Completion, Model
+from countersign.prompts import Prompt
+from countersign.severity import Severity
+from countersign.spans import span_ids
+
+Outcome = Literal["answered", "unreadable", "transient", "permanent", "denied"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One call of a model: how it ended, what it cost and how long it took. `problem` is one sentence or "".
+
+    `repair` is True for the second try after an unreadable answer; `retry_after` is what the model asked for.
+    """
+
+    model: str
+    is_llm: bool
+    outcome: Outcome
+    problem: str = ""
+    repair: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
+    micro_usd: int = 0
+    latency_ms: int = 0
+    retry_after: timedelta | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What came of a question: the first readable answer with its completion, or None, and every call."""
+
+    answer: TriageAnswer | None
+    completion: Completion | None
+    calls: tuple[Call, ...]
+
+    @property
+    def micro_usd(self) -> int:
+        """What all calls cost together."""
+        return sum(call.micro_usd for call in self.calls)
+
+
+def ask(
+    models: Sequence[Model], prompt: Prompt, shape: type[TriageAnswer], *, seconds: Callable[[], float]
+) -> Asked:
+    """Ask each model until one gives a readable answer; an unreadable one may be repaired once.
+
+    `seconds` is a running clock, to time a call that failed. Never raises for what a model does.
+    """
+    calls: list[Call] = []
+    for model in models:
+        question = prompt
+        for _ in range(2):
+            answer, completion, call = _call(model, question, shape, seconds)
+            calls.append(call)
+            if answer is not None:
+                return Asked(answer=answer, completion=completion, calls=tuple(calls))
+            if call.outcome != "unreadable":
+                break
+            question = replace(prompt, repair=call.problem)
+    return Asked(answer=None, completion=None, calls=tuple(calls))
+
+
+def assessment_from(
+    answer: TriageAnswer, completion: Completion, calibration: Calibration, prompt: Prompt
+) -> Assessment:
+    """The assessment that an answer makes. Evidence that the case does not have is dropped."""
+    confidence = STATED[answer.confidence] if completion.confidence is None else completion.confidence
+    known = frozenset(span_ids(prompt.case.text))
+    return Assessment(
+        category=answer.category,
+        severity=Severity(answer.severity),
+        actionability=answer.actionability,
+        summary=answer.summary,
+        likely_cause=answer.likely_cause,
+        evidence=tuple(dict.fromkeys(span for span in answer.evidence if span in known)),
+        group=answer.group,
+        confidence=confidence,
+        risk=calibration.risk(confidence),
+        model=completion.model,
+        is_llm=completion.is_llm,
+        prompt=prompt.name,
+        prompt_hash=prompt.hash,
+    )
+
+
+def _call(
+    model: Model, prompt: Prompt, shape: type[TriageAnswer], seconds: Callable[[], float]
+) -> tuple[TriageAnswer | None, Completion | None, Call]:
+    started = seconds()
+    repair = bool(prompt.repair)
+    try:
+        completion = model.complete(prompt)
+    except OutsideError as error:
+        failed = Call(
+            model=model.name,
+            is_llm=True,
+            outcome=_outcome(error),
+            problem=str(error),
+            repair=repair,
+            latency_ms=round((seconds() - started) * 1000),
+            retry_after=error.retry_after if isinstance(error, Transient) else None,
+        )
+        return None, None, failed
+    call = Call(
+        model=completion.model,
+        is_llm=completion.is_llm,
+        outcome="answered",
+        repair=repair,
+        tokens_in=completion.tokens_in,
+        tokens_out=completion.tokens_out,
+        micro_usd=completion.micro_usd,
+        latency_ms=completion.latency_ms,
+        text=completion.text,
+    )
+    try:
+        return parse_answer(completion.text, shape), completion, call
+    except UnreadableAnswer as error:
+        return None, completion, replace(call, outcome="unreadable", problem=str(error))
+
+
+def _outcome(error: OutsideError) -> Outcome:
+    if isinstance(error, Denied):
+        return "denied"
+    return "transient" if isinstance(error, Transient) else "permanent"
