@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,7 +21,7 @@ Outcome = Literal["answered", "unreadable", "transient", "permanent", "denied"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One call of a model: how it ended, what it cost and how long it took. `problem` is one sentence or "".
+    """One call of a model: how it ended, what it cost and how long it took. `detail` says what was wrong, or "".
 
     `repair` is True for the second try after an unreadable answer; `retry_after` is what the model asked for.
     """
@@ -28,14 +29,14 @@ class Call:
     model: str
     is_llm: bool
     outcome: Outcome
-    problem: str = ""
+    detail: str = ""
     repair: bool = False
     tokens_in: int = 0
     tokens_out: int = 0
     micro_usd: int = 0
     latency_ms: int = 0
     retry_after: timedelta | None = None
-    text: str = ""
+    answer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,11 @@ class Asked:
 
 
 def ask(
-    models: Sequence[Model], prompt: Prompt, shape: type[TriageAnswer], *, seconds: Callable[[], float]
+    models: Sequence[Model],
+    prompt: Prompt,
+    shape: type[TriageAnswer],
+    *,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> Asked:
     """Ask each model until one gives a readable answer; an unreadable one may be repaired once.
 
@@ -69,7 +74,7 @@ def ask(
                 return Asked(answer=answer, completion=completion, calls=tuple(calls))
             if call.outcome != "unreadable":
                 break
-            question = replace(prompt, repair=call.problem)
+            question = replace(prompt, repair=call.detail)
     return Asked(answer=None, completion=None, calls=tuple(calls))
 
 
@@ -108,7 +113,7 @@ def _call(
             model=model.name,
             is_llm=True,
             outcome=_outcome(error),
-            problem=str(error),
+            detail=str(error),
             repair=repair,
             latency_ms=round((seconds() - started) * 1000),
             retry_after=error.retry_after if isinstance(error, Transient) else None,
@@ -123,12 +128,12 @@ def _call(
         tokens_out=completion.tokens_out,
         micro_usd=completion.micro_usd,
         latency_ms=completion.latency_ms,
-        text=completion.text,
+        answer=completion.text,
     )
     try:
         return parse_answer(completion.text, shape), completion, call
     except UnreadableAnswer as error:
-        return None, completion, replace(call, outcome="unreadable", problem=str(error))
+        return None, completion, replace(call, outcome="unreadable", detail=str(error))
 
 
 def _outcome(error: OutsideError) -> Outcome:

@@ -20,14 +20,16 @@ class Calibration:
     shift: float = 0.0
     labels: int = 0
 
+    @classmethod
+    def identity(cls) -> Calibration:
+        """Takes every confidence at its word: what stands until labels say better."""
+        return cls()
+
     def risk(self, confidence: float) -> float:
         """Probability that an answer of this confidence (0 to 1) is wrong."""
-        if self == IDENTITY:
+        if self == self.identity():
             return min(1.0, max(0.0, 1.0 - confidence))
         return _logistic(self.slope * _logit(1.0 - confidence) + self.shift)
-
-
-IDENTITY = Calibration()
 
 
 def fit(pairs: Iterable[tuple[float, bool]]) -> Calibration:
@@ -43,7 +45,7 @@ def fit(pairs: Iterable[tuple[float, bool]]) -> Calibration:
         slope, shift = max(0.0, slope - step_slope), shift - step_shift
         if abs(step_slope) + abs(step_shift) < 1e-9:
             break
-    return Calibration(slope, shift, len(rows)) if rows else IDENTITY
+    return Calibration(slope, shift, len(rows)) if rows else Calibration.identity()
 
 
 def _newton(rows: list[tuple[float, float]], slope: float, shift: float) -> tuple[float, float]:
