@@ -252,7 +252,7 @@ class Datadog:
         self.world.log(
             self.name, "event.create", event_id, actor=actor, marker=marker_in(body["text"]), body=body
         )
-        shown = {"title": body["title"], "text": body["text"], "tags": body.get("tags"), "handle": None}
+        shown = {"title": body["title"], "text": body["text"], "tags": body.get("tags", []), "handle": None}
         shown |= {
             "date_happened": int(at.timestamp()),
             "priority": None,

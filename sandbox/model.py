@@ -75,8 +75,8 @@ _ACTION = {"info": "none", "low": "watch"}
 def answer(text: str, told: str = "") -> Json:
     """The triage answer to a case, by keywords alone; the same text always gives the same answer.
 
-    The case begins at the first span ([a1] …), or is all of the text if it has none. `told` is the rest of what
-    the model was told: a category or group that it does not name is not given (other, null).
+    The case begins at the first span ([a1] …), or is all of the text if it has none. `told` is what else the
+    model was told: a category or group that it does not name is not given (other, null).
     """
     spans = list(dict.fromkeys(_SPAN.findall(text)))
     case = text[text.index(f"[{spans[0]}]") :] if spans else text

@@ -68,6 +68,7 @@ class PagerDuty:
     def add_service(self, name: str, team: str = "") -> str:
         teams = [_reference(self._team(team))] if team else []
         service = self._thing("service", name, name=name, status="active", teams=teams)
+        service["escalation_policy"] = _reference(self._thing("escalation_policy", f"{name} on call"))
         self.services[service["id"]] = service | {"created_at": _text(self.world.clock.now())}
         return str(service["id"])
 
@@ -104,6 +105,11 @@ class PagerDuty:
             incident = self.incidents[incident_id]
             self._set_status(incident, "resolved", incident["service"], "api", at or self.world.clock.now())
         return incident_id
+
+    def set_status(self, incident_id: str, email: str, status: str) -> None:
+        """What a user does in the app: "acknowledged", "resolved", or "triggered" again."""
+        agent = _reference(self._user(email))
+        self._set_status(self.incidents[incident_id], status, agent, "website", self.world.clock.now())
 
     def fire_raw(self, alert: Json, service: str, at: datetime | None = None) -> str:
         """Open an incident whose alert is not what the schema promises (`alert` overwrites it)."""

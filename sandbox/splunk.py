@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 from xml.sax.saxutils import escape, quoteattr
 
 from aiohttp import web
@@ -349,7 +349,8 @@ class Splunk:
 
 
 async def _asked(request: web.Request) -> Json:
-    return {**request.query, **(await request.post())}
+    """Query and form together; the SDK does not say that its body is a form, and the real server takes it."""
+    return {**request.query, **dict(parse_qsl(await request.text()))}
 
 
 def _json_wanted(asked: Json) -> bool:
