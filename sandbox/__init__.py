@@ -1,1 +1,1 @@
-"""The outside world in miniature: five vendors and a model endpoint as local HTTP servers with state, time and faults."""
+"""The outside world in miniature: five vendors and a model as local servers with state, time and faults."""

@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to send SIGTERM when the parent dies, so that no sandbox outlives its test; elsewhere do without."""
+    """Ask Linux to send SIGTERM when the parent dies, so that no sandbox outlives its test."""
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The sandbox's own port: tests and the demo read the write log, plan faults, move time and let the engineers act."""
+"""The sandbox's own port: read the write log, plan faults, move time, let the engineers act."""
 
 from __future__ import annotations
 

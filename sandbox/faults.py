@@ -1,4 +1,4 @@
-"""What goes wrong between a client and a vendor: planned faults, chosen by a regular expression over the request line."""
+"""What goes wrong between a client and a vendor: planned faults, chosen by the request line."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _RST = struct.pack("ii", 1, 0)
 class Fault:
     """One thing that goes wrong.
 
-    `vendor` is a vendor's name or "*". `match` is searched in "METHOD /path?query". `times` counts down to 0; None
-    means for ever. `status` belongs to the kinds status and error_after_commit, `seconds` to slow and hang.
+    `vendor` is a vendor's name or "*". `match` is searched in "METHOD /path?query". `times` counts down to 0;
+    None means for ever. `status` belongs to status and error_after_commit, `seconds` to slow and hang.
     """
 
     vendor: str
@@ -84,7 +84,7 @@ class Faults:
 
 
 async def strike(fault: Fault, vendor: Vendor, request: web.Request, answer: Answer) -> web.StreamResponse:
-    """Answer the request as the fault wants it; whether `answer` runs, and so commits, is what the kinds differ in."""
+    """Answer as the fault wants it; the kinds differ in whether `answer` runs, and so commits."""
     return await _STRIKES[fault.kind](fault, vendor, request, answer)
 
 

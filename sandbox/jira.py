@@ -93,7 +93,7 @@ class Jira:
         return made
 
     def actor(self, request: web.Request) -> str | None:
-        """The user name is what stands before the @ of the e-mail address; bearer tokens belong to one app."""
+        """The user name stands before the @ of the e-mail address; bearer tokens belong to one app."""
         if request.path.endswith("/serverInfo"):
             return "anonymous"
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")

@@ -1,4 +1,4 @@
-"""The part of JQL that the sandbox understands: clauses joined by AND, and ORDER BY. Everything else is refused."""
+"""The part of JQL that the sandbox understands: clauses joined by AND, and ORDER BY."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ _CLAUSE = re.compile(
 _VALUE = re.compile(r""""([^"]*)"|'([^']*)'|([^,\s]+)""")
 _RELATIVE = re.compile(r"^([+-]?)(\d+)([mhdw])$")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-FIELDS = frozenset(
-    "project labels key issuekey id issue status statuscategory updated created summary description text comment "
-    "issuetype type priority assignee reporter resolution".split()
-)
 _TIMES = frozenset({"updated", "created"})
+_NAMES = frozenset({"key", "issuekey", "id", "issue"})
+_TEXTS = frozenset({"summary", "description", "text", "comment"})
+_PEOPLE = frozenset({"assignee", "reporter"})
+_CHOICES = frozenset(
+    {"project", "labels", "status", "statuscategory", "issuetype", "type", "priority", "resolution"}
+)
+FIELDS = _TIMES | _NAMES | _TEXTS | _PEOPLE | _CHOICES
 
 
 class JqlError(Exception):
@@ -72,7 +75,7 @@ class Jql:
     order: tuple[tuple[str, bool], ...]
 
     def apply(self, issues: Mapping[str, Values], at: Callable[[str], datetime]) -> list[str]:
-        """The keys of the issues found, in order; newest key first if no order is given. `at` reads a time literal."""
+        """The keys of the issues found, newest first if no order is given. `at` reads a time literal."""
         found = [
             key for key, read in issues.items() if all(clause.holds(read, at) for clause in self.clauses)
         ]
@@ -136,6 +139,6 @@ def _by_number(key: str) -> tuple[str, int]:
 
 
 def _sortable(value: Iterable[str] | datetime | None, key: str, field: str) -> tuple[object, ...]:
-    if field in ("key", "issuekey", "id", "issue"):
+    if field in _NAMES:
         return _by_number(key)
     return (value,) if isinstance(value, datetime) else (" ".join(value or ()),)

@@ -1,4 +1,4 @@
-"""Jira's state: issues with comments, properties, a workflow and a changelog, and what the search index knows of them."""
+"""Jira's state: issues with comments, a workflow and a changelog, and what the search knows of them."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ TRANSITIONS = (
 class JiraError(Exception):
     """Jira refuses; `errors` maps a field to its complaint, `messages` are about the whole request."""
 
-    def __init__(self, *messages: str, status: int = 400, **errors: str) -> None:
-        super().__init__(*messages, *errors.values())
-        self.messages, self.errors, self.status = list(messages), errors, status
+    def __init__(self, *messages: str, status: int = 400, errors: dict[str, str] | None = None) -> None:
+        self.messages, self.errors, self.status = list(messages), errors or {}, status
+        super().__init__(*messages, *self.errors.values())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -146,9 +146,9 @@ class Records:
     ) -> Issue:
         """Make an issue in the workflow's first status. Raises JiraError; then nothing has been made."""
         if project not in self.projects:
-            raise JiraError(project="valid project is required")
+            raise JiraError(errors={"project": "valid project is required"})
         if not fields.get("summary"):
-            raise JiraError(summary="You must specify a summary of the issue.")
+            raise JiraError(errors={"summary": "You must specify a summary of the issue."})
         _refuse_unknown(fields)
         now = opened or self.world.clock.now()
         given: dict[str, Any] = dict.fromkeys(sorted(_ON_TRANSITION))
@@ -175,14 +175,14 @@ class Records:
         self._apply(issue, wanted, user)
 
     def move(self, issue: Issue, transition_id: str, fields: dict[str, Any], user: str) -> Transition:
-        """Carry out a transition. Raises JiraError if it does not start here or its screen misses something."""
+        """Carry out a transition. Raises JiraError if it doesn't start here or its screen misses a field."""
         arrow = next((t for t in TRANSITIONS if t.id == transition_id), None)
         if not arrow or arrow.source != issue.fields["status"]:
             raise JiraError(f"Transition id '{transition_id}' is not valid for this issue.")
         _refuse_unknown(fields, _ON_TRANSITION)
         wanted = {name: self._value(name, value) for name, value in fields.items() if name in _ON_TRANSITION}
         if arrow.needs_resolution and not wanted.get("resolution"):
-            raise JiraError(resolution="Resolution is required.")
+            raise JiraError(errors={"resolution": "Resolution is required."})
         wanted |= {"status": arrow.target}
         wanted |= {} if arrow.needs_resolution else {"resolution": None}
         wanted["resolutiondate"] = self.world.clock.now() if arrow.needs_resolution else None
@@ -193,9 +193,9 @@ class Records:
         try:
             text = rich(body)
         except ValueError as wrong:
-            raise JiraError(comment=str(wrong)) from wrong
+            raise JiraError(errors={"comment": str(wrong)}) from wrong
         if not text.text.strip():
-            raise JiraError(comment="Comment body can not be empty!")
+            raise JiraError(errors={"comment": "Comment body can not be empty!"})
         now = self.world.clock.now()
         made = Comment(id=self.new_id(), author=user, body=text, created=now, updated=now, update_author=user)
         made.properties.update(properties)
@@ -247,7 +247,7 @@ class Records:
             try:
                 return rich(value)
             except ValueError:
-                raise JiraError(**{name: "Operation value must be an Atlassian Document"}) from None
+                raise JiraError(errors={name: "Operation value must be an Atlassian Document"}) from None
         if name in ("assignee", "reporter"):
             return self._user(name, value)
         return _id_of(name, value)
@@ -259,7 +259,7 @@ class Records:
         if account is None:
             return None
         if account not in self.users:
-            raise JiraError(**{name: f"User '{account}' does not exist."})
+            raise JiraError(errors={name: f"User '{account}' does not exist."})
         return self.users[account]
 
 
@@ -273,7 +273,7 @@ def _id_of(name: str, value: object) -> str:
     for known, label in _NAMED[name].items():
         if asked in (known, label):
             return known
-    raise JiraError(**{name: f"The {name} selected is invalid."})
+    raise JiraError(errors={name: f"The {name} selected is invalid."})
 
 
 def _refuse_unknown(fields: dict[str, Any], settable: frozenset[str] = SETTABLE) -> None:
@@ -284,7 +284,7 @@ def _refuse_unknown(fields: dict[str, Any], settable: frozenset[str] = SETTABLE)
         if name not in known
     }
     if unknown:
-        raise JiraError(**unknown)
+        raise JiraError(errors=unknown)
 
 
 def _item(name: str, before: object, after: object) -> dict[str, object]:

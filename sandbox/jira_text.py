@@ -1,4 +1,4 @@
-"""Jira's two forms of rich text: wiki text on v2, an Atlassian document on v3. A text keeps the form it came in."""
+"""Jira's two forms of rich text: wiki text on v2, an Atlassian document on v3."""
 
 from __future__ import annotations
 

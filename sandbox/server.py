@@ -1,50 +1,41 @@
-"""The sandbox as servers: every vendor on its own loopback port, all on one event loop, in a thread or a process."""
+"""The sandbox as servers: every vendor on its own loopback port, all on one event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from sandbox.control import Control
+from sandbox.datadog import Datadog
+from sandbox.engineers import Engineers
 from sandbox.faults import Faults, strike
+from sandbox.jira import Jira
+from sandbox.model import ModelEndpoint
+from sandbox.pagerduty import PagerDuty
+from sandbox.servicenow import ServiceNow
+from sandbox.splunk import Splunk
+from sandbox.tickets import plain, tickets
 from sandbox.vendor import Vendor
 from sandbox.world import Clock, World
 
 T = TypeVar("T")
-# Attribute and module name of each vendor, and its class. The order gives the ports from --port-base on.
-VENDORS = {
-    "servicenow": "ServiceNow",
-    "jira": "Jira",
-    "pagerduty": "PagerDuty",
-    "datadog": "Datadog",
-    "splunk": "Splunk",
-    "model": "ModelEndpoint",
-}
 _LARGEST_BODY = 64 * 1024 * 1024
 
 
 class Sandbox:
     """All vendors in one process. `with Sandbox(seed=7) as box:` serves until the block ends.
 
-    `urls` maps each vendor's name, and "control", to its base URL. State may be touched from outside only through
-    `run`. `speed` and `start` belong to the sandbox's clock, `latency` is added before every answer.
+    `urls` maps each vendor's name, and "control", to its base URL. State may be touched from outside only
+    through `run`. `speed` and `start` belong to the sandbox's clock, `latency` is added before every answer.
     """
-
-    servicenow: Any
-    jira: Any
-    pagerduty: Any
-    datadog: Any
-    splunk: Any
-    model: Any
 
     def __init__(
         self,
@@ -59,12 +50,22 @@ class Sandbox:
         self.world = World(clock=clock, seed=seed, latency=latency)
         self.faults = Faults(seed=seed)
         self.urls: dict[str, str] = {}
-        self.vendors: list[Vendor] = []
-        for name, class_name in VENDORS.items():
-            if importlib.util.find_spec(f"sandbox.{name}"):
-                vendor = getattr(importlib.import_module(f"sandbox.{name}"), class_name)(self.world)
-                setattr(self, name, vendor)
-                self.vendors.append(vendor)
+        self.servicenow = ServiceNow(self.world)
+        self.jira = Jira(self.world)
+        self.pagerduty = PagerDuty(self.world)
+        self.datadog = Datadog(self.world)
+        self.splunk = Splunk(self.world)
+        self.model = ModelEndpoint(self.world)
+        # The order gives the ports from port_base on.
+        self.vendors: tuple[Vendor, ...] = (
+            self.servicenow,
+            self.jira,
+            self.pagerduty,
+            self.datadog,
+            self.splunk,
+            self.model,
+        )
+        self.engineers = Engineers(self.world, self.servicenow, self.jira, self.pagerduty)
         self._port_base = port_base
         self._loop = asyncio.new_event_loop()
         self._runners: list[web.AppRunner] = []
@@ -102,8 +103,8 @@ class Sandbox:
                 world=self.world,
                 faults=self.faults,
                 vendors=self.vendors,
-                tickets=list,
-                engineers_step=list,
+                tickets=lambda: [plain(ticket) for ticket in tickets(self.servicenow, self.jira)],
+                engineers_step=lambda: [asdict(act) for act in self.engineers.step()],
             ).routes()
         )
         await self._serve("control", control)
@@ -112,7 +113,7 @@ class Sandbox:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         port = self._port_base + len(self._runners) if self._port_base else 0
-        await web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=0.1).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         self._runners.append(runner)
         self.urls[name] = f"http://127.0.0.1:{runner.addresses[0][1]}"
 
@@ -121,7 +122,7 @@ class Sandbox:
             await runner.cleanup()
 
     def _gate(self, vendor: Vendor) -> Middleware:
-        """What every request passes before its handler: latency, planned faults, then the vendor's question who asks."""
+        """What every request passes before its handler: latency, planned faults, then authentication."""
 
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""ServiceNow in miniature: Table API, change API and attachments, with the ways in which the real one surprises."""
+"""ServiceNow in miniature: Table API, change API and attachments, with the real one's surprises."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _NUMERIC = frozenset({"state", "impact", "urgency", "priority", "risk"})
 
 
 class ServiceNow:
-    """One instance. `hidden` are sys_ids that the integration user's ACLs withhold, after the limit was applied.
+    """One instance. `hidden` are sys_ids that ACLs withhold from the user, after the limit was applied.
 
-    `zone` is the user's UTC offset, in which display values show times. The write log holds requests over HTTP only.
+    `zone` is the user's UTC offset, in which display values show times. Only requests over HTTP are logged.
     """
 
     name = "servicenow"

@@ -1,4 +1,4 @@
-"""ServiceNow's encoded query: `state=1^priority<=2^ORpriority=5^ORDERBYsys_updated_on`, with its forgiving ways."""
+"""ServiceNow's encoded query, forgiving as it is: `state=1^priority<=2^ORpriority=5^ORDERBYnumber`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ Row = dict[str, str]
 Lookup = Callable[[Row, str], str | None]
 
 _CONDITION = re.compile(
-    r"^([a-z_][a-z0-9_.]*)(NOT IN|NOT LIKE|ISNOTEMPTY|ISEMPTY|STARTSWITH|ENDSWITH|LIKE|IN|!=|>=|<=|=|>|<)(.*)$",
+    r"^([a-z_][a-z0-9_.]*)"
+    r"(NOT IN|NOT LIKE|ISNOTEMPTY|ISEMPTY|STARTSWITH|ENDSWITH|LIKE|IN|!=|>=|<=|=|>|<)(.*)$",
     re.DOTALL,
 )
 _DATE_CALL = re.compile(r"^javascript:gs\.dateGenerate\('([^']*)'\s*,\s*'([^']*)'\)$")
@@ -74,7 +75,7 @@ class Query:
 
 
 def parse(text: str, knows: Callable[[str], bool]) -> Query:
-    """Read an encoded query. As on a real instance, a part that names no known field or operator is ignored."""
+    """Read an encoded query. As on a real instance, a part with no known field or operator is ignored."""
     groups: list[list[_Condition]] = []
     order: list[tuple[str, bool]] = []
     for part in text.split("^"):

@@ -1,4 +1,4 @@
-"""ServiceNow's records: rows of strings with their bookkeeping, journal, audit, references and business rules."""
+"""ServiceNow's records: rows of strings with bookkeeping, journal, audit, references and rules."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Records:
         return row
 
     def update(self, table: str, row: Row, fields: Mapping[str, object], user: str) -> bool:
-        """Apply the fields that the table has; True if anything changed. Raises DataPolicyError before any change."""
+        """Apply the fields that the table has; True if one changed. Raises DataPolicyError, then unchanged."""
         wanted = self._wanted(table, fields, writable=self.columns[table] - tables.READ_ONLY)
         wanted = {name: value for name, value in wanted.items() if row[name] != value}
         _refuse_bare_close(table, row | wanted)
@@ -132,7 +132,7 @@ class Records:
         return wanted
 
     def _consequences(self, table: str, row: Row, wanted: Row, user: str) -> Row:
-        """What the shipped business rules set when these fields change: priority, activity, who resolved and when."""
+        """What the shipped business rules set when these fields change, like who resolved it and when."""
         after, more = row | wanted, dict[str, str]()
         if table == "incident" and {"impact", "urgency"} & wanted.keys() and "priority" not in wanted:
             more["priority"] = tables.PRIORITY.get((after["impact"], after["urgency"]), row["priority"])

@@ -1,13 +1,13 @@
-"""The part of ServiceNow's data dictionary that the sandbox knows: columns, references, choices and end states."""
+"""The part of ServiceNow's data dictionary that the sandbox knows: columns, references, choices, states."""
 
 from __future__ import annotations
 
 _SYS = "sys_id sys_created_on sys_created_by sys_updated_on sys_updated_by sys_mod_count sys_class_name"
 _TASK = (
     "number short_description description state impact urgency priority active assignment_group assigned_to "
-    "cmdb_ci business_service service_offering opened_at opened_by closed_at closed_by close_code close_notes "
-    "correlation_id correlation_display work_notes comments parent location company contact_type escalation "
-    "made_sla knowledge approval upon_approval upon_reject watch_list due_date "
+    "cmdb_ci business_service service_offering opened_at opened_by closed_at closed_by close_code "
+    "close_notes correlation_id correlation_display work_notes comments parent location company contact_type "
+    "escalation made_sla knowledge approval upon_approval upon_reject watch_list due_date "
 )
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(f"{columns} {_SYS}".split())
@@ -17,8 +17,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "parent_incident problem_id rfc caused_by incident_state",
         "change_request": _TASK
         + "type risk risk_impact_analysis category justification implementation_plan backout_plan test_plan "
-        "start_date end_date requested_by requested_by_date chg_model std_change_producer_version on_hold phase "
-        "reason conflict_status conflict_last_run cab_required",
+        "start_date end_date requested_by requested_by_date chg_model std_change_producer_version on_hold "
+        "phase reason conflict_status conflict_last_run cab_required",
         "cmdb_ci": "name short_description operational_status install_status support_group assignment_group "
         "owned_by managed_by business_criticality environment ip_address fqdn category subcategory "
         "correlation_id discovery_source used_for serial_number",
@@ -28,8 +28,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "sys_user_grmember": "user group",
         "sys_journal_field": "name element element_id value",
         "sys_audit": "tablename documentkey fieldname oldvalue newvalue user reason record_checkpoint",
-        "sys_attachment": "table_name table_sys_id file_name content_type size_bytes size_compressed compressed "
-        "download_link image_width image_height average_image_color sys_tags",
+        "sys_attachment": "table_name table_sys_id file_name content_type size_bytes size_compressed "
+        "compressed download_link image_width image_height average_image_color sys_tags",
     }.items()
 }
 
@@ -62,7 +62,7 @@ REFERENCES: dict[str, dict[str, str]] = {
     "sys_user_group": {"manager": "sys_user"},
     "sys_user_grmember": {"user": "sys_user", "group": "sys_user_group"},
 }
-# By which columns a row of a referenced table may be named instead of by its sys_id; the first is what people see.
+# Columns that name a row of a referenced table as well as its sys_id does; the first is what people see.
 NAMES: dict[str, tuple[str, ...]] = {
     "sys_user": ("name", "user_name", "email"),
     "sys_user_group": ("name",),

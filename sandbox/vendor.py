@@ -10,8 +10,8 @@ from aiohttp import web
 class Vendor(Protocol):
     """One imitated system. Its state lives in plain dicts.
 
-    The server reads the whole request body before it calls a handler, so `await request.json()` never gives way to
-    another request: a handler that awaits nothing else is atomic.
+    The server reads the whole request body before it calls a handler, so `await request.json()` never gives
+    way to another request: a handler that awaits nothing else is atomic.
     """
 
     @property
@@ -20,7 +20,7 @@ class Vendor(Protocol):
     def routes(self) -> list[web.RouteDef]: ...
 
     def actor(self, request: web.Request) -> str | None:
-        """Who is asking, in this vendor's way of giving credentials; None means nobody, and is answered with 401."""
+        """Who is asking, in this vendor's way of giving credentials; None is answered with 401."""
 
     def error(self, status: int) -> web.Response:
         """A refusal in this vendor's own words, with its own rate headers on 429."""

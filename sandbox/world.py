@@ -1,4 +1,4 @@
-"""What all imitated vendors share: one clock, one seeded chance, and the log of every write (the oracle of the tests)."""
+"""What all imitated vendors share: one clock, one seeded chance, and the log of every write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def marker_in(text: str) -> str:
 
 @dataclass(slots=True)
 class Clock:
-    """Sandbox time: starts at `start`, runs `speed` times as fast as real time (0 = stands still), and can be stepped."""
+    """Sandbox time: from `start` on, `speed` times as fast as real time (0 = stands still), with steps."""
 
     start: datetime
     speed: float = 1.0
@@ -34,7 +34,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One change that a vendor accepted: who wrote what on which object. `marker` is what the writer left to be found by."""
+    """One change that a vendor accepted. `marker` is what the writer left in it to be found by."""
 
     at: datetime
     vendor: str
