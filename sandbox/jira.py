@@ -373,16 +373,16 @@ class Jira:
         if request.query.get("orderBy", "") == "-created":
             comments.reverse()
         start, limit = _window(request, 5000)
-        return web.json_response(self._shapes(request).comments(comments, start, limit))
+        return web.json_response(self._shapes(request).comments(comments, start, limit, _expands(request)))
 
     async def _add_comment(self, request: web.Request) -> web.Response:
         issue, body = self._issue(request), await _json(request)
         made = self.records.comment(issue, self.actor(request) or "", body.get("body"), _marks(body))
         await self._log(request, "note", issue, body)
-        return web.json_response(self._shapes(request).comment(made), status=201)
+        return web.json_response(self._shapes(request).comment(made, _expands(request)), status=201)
 
     async def _get_comment(self, request: web.Request) -> web.Response:
-        return web.json_response(self._shapes(request).comment(self._comment(request)))
+        return web.json_response(self._shapes(request).comment(self._comment(request), _expands(request)))
 
     async def _edit_comment(self, request: web.Request) -> web.Response:
         issue, comment, body = self._issue(request), self._comment(request), await _json(request)
@@ -392,7 +392,7 @@ class Jira:
         comment.body, comment.properties = fresh.body, fresh.properties
         comment.updated, comment.update_author = fresh.updated, user
         await self._log(request, "edit", issue, body)
-        return web.json_response(self._shapes(request).comment(comment))
+        return web.json_response(self._shapes(request).comment(comment, _expands(request)))
 
     async def _delete_comment(self, request: web.Request) -> web.Response:
         issue, comment = self._issue(request), self._comment(request)
@@ -562,6 +562,11 @@ def _operated(verb: str, value: Any, what: Any) -> Any:
     if verb == "remove":
         return [part for part in value if part != what]
     return what
+
+
+def _expands(request: web.Request) -> bool:
+    """Comments show their properties only to those who ask."""
+    return "properties" in request.query.get("expand", "")
 
 
 def _marks(body: Json) -> dict[str, object]:

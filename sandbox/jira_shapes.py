@@ -95,8 +95,8 @@ class Shapes:
             "timeZone": "America/Los_Angeles",
         }
 
-    def comment(self, comment: records.Comment) -> Json:
-        return {
+    def comment(self, comment: records.Comment, with_properties: bool = False) -> Json:
+        shown = {
             "id": comment.id,
             "self": f"{self.base}/comment/{comment.id}",
             "author": self.user(comment.author),
@@ -105,11 +105,15 @@ class Shapes:
             "created": stamp(comment.created),
             "updated": stamp(comment.updated),
             "jsdPublic": not comment.internal,
-            "properties": [{"key": key, "value": value} for key, value in comment.properties.items()],
         }
+        if with_properties:
+            shown["properties"] = [{"key": key, "value": value} for key, value in comment.properties.items()]
+        return shown
 
-    def comments(self, comments: list[records.Comment], start: int, limit: int) -> Json:
-        page = [self.comment(comment) for comment in comments[start : start + limit]]
+    def comments(
+        self, comments: list[records.Comment], start: int, limit: int, with_properties: bool = False
+    ) -> Json:
+        page = [self.comment(comment, with_properties) for comment in comments[start : start + limit]]
         return {"comments": page, "startAt": start, "maxResults": limit, "total": len(comments)}
 
     def transition(self, arrow: records.Transition, with_fields: bool) -> Json:

@@ -55,7 +55,7 @@ class Records:
         return row
 
     def update(self, table: str, row: Row, fields: Mapping[str, object], user: str) -> bool:
-        """Apply the fields that the table has; True if one changed. Raises DataPolicyError, then unchanged."""
+        """Apply the fields that the table has; True if one changed. DataPolicyError leaves all unchanged."""
         wanted = self._wanted(table, fields, writable=self.columns[table] - tables.READ_ONLY)
         wanted = {name: value for name, value in wanted.items() if row[name] != value}
         _refuse_bare_close(table, row | wanted)
