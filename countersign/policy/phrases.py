@@ -35,7 +35,7 @@ def say(value: Any) -> str:
         return format_duration(value)
     if isinstance(value, tuple):
         return listed(value)
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value).rstrip(".") or '""'
 
 
 def _attributes(part: Part) -> list[tuple[str, str]]:

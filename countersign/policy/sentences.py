@@ -41,12 +41,13 @@ def _missing(_error: ErrorDetails, place: Place) -> str:
 
 def _unknown(_error: ErrorDetails, place: Place) -> str:
     key, known = str(place[-1]), tuple(keys_of(section_at(place[:-1])))
-    near = get_close_matches(key, known, n=1)
     homes = [path for path, section in sections() if path and key in keys_of(section)]
+    if homes:
+        return f'"{key}" is not a key here; it belongs under {" or ".join(homes[:2])}.'
+    near = get_close_matches(key, known, n=1)
     if near:
-        return f'"{key}" is not a key here; did you mean "{near[0]}"?'
-    hint = f"it belongs under {' or '.join(homes[:2])}" if homes else f"write one of {', '.join(known)}"
-    return f'"{key[:60]}" is not a key here; {hint}.'
+        return f'"{key[:60]}" is not a key here; did you mean "{near[0]}"?'
+    return f'"{key[:60]}" is not a key here; write one of {", ".join(known)}.'
 
 
 def _choice(error: ErrorDetails, _place: Place) -> str:
