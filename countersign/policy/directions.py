@@ -64,6 +64,7 @@ DIRECTIONS: dict[str, Judge] = {
     "model.budget.usd_per_day": lower,
     "never_close.severity": _added,
     "never_close.severity.at_least": lower,
+    "never_close.first_seen": higher,
     "never_close.services": more,
     "never_close.tags": more,
     "never_close.calendars": more,

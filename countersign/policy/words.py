@@ -58,6 +58,7 @@ def _boundaries(policy: Policy) -> Iterator[str]:
         never.services and f"for {listed(never.services, 'or')}",
         never.tags and f"with the tag {listed(never.tags, 'or')}",
         never.calendars and f"during {listed(never.calendars, 'or')}",
+        never.first_seen and "what has not been seen before",
         f"in a storm of {policy.storms.at_least} alerts within {format_duration(policy.storms.window)}",
     )
     yield f"It never closes {', '.join(part for part in parts if part)}."

@@ -36,7 +36,8 @@ def test_a_policy_is_described_in_sentences() -> None:
     assert "Rule the rest: when nothing above matched, drafts a note." in sentences
     assert (
         "It never closes from severity high upwards, for payments or login, with the tag customer-facing, "
-        "during year-end-freeze, in a storm of 50 alerts within 10m." in sentences
+        "during year-end-freeze, what has not been seen before, in a storm of 50 alerts within 10m."
+        in sentences
     )
     assert "Drafts are approved by the group noc-leads; after 1d a draft goes to people." in sentences
 
@@ -102,6 +103,10 @@ EDITS = {
     "lower floor": (
         ("at_least: high", "at_least: medium"),
         "never_close.severity.at_least: medium (was high); this narrows.",
+    ),
+    "bolder with news": (
+        ("  severity: {at_least: high}", "  severity: {at_least: high}\n  first_seen: false"),
+        "never_close.first_seen: false (was true); this widens.",
     ),
     "fewer floors": (
         ("[payments, login]", "[payments, search]"),
