@@ -90,10 +90,12 @@ class TicketPage:
 class Receipt:
     """What a desk gave back for a write: its handle of the effect, and what the field was before.
 
-    `before` is the before-image that an undo needs, in the desk's words.
+    `before` is the before-image that an undo needs, in the desk's words. `made` names the ticket or the
+    change request that the write brought into being.
     """
 
     handle: str
     url: str = ""
     before: Mapping[str, str] = field(default_factory=dict)
     found: bool = False
+    made: TicketRef | None = None
