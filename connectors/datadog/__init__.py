@@ -1,1 +1,1 @@
-"""Datadog: events and monitors as alerts."""
+"""Datadog: events of its monitors as alerts, the state of its monitors, and its logs."""

@@ -1,1 +1,1 @@
-"""Splunk: fired alerts and searches."""
+"""Splunk: what its saved searches fired, as alerts, and its logs."""
