@@ -68,6 +68,7 @@ class JiraError(Exception):
 @dataclass(slots=True, kw_only=True)
 class Comment:
     id: str
+    issue_id: str
     author: str
     body: RichText
     created: datetime
@@ -197,7 +198,15 @@ class Records:
         if not text.text.strip():
             raise JiraError(errors={"comment": "Comment body can not be empty!"})
         now = self.world.clock.now()
-        made = Comment(id=self.new_id(), author=user, body=text, created=now, updated=now, update_author=user)
+        made = Comment(
+            id=self.new_id(),
+            issue_id=issue.id,
+            author=user,
+            body=text,
+            created=now,
+            updated=now,
+            update_author=user,
+        )
         made.properties.update(properties)
         issue.comments.append(made)
         self.account_of(user)

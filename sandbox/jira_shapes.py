@@ -98,7 +98,7 @@ class Shapes:
     def comment(self, comment: records.Comment, with_properties: bool = False) -> Json:
         shown = {
             "id": comment.id,
-            "self": f"{self.base}/comment/{comment.id}",
+            "self": f"{self.base}/issue/{comment.issue_id}/comment/{comment.id}",
             "author": self.user(comment.author),
             "updateAuthor": self.user(comment.update_author),
             "body": self.value("body", comment.body),
