@@ -29,6 +29,11 @@ _CATEGORIES: tuple[tuple[str, str], ...] = (
         "security",
         r"brute.?force|failed log-?ins|unauthori[sz]ed|malware|intrusion|suspicious|leaked|secret|cve-",
     ),
+    ("informational", r"backup (?:finished|completed)|renewed|renewal|autoscal\w+|scaled (?:up|down|out|in)"),
+    (
+        "informational",
+        r"for information|maintenance (?:window )?(?:started|ended)|no action|heartbeat ok|rotated",
+    ),
     ("deployment", r"\brollout|deploy\w*|crashloop\w*|image ?pull|rolled? ?back|canary|release \d"),
     (
         "hardware",
@@ -38,14 +43,8 @@ _CATEGORIES: tuple[tuple[str, str], ...] = (
         "capacity",
         r"disk (?:space|usage|is|will|at)|filesystem|file system|\bfull\b|mountpoint|tablespace|quota",
     ),
-    ("capacity", r"growing|out of (?:memory|space)|\boom|memory (?:usage|pressure)|pool exhausted|storage"),
     ("network", r"packet loss|\bbgp\b|\bdns\b|\bvpn\b|link down|interface|switch|router|firewall"),
     ("data", r"replicat\w+|replica lag|corrupt\w*|checksum|inconsisten\w+|backup failed|import failed|etl"),
-    ("informational", r"backup (?:finished|completed)|renewed|renewal|autoscal\w+|scaled (?:up|down|out|in)"),
-    (
-        "informational",
-        r"for information|maintenance (?:window )?(?:started|ended)|no action|heartbeat ok|rotated",
-    ),
     (
         "availability",
         r"\bdown\b|outage|unavailable|unreachable|\b5\d\d\b|error rate|failing|refused|missing|absent",
@@ -54,6 +53,7 @@ _CATEGORIES: tuple[tuple[str, str], ...] = (
         "performance",
         r"latenc\w+|\bslow\w*|\bp9\d\b|timeouts?|timed out|response time|queue|backlog|cpu|throttl\w+",
     ),
+    ("capacity", r"growing|out of (?:memory|space)|\boom|memory (?:usage|pressure)|pool exhausted|storage"),
     ("access", r"password|log ?in\b|account (?:is )?locked|permission|access (?:denied|request)|unlock|mfa"),
 )
 _SEVERITIES: tuple[tuple[str, str], ...] = (
