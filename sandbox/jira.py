@@ -31,6 +31,7 @@ _RESET_AFTER = timedelta(seconds=30)
 _PAGE, _LARGEST_PAGE, _MOST_RECONCILED = 50, 100, 50
 _INTERNAL = "sd.public.comment"
 _CHANGE_TYPE = "10012"
+_DESK_USER = frozenset({"accountId", "displayName", "emailAddress", "active", "timeZone"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -359,10 +360,7 @@ class Jira:
             kept = [
                 c for c in issue.changelog if not only or only & {str(item["fieldId"]) for item in c.items}
             ]
-            histories = [
-                {**shapes.change(change), "created": int(change.created.timestamp() * 1000)}
-                for change in kept
-            ]
+            histories = [shapes.change(change) for change in kept]
             logs.append({"issueId": issue.id, "changeHistories": histories})
         return web.json_response({"issueChangeLogs": logs})
 
@@ -575,12 +573,13 @@ def _marks(body: Json) -> dict[str, object]:
 
 def _desk_comment(shapes: Shapes, comment: Comment) -> Json:
     at = comment.created
+    author = {name: value for name, value in shapes.user(comment.author).items() if name in _DESK_USER}
     created = {"iso8601": stamp(at), "jira": stamp(at), "friendly": at.strftime("%d/%b/%y %I:%M %p")}
     return {
         "id": comment.id,
         "body": comment.body.text,
         "public": not comment.internal,
-        "author": shapes.user(comment.author),
+        "author": author,
         "created": {**created, "epochMillis": int(at.timestamp() * 1000)},
     }
 
