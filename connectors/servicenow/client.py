@@ -1,0 +1,182 @@
+"""The client of one ServiceNow instance: pysnow for paths and answers, our transport below it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pysnow
+from pysnow.exceptions import MissingResult, UnexpectedResponseFormat
+from requests.auth import HTTPBasicAuth
+
+from connectors.servicenow.query import Row
+from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Refused, Wire, calling, new_session
+from countersign.errors import ConfigError, Permanent
+
+_VENDOR = "servicenow"
+_TABLES = "/api/now"
+_CHANGES = "/api/sn_chg_rest/v1"
+_SYS_ID = re.compile(r"[0-9a-f]{32}")
+# A 403 that is about this one record and not about our rights: the connection stays in use.
+_ABOUT_THE_RECORD = re.compile(r"data policy|business rule|mandatory|invalid update", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceNowConfig:
+    """One instance and how we use it.
+
+    `url` is https://example.service-now.com. `match` is the encoded query of the tickets that the source
+    reads, `watch` of those whose changes are read: wider, because a ticket that was routed away leaves `match`
+    and is still answered in. Nothing means all. `close_code` must be one of the instance's own. `look_back` is how far the first read goes,
+    `overlap` how far each later read goes back before its cursor. `user` is the integration user, whose
+    changes are ours.
+    """
+
+    url: str
+    user: str
+    password: str = field(repr=False)
+    match: str = ""
+    watch: str = ""
+    close_code: str = "No resolution provided"
+    look_back: timedelta = timedelta(days=1)
+    overlap: timedelta = timedelta(minutes=5)
+    page_size: int = 100
+    connect_s: float = CONNECT_S
+    read_s: float = READ_S
+    ca: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What one read gave. `total` is how many rows match before access rules hide some; None if not said."""
+
+    rows: tuple[Row, ...]
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameters:
+    """The query string of one call. pysnow's own builder is shared by all calls of a resource."""
+
+    asked: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, str]:
+        return dict(self.asked)
+
+
+class ServiceNowClient:
+    """Reads and writes rows with raw and display values. Threads may share one. Raises OutsideError."""
+
+    def __init__(self, config: ServiceNowConfig) -> None:
+        parts = urlsplit(config.url)
+        if parts.scheme not in ("https", "http") or not parts.netloc or parts.path.strip("/"):
+            raise ConfigError(
+                f'"{config.url}" is not the address of an instance; write https://example.service-now.com.'
+            )
+        self.config = config
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        session = new_session(
+            Wire(
+                vendor=_VENDOR,
+                url=self.url,
+                connect_s=config.connect_s,
+                read_s=config.read_s,
+                ca=config.ca,
+            )
+        )
+        session.auth = HTTPBasicAuth(config.user.encode(), config.password.encode())
+        self._sdk = pysnow.Client(host=parts.netloc, use_ssl=parts.scheme == "https", session=session)
+
+    def rows(
+        self, table: str, query: str, fields: Sequence[str], *, limit: int = 100, offset: int = 0
+    ) -> Rows:
+        """One page. The instance ignores what it doesn't understand of a query: hold each row against it."""
+        asked = {
+            **_shape(fields),
+            "sysparm_query": query,
+            "sysparm_limit": str(limit),
+            "sysparm_offset": str(offset),
+        }
+        result, headers = self._call("GET", _TABLES, f"/table/{table}", asked)
+        total = headers.get("X-Total-Count", "")
+        return Rows(tuple(result), int(total) if total.isdigit() else None)
+
+    def row(self, table: str, sys_id: str, fields: Sequence[str]) -> Row:
+        result, _ = self._call("GET", _TABLES, f"/table/{table}/{_checked(sys_id)}", _shape(fields))
+        return result[0]
+
+    def insert(self, table: str, values: Mapping[str, str], fields: Sequence[str]) -> Row:
+        result, _ = self._call("POST", _TABLES, f"/table/{table}", _shape(fields), values)
+        return result[0]
+
+    def update(self, table: str, sys_id: str, values: Mapping[str, str], fields: Sequence[str]) -> Row:
+        path = f"/table/{table}/{_checked(sys_id)}"
+        result, _ = self._call("PATCH", _TABLES, path, _shape(fields), values)
+        return result[0]
+
+    def new_change(self, kind: str, template: str, values: Mapping[str, str]) -> Row:
+        """Makes a change request, always in the state New. `template` is a sys_id, for a standard change."""
+        path = f"/change/{kind}" + (f"/{_checked(template)}" if template else "")
+        result, _ = self._call("POST", _CHANGES, path, {}, values)
+        return result[0]
+
+    def update_change(self, sys_id: str, values: Mapping[str, str]) -> Row:
+        result, _ = self._call("PATCH", _CHANGES, f"/change/{_checked(sys_id)}", {}, values)
+        return result[0]
+
+    def _call(
+        self,
+        method: str,
+        base: str,
+        path: str,
+        asked: Mapping[str, str],
+        values: Mapping[str, str] | None = None,
+    ) -> tuple[Sequence[Row], Mapping[str, str]]:
+        resource = self._sdk.resource(api_path=path, base_path=base)
+        # The change API takes every query parameter for a field, so only what was asked for may be sent.
+        resource.parameters = _Parameters(asked)
+        with calling(_VENDOR, wrote=values is not None):
+            try:
+                body = None if values is None else json.dumps(values)
+                response = resource.request(method, data=body)
+                return _records(response.all(), self.url), response.headers
+            except (MissingResult, UnexpectedResponseFormat, AttributeError) as nonsense:
+                raise Lost(Loss.NONSENSE, urlsplit(self.url).netloc) from nonsense
+            except Refused as no:
+                if no.status == 403 and _ABOUT_THE_RECORD.search(no.message):
+                    raise Permanent(
+                        f"ServiceNow's rules refuse this update ({no.message}); "
+                        f"mend the record or the rule and replay the dead letter.",
+                        where=_VENDOR,
+                        status=403,
+                    ) from no
+                raise
+
+
+def _records(result: object, url: str) -> Sequence[Row]:
+    """The rows of an answer; a JSON of another shape is no answer of this API."""
+    if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
+        raise Lost(Loss.NONSENSE, urlsplit(url).netloc)
+    return result
+
+
+def _shape(fields: Sequence[str]) -> dict[str, str]:
+    return {
+        "sysparm_display_value": "all",
+        "sysparm_exclude_reference_link": "true",
+        "sysparm_fields": ",".join(fields),
+    }
+
+
+def _checked(sys_id: str) -> str:
+    """A sys_id as it may stand in a path."""
+    if not _SYS_ID.fullmatch(sys_id):
+        raise Permanent(
+            f'"{sys_id[:40]}" is not a sys_id of ServiceNow; look where the ticket was taken from.',
+            where=_VENDOR,
+        )
+    return sys_id

@@ -1,0 +1,103 @@
+"""ServiceNow as a desk: finds incidents, reads what people did in them, and passes our actions on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from connectors.servicenow import mapping
+from connectors.servicenow.checks import checks
+from connectors.servicenow.client import ServiceNowClient
+from connectors.servicenow.history import History
+from connectors.servicenow.names import Names
+from connectors.servicenow.probes import Prober
+from connectors.servicenow.query import Filter, Row, one_of, raw, read_filter
+from connectors.servicenow.writes import Writer
+from countersign.actions import Action
+from countersign.errors import ConfigError, Permanent
+from countersign.ports import Check
+from countersign.tickets import Receipt, Ticket, TicketPage, TicketState
+
+_DESK_KEY = f"{mapping.DESK}:"
+_KEYS_AT_ONCE = 100
+# Servers refuse request lines of 8 KB; the fields and the rest of the query take their part.
+_LONGEST_KEYS = 5000
+
+
+class ServiceNowDesk:
+    """The port Desk on one instance. Threads may share one."""
+
+    name = mapping.DESK
+
+    def __init__(
+        self, client: ServiceNowClient, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._client = client
+        self._scope = scope(client.config.watch)
+        names = Names(client)
+        self._history = History(client, names, self._scope, clock)
+        self._writer = Writer(client, names)
+        self._prober = Prober(client)
+
+    def changes(self, cursor: str | None) -> Iterator[TicketPage]:
+        return self._history.pages(cursor)
+
+    def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
+        """One read per 100 keys. A key is an alert's dedup key, or servicenow: and a sys_id."""
+        found: dict[str, Ticket] = {}
+        for some in _in_lots(dict.fromkeys(keys)):
+            asked = {mapping.correlation_of(key): key for key in some}
+            for row in self._rows_of(tuple(asked)):
+                ticket = mapping.to_ticket(row, self._client.url)
+                terms = (f"{_DESK_KEY}{ticket.ref.id}", raw(row, "correlation_id"))
+                hits = [asked[term] for term in terms if term in asked]
+                if not hits:
+                    raise Permanent(
+                        f"ServiceNow gave {ticket.ref.key}, which was not asked for; look at its query log.",
+                        where=self.name,
+                    )
+                if ticket.state is TicketState.OPEN:
+                    found.update(dict.fromkeys(hits, ticket))
+        return found
+
+    def write(self, action: Action) -> Receipt:
+        return self._writer.write(action)
+
+    def probe(self, action: Action) -> Receipt | None:
+        return self._prober.probe(action)
+
+    def check(self) -> Sequence[Check]:
+        return checks(self._client)
+
+    def _rows_of(self, terms: Sequence[str]) -> tuple[Row, ...]:
+        """Active incidents by correlation or sys_id, oldest first, so that the newest wins."""
+        ids = [term.removeprefix(_DESK_KEY) for term in terms if term.startswith(_DESK_KEY)]
+        correlations = [term for term in terms if not term.startswith(_DESK_KEY)]
+        wanted = [one_of("correlation_id", correlations)] if correlations else []
+        wanted += [one_of("sys_id", ids)] if ids else []
+        query = f"active=true^{'^OR'.join(wanted)}^ORDERBYsys_created_on"
+        return self._client.rows(mapping.DESK_TABLE, query, mapping.TICKET_FIELDS, limit=1000).rows
+
+
+def scope(match: str) -> Filter:
+    """A configured query. Raises ConfigError where it is no encoded query."""
+    try:
+        return read_filter(match)
+    except ValueError as wrong:
+        raise ConfigError(f"The tickets of ServiceNow can't be chosen: {wrong}") from wrong
+
+
+def _in_lots(keys: Mapping[str, None]) -> Iterator[list[str]]:
+    """The keys in lots that fit into one request line."""
+    lot: list[str] = []
+    size = 0
+    for key in keys:
+        length = len(quote(mapping.correlation_of(key))) + 3
+        if lot and (len(lot) == _KEYS_AT_ONCE or size + length > _LONGEST_KEYS):
+            yield lot
+            lot, size = [], 0
+        lot.append(key)
+        size += length
+    if lot:
+        yield lot

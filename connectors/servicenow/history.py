@@ -1,0 +1,121 @@
+"""What people did in incidents: notes from the journal, field changes from the audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import structlog
+
+from connectors.servicenow import mapping
+from connectors.servicenow.client import ServiceNowClient
+from connectors.servicenow.names import Names
+from connectors.servicenow.pages import Reading, pages
+from connectors.servicenow.query import Filter, Row, one_of, raw, read_filter
+from countersign.errors import Denied, Permanent, UnreadableAlert
+from countersign.tickets import Ticket, TicketChange, TicketPage, TicketRef
+
+_log = structlog.get_logger()
+_ROWS_AT_ONCE = 500
+
+
+class History:
+    """Reads tickets in scope that changed, and what changed in them. The cursor is a raw time of theirs."""
+
+    def __init__(
+        self, client: ServiceNowClient, names: Names, scope: Filter, clock: Callable[[], datetime]
+    ) -> None:
+        self._client, self._names, self._scope, self._clock = client, names, scope, clock
+
+    def pages(self, cursor: str | None) -> Iterator[TicketPage]:
+        """At least one page, so that the cursor of a first read is kept."""
+        since = since_of(cursor, self._client, self._clock)
+        reading = Reading(
+            table=mapping.DESK_TABLE,
+            filter=self._scope,
+            by="sys_updated_on",
+            since=since,
+            fields=mapping.TICKET_FIELDS,
+            size=self._client.config.page_size,
+        )
+        last = cursor or since
+        for rows in pages(self._client, reading):
+            last = max(last, raw(rows[-1], "sys_updated_on"))
+            tickets = readable(rows, self._client.url)
+            yield TicketPage(tickets=tickets, changes=self._changes(tickets, since), cursor=last)
+        yield TicketPage(tickets=(), changes=(), cursor=last)
+
+    def _changes(self, tickets: Sequence[Ticket], since: str) -> tuple[TicketChange, ...]:
+        refs = {ticket.ref.id: ticket.ref for ticket in tickets}
+        if not refs:
+            return ()
+        changes = [*self._comments(refs, since), *self._field_changes(refs, since)]
+        return tuple(sorted(changes, key=lambda change: (change.at, change.id)))
+
+    def _comments(self, refs: Mapping[str, TicketRef], since: str) -> Iterator[TicketChange]:
+        rows = self._rows("sys_journal_field", "element_id", mapping.JOURNAL_FIELDS, refs, since)
+        return (mapping.comment(row, refs, self._client.config.user) for row in rows)
+
+    def _field_changes(self, refs: Mapping[str, TicketRef], since: str) -> Iterator[TicketChange]:
+        """Nothing where the audit is refused: notes still work, and `check` says what is missing."""
+        try:
+            rows = self._rows("sys_audit", "documentkey", mapping.AUDIT_FIELDS, refs, since)
+        except Denied as denied:
+            if denied.status != 403:
+                raise
+            _log.warning("servicenow.audit_refused", needs="audit_viewer")
+            return
+        names = self._names_in(rows)
+        for row in rows:
+            change = mapping.field_change(row, refs, self._client.config.user, names)
+            if change is not None:
+                yield change
+
+    def _rows(
+        self, table: str, of: str, fields: tuple[str, ...], refs: Mapping[str, TicketRef], since: str
+    ) -> list[Row]:
+        reading = Reading(
+            table=table,
+            filter=read_filter(one_of(of, tuple(refs))),
+            by="sys_created_on",
+            since=since,
+            fields=fields,
+            size=_ROWS_AT_ONCE,
+        )
+        return [row for page in pages(self._client, reading) for row in page]
+
+    def _names_in(self, rows: Sequence[Row]) -> dict[str, str]:
+        names: dict[str, str] = {}
+        for field in ("group", "ci"):
+            theirs = mapping.FIELDS[field]
+            ids = [
+                raw(row, side)
+                for row in rows
+                if raw(row, "fieldname") == theirs
+                for side in ("oldvalue", "newvalue")
+            ]
+            names |= self._names.names_of(field, ids)
+        return names
+
+
+def since_of(cursor: str | None, client: ServiceNowClient, clock: Callable[[], datetime]) -> str:
+    """Where to read from: the cursor less the overlap, or now less the look-back. Raises Permanent."""
+    if cursor is None:
+        return mapping.stamp(clock() - client.config.look_back)
+    try:
+        return mapping.stamp(mapping.when(cursor) - client.config.overlap)
+    except UnreadableAlert as odd:
+        raise Permanent(
+            "The cursor of the ServiceNow feed can't be read; reset it.", where=mapping.DESK
+        ) from odd
+
+
+def readable(rows: Sequence[Row], url: str) -> tuple[Ticket, ...]:
+    """The rows as tickets. One that can't be read is logged and left out: it must not hold up the rest."""
+    tickets: list[Ticket] = []
+    for row in rows:
+        try:
+            tickets.append(mapping.to_ticket(row, url))
+        except UnreadableAlert as odd:
+            _log.warning("servicenow.ticket_unreadable", id=raw(row, "sys_id"), reason=str(odd))
+    return tuple(tickets)

@@ -1,0 +1,60 @@
+"""Names and sys_ids: people say the name of a group or an item, ServiceNow stores its sys_id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from connectors.servicenow.client import ServiceNowClient
+from connectors.servicenow.query import one_of, quoted, raw
+from countersign.errors import Permanent
+
+# Our field -> the table that it refers to, the column of the name, and what to call such a row.
+TABLES = {
+    "group": ("sys_user_group", "name", "group"),
+    "assignee": ("sys_user", "name", "user"),
+    "ci": ("cmdb_ci", "name", "configuration item"),
+    "service": ("cmdb_ci", "name", "service"),
+}
+_SYS_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class Names:
+    """Looks names up once and remembers them as long as the process lives; they hardly ever change."""
+
+    def __init__(self, client: ServiceNowClient) -> None:
+        self._client = client
+        self._ids: dict[tuple[str, str], str] = {}
+        self._names: dict[str, str] = {}
+
+    def id_of(self, field: str, name: str) -> str:
+        """The sys_id of a row by its name; "" for "". Raises Permanent for a name that nothing has."""
+        if not name or _SYS_ID.fullmatch(name):
+            return name
+        if (field, name) not in self._ids:
+            self._ids[field, name] = self._look_up(field, name)
+        return self._ids[field, name]
+
+    def names_of(self, field: str, sys_ids: Iterable[str]) -> Mapping[str, str]:
+        """The names behind those of the values that are sys_ids and that the instance knows."""
+        asked = {sys_id for sys_id in sys_ids if _SYS_ID.fullmatch(sys_id)}
+        unknown = sorted(asked - self._names.keys())
+        table, column, _ = TABLES[field]
+        if unknown:
+            got = self._client.rows(table, one_of("sys_id", unknown), ("sys_id", column), limit=len(unknown))
+            self._names |= {raw(row, "sys_id"): raw(row, column) for row in got.rows}
+        return {sys_id: self._names[sys_id] for sys_id in asked & self._names.keys()}
+
+    def _look_up(self, field: str, name: str) -> str:
+        table, column, what = TABLES[field]
+        try:
+            query = f"{column}={quoted(name)}"
+        except ValueError as odd:
+            raise Permanent(str(odd), where="servicenow") from odd
+        for row in self._client.rows(table, query, ("sys_id", column), limit=1).rows:
+            if raw(row, column).casefold() == name.casefold():
+                return raw(row, "sys_id")
+        raise Permanent(
+            f'ServiceNow has no {what} named "{name[:80]}"; correct the policy, or let us see it there.',
+            where="servicenow",
+        )
