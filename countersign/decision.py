@@ -102,7 +102,11 @@ def decide(case: Case, assessment: Assessment | Unassessed, policy: Policy, fact
         decision = _by_rule(case, assessment, policy, facts)
     for reason in _reasons_to_hold(case, policy, facts):
         return replace(
-            decision, outcome=Outcome.HOLD, intents=(), because=(reason, *decision.because), would=decision.outcome
+            decision,
+            outcome=Outcome.HOLD,
+            intents=(),
+            because=(reason, *decision.because),
+            would=decision.outcome,
         )
     return _with_ticket(case, decision)
 
@@ -127,12 +131,17 @@ def mismatches(rule: Rule, case: Case, assessment: Assessment, severity: Severit
             f"the category is {assessment.category}",
         ),
         (when.severity is None or when.severity.covers(severity), f"the severity is {severity}"),
-        (when.services is None or case.service in when.services, f"the service is {case.service or 'unknown'}"),
+        (
+            when.services is None or case.service in when.services,
+            f"the service is {case.service or 'unknown'}",
+        ),
         (when.tags is None or not case.tags.isdisjoint(when.tags), "none of its tags is on the case"),
         (when.source is None or case.lead.source in when.source, f"the source is {case.lead.source}"),
         (
             when.recovered is None or when.recovered == (case.firing == 0 and not case.born_in_desk),
-            "the alerts have all recovered" if case.firing == 0 else f"{case.firing} of its alerts have not recovered",
+            "the alerts have all recovered"
+            if case.firing == 0
+            else f"{case.firing} of its alerts have not recovered",
         ),
     )
     return tuple(reason for holds, reason in tests if not holds)
@@ -193,7 +202,9 @@ def _still_firing(case: Case, assessment: Assessment, facts: Facts) -> Iterator[
     """The source's word alone counts. A ticket that people opened has no source to ask."""
     if case.born_in_desk:
         if assessment.category in CLAIMS_QUIET:
-            yield Objection(because=f"it reads as {assessment.category}, but there is no source to confirm it")
+            yield Objection(
+                because=f"it reads as {assessment.category}, but there is no source to confirm it"
+            )
     elif facts.firing is Firing.YES:
         yield Objection(because=f"{case.lead.source} says that it still fires", final=True)
     elif facts.firing is Firing.UNKNOWN:

@@ -24,14 +24,20 @@ class Offer:
 
 
 def note(
-    case: Case, assessment: Assessment | Unassessed, decision: Decision, policy: Policy, offers: Sequence[Offer]
+    case: Case,
+    assessment: Assessment | Unassessed,
+    decision: Decision,
+    policy: Policy,
+    offers: Sequence[Offer],
 ) -> Draft:
     """The draft note of a case."""
     if isinstance(assessment, Unassessed):
         return Draft(
             headline=f"Not assessed - {case.lead.summary[:160]}",
             blocks=(
-                Block(title="Why", lines=(_sentence(assessment.because), "A person has to look at this one.")),
+                Block(
+                    title="Why", lines=(_sentence(assessment.because), "A person has to look at this one.")
+                ),
                 *_around(case),
                 _turn(offers, assessed=False),
             ),
@@ -90,7 +96,10 @@ def change_text(case: Case, assessment: Assessment, policy: Policy) -> tuple[str
 
 def provenance(case: Case, assessment: Assessment | Unassessed, policy: Policy) -> str:
     """One line that names everything the note rests on."""
-    parts = [f"Countersign case {case.id}", f"policy {policy.use_case} v{policy.version} ({policy.fingerprint})"]
+    parts = [
+        f"Countersign case {case.id}",
+        f"policy {policy.use_case} v{policy.version} ({policy.fingerprint})",
+    ]
     if isinstance(assessment, Assessment):
         kind = "" if assessment.is_llm else " (a local classifier, not a language model)"
         parts += [f"prompt {assessment.prompt}", f"model {assessment.model}{kind}"]
@@ -113,7 +122,9 @@ def _around(case: Case) -> Iterator[Block]:
         serves = f", serves {item.service}" if item.service and item.service != item.name else ""
         lines.append(f"{item.name}{owner}{serves}")
     if isinstance(case.context.changes, Found):
-        lines += [f"Changed before: {c.key} {c.title} ({_clock(c.at)})" for c in case.context.changes.value[:3]]
+        lines += [
+            f"Changed before: {c.key} {c.title} ({_clock(c.at)})" for c in case.context.changes.value[:3]
+        ]
     if case.previous:
         lines.append(f"Seen before: episode {case.episode}, the one before was case {case.previous}")
     yield Block(title="Around it", style="bullets", lines=tuple(lines))
@@ -134,7 +145,9 @@ def _similar(case: Case) -> Iterator[Block]:
 def _seen(case: Case) -> str:
     if case.born_in_desk:
         return f"Opened as a ticket at {_clock(case.first_at)}; no alert is linked to it"
-    count = "1 alert" if case.alert_count == 1 else f"{case.alert_count} alerts, one ticket note for all of them,"
+    count = (
+        "1 alert" if case.alert_count == 1 else f"{case.alert_count} alerts, one ticket note for all of them,"
+    )
     since = f"at {_clock(case.first_at)}" if case.alert_count == 1 else f"since {_clock(case.first_at)}"
     state = f"{case.firing} still firing" if case.firing else "all recovered"
     return f"{count} from {case.lead.source} {since}; {state}"
@@ -157,8 +170,15 @@ def _turn(offers: Sequence[Offer], *, assessed: bool) -> Block:
     lines = [f"/countersign approve {offer.code}  - {offer.to}" for offer in offers]
     lines += [f"/countersign reject {offer.code}  - leaves the ticket as it is" for offer in offers[:1]]
     if assessed:
-        lines += ["/countersign wrong category=...  - says what it really is", "/countersign good  - the draft helped"]
-    return Block(title="Your turn", style="commands", lines=tuple(lines) or ("Nothing waits for you here but the ticket.",))
+        lines += [
+            "/countersign wrong category=...  - says what it really is",
+            "/countersign good  - the draft helped",
+        ]
+    return Block(
+        title="Your turn",
+        style="commands",
+        lines=tuple(lines) or ("Nothing waits for you here but the ticket.",),
+    )
 
 
 def _why_closed(case: Case, assessment: Assessment, decision: Decision) -> str:

@@ -15,7 +15,9 @@ from countersign.policy import Policy
 ORDER = ("create_ticket", "draft_change", "note", "route", "close")
 
 
-def plan(case: Case, assessment: Assessment | Unassessed, decision: Decision, policy: Policy) -> tuple[Action, ...]:
+def plan(
+    case: Case, assessment: Assessment | Unassessed, decision: Decision, policy: Policy
+) -> tuple[Action, ...]:
     """The actions of a decision, in the order they are done. Same input, same keys and hashes."""
     intents = sorted(decision.intents, key=lambda intent: ORDER.index(intent.kind))
     others = [
@@ -24,7 +26,9 @@ def plan(case: Case, assessment: Assessment | Unassessed, decision: Decision, po
         if intent.kind != "note"
     ]
     notes = [
-        _action(case, policy, seq, intent, Note(draft=note(case, assessment, decision, policy, _offers(others))))
+        _action(
+            case, policy, seq, intent, Note(draft=note(case, assessment, decision, policy, _offers(others)))
+        )
         for seq, intent in enumerate(intents, start=1)
         if intent.kind == "note"
     ]
@@ -73,7 +77,9 @@ def _action(case: Case, policy: Policy, seq: int, intent: Intent, effect: Effect
 
 
 def _offers(actions: Sequence[Action]) -> tuple[Offer, ...]:
-    return tuple(Offer(code=action.code, to=_words(action.effect)) for action in actions if action.needs_approval)
+    return tuple(
+        Offer(code=action.code, to=_words(action.effect)) for action in actions if action.needs_approval
+    )
 
 
 def _words(effect: Effect) -> str:

@@ -31,7 +31,9 @@ def act(parts: Parts, keys: Sequence[str]) -> Iterator[Wake]:
     until = time.monotonic() + parts.settings.timing.lease.total_seconds() / 2
     claimed = parts.ledger.actions.claim_actions(keys, worker=parts.worker, lease=lease)
     settled = [
-        _post(parts, one) if time.monotonic() < until else _settled(one, "withdrawn", "no time left on the lease")
+        _post(parts, one)
+        if time.monotonic() < until
+        else _settled(one, "withdrawn", "no time left on the lease")
         for one in claimed
     ]
     if settled and (ready := parts.ledger.actions.settle(settled)):
@@ -52,7 +54,9 @@ def _post(parts: Parts, claimed: ClaimedAction) -> Settled:
         return _settled(claimed, "withdrawn", str(problem), WAIT_WHILE_DENIED)
     except (Permanent, OutsideError) as problem:
         return _settled(claimed, "dead", str(problem))
-    _log.info("action.done", case=action.case_id, kind=action.effect.kind, desk=action.desk, found=receipt.found)
+    _log.info(
+        "action.done", case=action.case_id, kind=action.effect.kind, desk=action.desk, found=receipt.found
+    )
     return replace(_settled(claimed, "done"), receipt=receipt)
 
 
@@ -82,7 +86,11 @@ def _settled(
 ) -> Settled:
     if detail:
         _log.warning(
-            "action.not_done", case=claimed.action.case_id, kind=claimed.action.effect.kind, result=result, detail=detail
+            "action.not_done",
+            case=claimed.action.case_id,
+            kind=claimed.action.effect.kind,
+            result=result,
+            detail=detail,
         )
     return Settled(
         key=claimed.action.key,

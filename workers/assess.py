@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
-from countersign.asking import Asked, assessment_from, ask
+from countersign.asking import Asked, ask, assessment_from
 from countersign.assessment import Assessment, Unassessed, missing_parts, triage_answer
 from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.decision import Decision, Facts, decide, matching_rule
 from countersign.errors import OutsideError
 from countersign.lanes import lane
-from countersign.ledger import ClaimedCase, Closes, CloseLimits, ModelCall, Verdict
+from countersign.ledger import ClaimedCase, CloseLimits, Closes, ModelCall, Verdict
 from countersign.plans import plan
 from countersign.policy import Policy
 from countersign.ports import Firing, Model
-from countersign.prompts import Prompt, PromptFile, shared_part
+from countersign.prompts import Prompt, shared_part
 from countersign.redaction import Redactor
 from countersign.spans import case_text
 from workers.enrich import enrich, link
@@ -32,14 +32,13 @@ AGAIN_IN = timedelta(seconds=15)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """A case with what was said about it, before and after deciding."""
+    """A case with what was said about it: all that deciding needs from the outside."""
 
     claimed: ClaimedCase
     case: Case
     assessment: Assessment | Unassessed
     calls: tuple[ModelCall, ...]
     firing: Firing
-    decision: Decision
 
 
 def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
@@ -83,10 +82,7 @@ def _judge(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Ju
     firing = Firing.UNKNOWN
     if isinstance(assessment, Assessment) and matching_rule(case, assessment, policy).then == "close":
         firing = _still_firing(parts, case)
-    provisional = decide(case, assessment, policy, Facts(now=parts.clock()))
-    return Judgement(
-        claimed=claimed, case=case, assessment=assessment, calls=calls, firing=firing, decision=provisional
-    )
+    return Judgement(claimed=claimed, case=case, assessment=assessment, calls=calls, firing=firing)
 
 
 def _still_firing(parts: Parts, case: Case) -> Firing:
@@ -100,20 +96,24 @@ def _still_firing(parts: Parts, case: Case) -> Firing:
         return Firing.UNKNOWN
 
 
-def _assessed(parts: Parts, case: Case, policy: Policy) -> tuple[Assessment | Unassessed, tuple[ModelCall, ...]]:
+def _assessed(
+    parts: Parts, case: Case, policy: Policy
+) -> tuple[Assessment | Unassessed, tuple[ModelCall, ...]]:
     missing = missing_parts(case, policy.scope.require)
     if missing:
-        return Unassessed(reason="incomplete", because=f"the policy asks for {', '.join(missing)}, and it has none"), ()
+        return Unassessed(
+            reason="incomplete", because=f"the policy asks for {', '.join(missing)}, and it has none"
+        ), ()
     models = _affordable(parts, policy)
     if not models:
         return Unassessed(reason="budget_spent", because="today's model budget is spent"), ()
-    prompt, file = _prompt(parts, case, policy)
+    prompt = _prompt(parts, case, policy)
     asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
     calls = _calls(asked, prompt)
     if asked.answer is None or asked.completion is None:
         said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
         return Unassessed(reason="model_down", because=f"no model gave a usable answer ({said})"), calls
-    return assessment_from(asked.answer, asked.completion, Calibration.identity(), file), calls
+    return assessment_from(asked.answer, asked.completion, Calibration(), prompt), calls
 
 
 def _affordable(parts: Parts, policy: Policy) -> Sequence[Model]:
@@ -128,17 +128,16 @@ def _affordable(parts: Parts, policy: Policy) -> Sequence[Model]:
     return [model for model in models if model.name == "local"] if budget.when_spent == "local" else []
 
 
-def _prompt(parts: Parts, case: Case, policy: Policy) -> tuple[Prompt, PromptFile]:
+def _prompt(parts: Parts, case: Case, policy: Policy) -> Prompt:
     file = parts.prompts[f"{policy.model.question}/{policy.model.prompt}"]
     visible = frozenset(policy.scope.data.visible)
-    prompt = Prompt(
+    return Prompt(
         name=file.name,
         hash=file.hash,
         shared=shared_part(file, categories=policy.categories, groups=policy.groups),
         case=case_text(case, visible, Redactor(frozenset(policy.scope.data.redact))),
         schema=triage_answer(policy.categories, policy.groups).model_json_schema(),
     )
-    return prompt, file
 
 
 def _calls(asked: Asked, prompt: Prompt) -> tuple[ModelCall, ...]:
@@ -167,10 +166,12 @@ def _decide_and_record(
     by the time it is recorded is decided once more, with the limit used up.
     """
     decided = _decided(parts, judgements, policy, closes)
-    judged = parts.ledger.cases.record_verdicts([_verdict(one, policy) for one in decided])
-    for one in decided:
+    judged = parts.ledger.cases.record_verdicts(
+        [_verdict(one, decision, policy) for one, decision in decided]
+    )
+    for one, decision in decided:
         if one.case.id not in (*judged.over_limit, *judged.lost):
-            _tell(one)
+            _tell(one.case, decision)
     if not judged.over_limit:
         return judged.ready
     full = Closes(last_hour=policy.limits.closes_per_hour, by_service=closes.by_service)
@@ -178,7 +179,9 @@ def _decide_and_record(
     return (*judged.ready, *_decide_and_record(parts, again, policy, full))
 
 
-def _decided(parts: Parts, judgements: Sequence[Judgement], policy: Policy, closes: Closes) -> list[Judgement]:
+def _decided(
+    parts: Parts, judgements: Sequence[Judgement], policy: Policy, closes: Closes
+) -> list[tuple[Judgement, Decision]]:
     """Decides one after the other, so that each sees the closes of those before it."""
     last_hour, by_service = closes.last_hour, dict(closes.by_service)
     decided = []
@@ -195,11 +198,11 @@ def _decided(parts: Parts, judgements: Sequence[Judgement], policy: Policy, clos
         if decision.closes:
             last_hour += 1
             by_service[one.case.service] = by_service.get(one.case.service, 0) + 1
-        decided.append(replace(one, decision=decision))
+        decided.append((one, decision))
     return decided
 
 
-def _verdict(one: Judgement, policy: Policy) -> Verdict:
+def _verdict(one: Judgement, decision: Decision, policy: Policy) -> Verdict:
     limits = policy.limits
     return Verdict(
         case_id=one.case.id,
@@ -208,8 +211,8 @@ def _verdict(one: Judgement, policy: Policy) -> Verdict:
         policy_hash=policy.fingerprint,
         autonomy=policy.autonomy,
         assessment=one.assessment,
-        decision=one.decision,
-        actions=plan(one.case, one.assessment, one.decision, policy),
+        decision=decision,
+        actions=plan(one.case, one.assessment, decision, policy),
         calls=one.calls,
         ticket=one.case.ticket,
         context=one.case.context,
@@ -220,13 +223,13 @@ def _verdict(one: Judgement, policy: Policy) -> Verdict:
     )
 
 
-def _tell(one: Judgement) -> None:
+def _tell(case: Case, decision: Decision) -> None:
     _log.info(
         "case.decided",
-        case=one.case.id,
-        ticket=one.case.ticket.ref.key if one.case.ticket else "",
-        outcome=one.decision.outcome.value,
-        rule=one.decision.rule,
-        lane=one.decision.lane.value,
-        because=one.decision.because[0],
+        case=case.id,
+        ticket=case.ticket.ref.key if case.ticket else "",
+        outcome=decision.outcome.value,
+        rule=decision.rule,
+        lane=decision.lane.value,
+        because=decision.because[0],
     )

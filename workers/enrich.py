@@ -43,7 +43,9 @@ def _keys(case: Case) -> tuple[str, ...]:
 def enrich(parts: Parts, cases: Sequence[Case], policy: Policy) -> tuple[Case, ...]:
     """The cases with their context."""
     similar = parts.ledger.memory.similar(cases, limit=3)
-    seen: dict[tuple[str, str], tuple[Found[ConfigItem] | Missing, Found[tuple[RecentChange, ...]] | Missing]] = {}
+    seen: dict[
+        tuple[str, str], tuple[Found[ConfigItem] | Missing, Found[tuple[RecentChange, ...]] | Missing]
+    ] = {}
     return tuple(replace(case, context=_context(parts, case, policy, similar, seen)) for case in cases)
 
 
@@ -52,7 +54,9 @@ def _context(
     case: Case,
     policy: Policy,
     similar: Mapping[str, tuple[SimilarCase, ...]],
-    seen: dict[tuple[str, str], tuple[Found[ConfigItem] | Missing, Found[tuple[RecentChange, ...]] | Missing]],
+    seen: dict[
+        tuple[str, str], tuple[Found[ConfigItem] | Missing, Found[tuple[RecentChange, ...]] | Missing]
+    ],
 ) -> Context:
     place = (case.ci, case.service)
     if place not in seen:
@@ -62,7 +66,9 @@ def _context(
     return Context(
         ci=ci,
         changes=changes,
-        logs=_logs(parts, case) if "logs" in policy.scope.data.visible else Missing("the policy does not show logs"),
+        logs=_logs(parts, case)
+        if "logs" in policy.scope.data.visible
+        else Missing("the policy does not show logs"),
         similar=Found(earlier) if earlier else Missing("no earlier case is like it"),
     )
 
@@ -72,16 +78,30 @@ def _item(parts: Parts, case: Case) -> Found[ConfigItem] | Missing:
     if cmdb is None or not (case.ci or case.service):
         return Missing("no CMDB is connected" if cmdb is None else "the case names no item and no service")
     item = _asked("the CMDB", lambda: cmdb.item(ci=case.ci, service=case.service))
-    return Missing("the CMDB does not know it") if item is None else item if isinstance(item, Missing) else Found(item)
+    return (
+        Missing("the CMDB does not know it")
+        if item is None
+        else item
+        if isinstance(item, Missing)
+        else Found(item)
+    )
 
 
 def _changes(parts: Parts, case: Case) -> Found[tuple[RecentChange, ...]] | Missing:
     cmdb = parts.cmdb
     if cmdb is None or not (case.ci or case.service):
-        return Missing("no change calendar is connected" if cmdb is None else "the case names no item and no service")
+        return Missing(
+            "no change calendar is connected" if cmdb is None else "the case names no item and no service"
+        )
     since = case.first_at - CHANGES_BEFORE
     found = _asked("the CMDB", lambda: cmdb.recent_changes(ci=case.ci, service=case.service, since=since))
-    return found if isinstance(found, Missing) else Found(tuple(found)) if found else Missing("nothing was changed")
+    return (
+        found
+        if isinstance(found, Missing)
+        else Found(tuple(found))
+        if found
+        else Missing("nothing was changed")
+    )
 
 
 def _logs(parts: Parts, case: Case) -> Found[tuple[str, ...]] | Missing:
@@ -91,7 +111,13 @@ def _logs(parts: Parts, case: Case) -> Found[tuple[str, ...]] | Missing:
     found = _asked(
         "the log search", lambda: search.lines(service=case.service, around=case.last_at, limit=LOG_LINES)
     )
-    return found if isinstance(found, Missing) else Found(tuple(found)) if found else Missing("no lines were found")
+    return (
+        found
+        if isinstance(found, Missing)
+        else Found(tuple(found))
+        if found
+        else Missing("no lines were found")
+    )
 
 
 def _asked(who: str, question: Callable[[], T]) -> T | Missing:

@@ -37,7 +37,12 @@ def pull(parts: Parts, feed: str) -> Iterator[Wake]:
 
 def _record(parts: Parts, feed: str, fence: int, page: Page) -> Iterator[Wake]:
     entries = [
-        Entry(alert=alert, use_case=policy.use_case, fingerprint=fingerprint(alert), settle=parts.settings.timing.settle)
+        Entry(
+            alert=alert,
+            use_case=policy.use_case,
+            fingerprint=fingerprint(alert),
+            settle=parts.settings.timing.settle,
+        )
         for alert in page.alerts
         if (policy := owner(alert, tuple(parts.policies.values()))) is not None
     ]

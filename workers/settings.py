@@ -66,7 +66,9 @@ class Jira(_Part):
 
 
 class Models(_Part):
-    api_base: str = Field(default="", description="Address of an OpenAI-compatible endpoint, if not the provider's own.")
+    api_base: str = Field(
+        default="", description="Address of an OpenAI-compatible endpoint, if not the provider's own."
+    )
 
 
 class Timing(_Part):
@@ -80,7 +82,8 @@ class Timing(_Part):
     look_back: Duration = timedelta(hours=1)
     overlap: Duration = timedelta(minutes=5)
     vendor_settle: Duration = Field(
-        default=timedelta(seconds=5), description="Newer events are left for the next pull: they may still be reordered."
+        default=timedelta(seconds=5),
+        description="Newer events are left for the next pull: they may still be reordered.",
     )
 
 
@@ -101,9 +104,13 @@ class Settings(BaseSettings):
         env_prefix="COUNTERSIGN_", env_nested_delimiter="__", extra="forbid", frozen=True, secrets_dir=None
     )
     ledger: SecretStr = SecretStr("sqlite:///var/countersign.db")
-    broker: SecretStr = Field(default=SecretStr(EMBEDDED), description="redis:// address, or `embedded` for one of our own.")
+    broker: SecretStr = Field(
+        default=SecretStr(EMBEDDED), description="redis:// address, or `embedded` for one of our own."
+    )
     key_prefix: str = "countersign:"
-    policies: list[Path] = Field(default=[], description="Policy files, or folders of them; the shipped ones if left out.")
+    policies: list[Path] = Field(
+        default=[], description="Policy files, or folders of them; the shipped ones if left out."
+    )
     prompts: Path | None = Field(default=None, description="Folder of prompts; the shipped ones if left out.")
     log_level: str = "INFO"
     timing: Timing = Timing()
@@ -129,7 +136,10 @@ class Settings(BaseSettings):
         if folder := os.environ.get(SECRETS_VARIABLE):
             sources.append(
                 NestedSecretsSettingsSource(
-                    file_secret_settings, secrets_dir=folder, secrets_nested_delimiter="__", env_prefix=""  # type: ignore[arg-type]
+                    file_secret_settings,
+                    secrets_dir=folder,
+                    secrets_nested_delimiter="__",
+                    env_prefix="",  # type: ignore[arg-type]
                 )
             )
         if path := os.environ.get(CONFIG_VARIABLE):
@@ -147,15 +157,21 @@ def load_settings(path: Path | None = None) -> Settings:
         os.environ[CONFIG_VARIABLE] = str(path)
     named = os.environ.get(CONFIG_VARIABLE)
     if named and not Path(named).is_file():
-        raise ConfigError(f"There is no configuration file {named}; name one with --config or {CONFIG_VARIABLE}.")
+        raise ConfigError(
+            f"There is no configuration file {named}; name one with --config or {CONFIG_VARIABLE}."
+        )
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigError("\n".join(_sentence(named or "settings", dict(e)) for e in error.errors())) from None
+        raise ConfigError(
+            "\n".join(_sentence(named or "settings", dict(e)) for e in error.errors())
+        ) from None
     except YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
-        raise ConfigError(f"{named}{line}: this is not YAML; look for a missing quote or a wrong indent.") from None
+        raise ConfigError(
+            f"{named}{line}: this is not YAML; look for a missing quote or a wrong indent."
+        ) from None
 
 
 def _sentence(file: str, error: dict[str, Any]) -> str:

@@ -1,0 +1,24 @@
+"""`countersign beat`: the scheduler. Running two is harmless: reading is leased, and schedules fire once."""
+
+from __future__ import annotations
+
+from workers import logs
+from workers.console import Config, new_app
+from workers.settings import load_settings
+from workers.supervisor import die_with_parent
+
+app = new_app("Run the scheduler alone, for containers.")
+
+
+@app.command()
+def beat(config: Config = None) -> None:
+    """Send the wake-ups for pulling, watching and sweeping until told to stop."""
+    die_with_parent()
+    settings = load_settings(config)
+    logs.set_up(settings.log_level)
+
+    from workers.wiring import celery_app
+
+    celery_app(settings).Beat(
+        scheduler="celery.beat:Scheduler", max_interval=1, loglevel="WARNING", quiet=True
+    ).run()

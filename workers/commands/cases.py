@@ -1,0 +1,46 @@
+"""`countersign cases`: the cases, newest first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from workers.console import AsJson, Config, Limit, new_app, show_json, show_table
+from workers.settings import load_settings
+
+app = new_app("List the cases, newest first.")
+
+
+@app.command()
+def cases(
+    config: Config = None,
+    as_json: AsJson = False,
+    limit: Limit = 30,
+    stage: Annotated[str, typer.Option(help="Only cases at this stage: due, decided or dead.")] = "",
+    ticket: Annotated[str, typer.Option(help="Only the cases of this ticket, as INC0010023.")] = "",
+) -> None:
+    """List cases with their ticket, what was decided, and by which rule."""
+    from workers.wiring import open_ledger
+
+    lines = open_ledger(load_settings(config)).reading.cases(limit=limit, stage=stage, ticket=ticket)
+    if as_json:
+        show_json(lines)
+        return
+    rows = [
+        (
+            line.id,
+            line.ticket,
+            line.title[:60],
+            line.alerts,
+            line.outcome or line.stage,
+            line.rule,
+            line.category,
+        )
+        for line in lines
+    ]
+    show_table(
+        ("case", "ticket", "what", "alerts", "outcome", "rule", "category"),
+        rows,
+        empty="There is no case yet.",
+    )

@@ -1,0 +1,64 @@
+"""`countersign dead-letters`: what could not be handled, and what people decide about it."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated, Literal
+
+import typer
+
+from workers.console import AsJson, Config, Limit, new_app, show_json, show_table
+from workers.settings import load_settings
+
+app = new_app("List, show, replay or dismiss what could not be handled.")
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the dead letter, as `list` shows it.")]
+
+
+@app.callback()
+def dead_letters() -> None:
+    """Alerts that could not be read, cases and actions that failed three times."""
+
+
+@app.command("list")
+def list_(config: Config = None, as_json: AsJson = False, limit: Limit = 50, state: str = "open") -> None:
+    """List dead letters, newest first."""
+    from workers.wiring import open_ledger
+
+    letters = open_ledger(load_settings(config)).reading.dead_letters(limit=limit, state=state)
+    if as_json:
+        show_json(letters)
+        return
+    rows = [
+        (one.id, one.kind, one.subject, one.reason, one.attempts, one.at.strftime("%m-%d %H:%M"))
+        for one in letters
+    ]
+    show_table(("id", "kind", "what", "why", "tries", "when"), rows, empty="There is no dead letter.")
+
+
+@app.command()
+def show(letter: Id, config: Config = None) -> None:
+    """Show one dead letter with its (redacted) payload, as JSON."""
+    from workers.wiring import open_ledger
+
+    show_json(open_ledger(load_settings(config)).reading.dead_letter(letter))
+
+
+@app.command()
+def replay(letter: Id, config: Config = None) -> None:
+    """Try again from the start; a second replay changes nothing."""
+    _resolve(letter, config, "replayed")
+
+
+@app.command()
+def dismiss(letter: Id, config: Config = None) -> None:
+    """Leave it to people, for good."""
+    _resolve(letter, config, "dismissed")
+
+
+def _resolve(letter: str, config: Config, how: Literal["replayed", "dismissed"]) -> None:
+    from workers.wiring import open_ledger
+
+    done = open_ledger(load_settings(config)).reading.resolve_dead_letter(
+        letter, how=how, by=getpass.getuser()
+    )
+    typer.echo(f"{done.id}: {done.kind} {done.subject} is {done.state}.")

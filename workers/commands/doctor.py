@@ -1,0 +1,30 @@
+"""`countersign doctor`: tries every configured connection and says what is missing."""
+
+from __future__ import annotations
+
+import typer
+
+from workers.console import AsJson, Config, new_app, show_json, show_table
+from workers.settings import load_settings
+
+app = new_app("Try every configured connection and say what is missing.")
+
+
+@app.command()
+def doctor(config: Config = None, as_json: AsJson = False) -> None:
+    """Ends with 1 if something does not work; it writes nothing anywhere."""
+    settings = load_settings(config)
+
+    from workers.wiring import examine
+
+    checks = examine(settings)
+    if as_json:
+        show_json(checks)
+    else:
+        show_table(
+            ("", "what", "how it is"),
+            (("ok" if check.ok else "NO", check.what, check.detail) for check in checks),
+            empty="Nothing is configured; write a countersign.yaml.",
+        )
+    if not all(check.ok for check in checks):
+        raise typer.Exit(1)

@@ -1,0 +1,64 @@
+"""`countersign up`: everything that production runs, from one configuration file."""
+
+from __future__ import annotations
+
+import structlog
+
+from workers import logs
+from workers.console import Config, new_app
+from workers.settings import EMBEDDED, Settings, load_settings
+from workers.supervisor import Role, Supervisor
+
+app = new_app("Run everything that production runs: workers, scheduler and health.")
+_log = structlog.get_logger()
+
+
+@app.command()
+def up(config: Config = None) -> None:
+    """Start the workers, the scheduler and the health page; restart what dies; stop all on Ctrl-C."""
+    from workers.wiring import embedded_broker, migrate
+
+    settings = load_settings(config)
+    logs.set_up(settings.log_level)
+    migrate(settings)
+    broker = settings.broker.get_secret_value()
+    if broker != EMBEDDED:
+        _supervise(settings, broker)
+        return
+    with embedded_broker() as server:
+        _supervise(settings, server.url, server.keep)
+
+
+def _supervise(settings: Settings, broker: str, keep: object = None) -> None:
+    from workers.health import serve
+    from workers.wiring import reachable
+
+    supervisor = Supervisor(roles(settings), {"COUNTERSIGN_BROKER": broker})
+
+    def state() -> tuple[bool, dict[str, object]]:
+        states, outside = supervisor.states(), reachable(settings, broker)
+        well = all(role["alive"] for role in states.values()) and all(outside.values())
+        return well, {"roles": states, **outside}
+
+    health = None
+    if settings.workers.health_port:
+        health = serve(settings.workers.health_host, settings.workers.health_port, state)
+    _log.info("up", health=f"http://{settings.workers.health_host}:{settings.workers.health_port}/healthz")
+    try:
+        supervisor.run(tick=keep if callable(keep) else lambda: None)
+    finally:
+        if health is not None:
+            health.shutdown()
+
+
+def roles(settings: Settings) -> tuple[Role, ...]:
+    """The processes of one machine: fast stages in a pool of processes, slow models on threads, one scheduler."""
+    counts = settings.workers
+    return (
+        Role(
+            "worker",
+            ("worker", "--queues", "pull,act,watch,control", "--processes", str(counts.processes)),
+        ),
+        Role("models", ("worker", "--queues", "assess", "--threads", str(counts.model_threads))),
+        Role("beat", ("beat",)),
+    )

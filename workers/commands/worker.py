@@ -1,0 +1,61 @@
+"""`countersign worker`: one Celery worker that does the stages of the queues it is given."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Annotated
+
+import typer
+
+from countersign.errors import ConfigError
+from workers import logs
+from workers.app import QUEUES
+from workers.console import Config, new_app
+from workers.settings import load_settings
+from workers.supervisor import die_with_parent
+
+app = new_app("Run one worker, for containers: --queues names what it does.")
+ALL_QUEUES = ",".join(dict.fromkeys(QUEUES.values()))
+
+
+@app.command()
+def worker(
+    config: Config = None,
+    queues: Annotated[str, typer.Option(help="Queues to work on, with commas.")] = ALL_QUEUES,
+    processes: Annotated[int, typer.Option(min=0, max=64, help="Processes; 0 for threads instead.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, max=1000, help="Threads, for queues that wait for models.")
+    ] = 0,
+) -> None:
+    """Work until told to stop; what is in hand is finished or given back."""
+    unknown = sorted(set(queues.split(",")) - set(QUEUES.values()))
+    if unknown:
+        raise ConfigError(f"There is no queue {', '.join(unknown)}; write some of {ALL_QUEUES}.")
+    if bool(processes) == bool(threads):
+        raise ConfigError("A worker has either --processes or --threads; name one of them.")
+    die_with_parent()
+    settings = load_settings(config)
+    logs.set_up(settings.log_level)
+
+    from workers.wiring import celery_app, warm_up
+
+    warm_up(settings, queues.split(","))
+    pool = (
+        ["--pool=prefork", f"--concurrency={processes}"]
+        if processes
+        else ["--pool=threads", f"--concurrency={threads}"]
+    )
+    celery_app(settings).worker_main(
+        [
+            "--quiet",
+            "worker",
+            f"--queues={queues}",
+            *pool,
+            "--loglevel=WARNING",
+            f"--hostname={queues.replace(',', '-')}-{os.getpid()}@{socket.gethostname()}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]  # fmt: skip
+    )

@@ -1,0 +1,78 @@
+"""The console: what all commands share. Results go to stdout, as tables or JSON; mistakes are one sentence on stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from countersign.errors import CountersignError, Denied
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration file; COUNTERSIGN_CONFIG if left out.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many rows.")]
+
+
+def new_app(summary: str) -> typer.Typer:
+    """A command's application, without the machinery that slows its start."""
+    return typer.Typer(
+        help=summary, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=False
+    )
+
+
+def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> None:
+    """Runs a command's application. A mistake ends it with one sentence; a bug keeps its traceback."""
+    try:
+        app(args=list(arguments), prog_name=f"countersign {name}")
+    except CountersignError as problem:
+        sys.stderr.write(f"countersign: {problem}\n")
+        raise SystemExit(3 if isinstance(problem, Denied) else 1) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None
+
+
+def as_plain(value: object) -> Any:
+    """A value of ours as what JSON knows: times in ISO form, durations in seconds, effects as their fields."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: as_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [as_plain(item) for item in value]
+    return value
+
+
+def show_json(value: object) -> None:
+    sys.stdout.write(json.dumps(as_plain(value), ensure_ascii=False, indent=2) + "\n")
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """A table that fits the terminal; `empty` is the sentence when there is nothing to show."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=False)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(soft_wrap=False).print(table if table.row_count else empty)

@@ -1,0 +1,145 @@
+"""The story of one case, told in lines for somebody who sees Countersign for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from countersign.actions import Close, CreateTicket, DraftChange, Effect, Note, Route
+from countersign.assessment import Assessment
+from countersign.context import Context, Found, Missing
+from countersign.decision import Decision
+from countersign.drafts import plain
+from countersign.ledger import ActionRecord, DecisionRecord, Story
+
+SHOWN = 5
+
+
+def tell(story: Story) -> Iterator[str]:
+    """Alerts, context, what was said, what was decided and why, what was written, what people did, the audit log."""
+    case = story.case
+    ticket = f"{case.ticket.ref.key} ({case.ticket.state}) {case.ticket.title}" if case.ticket else "none"
+    yield f"Case {case.id} - {case.lead.summary}"
+    yield f"  use case {case.use_case}, stage {story.stage}, ticket {ticket}"
+    yield from _alerts(story)
+    yield from _context(case.context)
+    for record in story.decisions:
+        yield from _decision(record)
+    yield from _actions(story)
+    if story.corrections:
+        yield "\nWhat people did"
+        for one in story.corrections:
+            change = (
+                f" {one.field}: {one.before or '-'} -> {one.after}" if one.field else f" {one.text}".rstrip()
+            )
+            yield f"  {_at(one.at)} {one.by} {one.verdict}{change}"
+    yield "\nAudit log"
+    yield from (
+        f"  #{r.seq} {_at(r.at)} {r.event} {r.subject} by {r.actor}{_detail(r.detail)}" for r in story.audit
+    )
+
+
+def _alerts(story: Story) -> Iterator[str]:
+    case = story.case
+    firing = f"{case.firing} firing" if case.firing else "none firing"
+    yield f"\nAlerts: {case.alert_count}, {firing}, {_at(case.first_at)} to {_at(case.last_at)}"
+    if case.previous:
+        yield f"  episode {case.episode}; the one before is case {case.previous}"
+    hidden = case.alert_count - SHOWN
+    if hidden > 0:
+        yield f"  … {hidden} earlier"
+    for alert in case.alerts[-SHOWN:]:
+        yield f"  {_at(alert.occurred_at)} {alert.source} {alert.state} {alert.severity} {alert.summary}"
+
+
+def _context(context: Context) -> Iterator[str]:
+    yield "\nContext"
+    match context.ci:
+        case Found(item):
+            yield f"  item: {item.name}, owner {item.owner_group or 'unknown'}, service {item.service or 'unknown'}"
+        case Missing(reason):
+            yield f"  item: {reason}"
+    yield from _found("changes before", context.changes, lambda c: f"{c.key} {c.title} {_at(c.at)}")
+    yield from _found("log", context.logs, str)
+    yield from _found("similar", context.similar, lambda s: f"{s.ticket_key or s.case_id} {s.title}")
+
+
+def _found(name: str, part: Found | Missing, words) -> Iterator[str]:  # type: ignore[no-untyped-def, type-arg]
+    if isinstance(part, Missing):
+        yield f"  {name}: {part.reason}"
+    else:
+        yield from (f"  {name}: {words(one)}" for one in part.value[:SHOWN])
+
+
+def _decision(record: DecisionRecord) -> Iterator[str]:
+    said, decision = record.assessment, record.decision
+    yield f"\nDecision {record.revision} at {_at(record.at)}"
+    if isinstance(said, Assessment):
+        kind = "a language model" if said.is_llm else "a local classifier, not a language model"
+        yield f"  {said.model} ({kind}), prompt {said.prompt} ({said.prompt_hash}), said:"
+        yield f"    {said.category}, severity {said.severity}, confidence {said.confidence:.2f}, risk {said.risk:.2f}"
+        yield f"    {said.summary}"
+        yield f"    cause: {said.likely_cause}"
+        yield f"    evidence: {', '.join(said.evidence) or 'none cited'}"
+    else:
+        yield f"  not assessed ({said.reason}): {said.because}"
+    yield from _calls(record)
+    yield f"  policy version {record.policy_version} ({record.policy_hash}), autonomy {record.autonomy}"
+    yield from _outcome(decision)
+
+
+def _calls(record: DecisionRecord) -> Iterator[str]:
+    for call in record.calls:
+        cost = f", {call.micro_usd / 1_000_000:.6f} USD" if call.micro_usd else ""
+        problem = f": {call.detail}" if call.detail else ""
+        yield f"  asked {call.model}: {call.outcome} in {call.latency_ms} ms{cost}{problem}"
+
+
+def _outcome(decision: Decision) -> Iterator[str]:
+    would = f" (would have been {decision.would})" if decision.would else ""
+    yield f'  -> {decision.outcome}{would} by rule "{decision.rule}", severity {decision.severity}, lane {decision.lane}'
+    yield from (f"     because {reason}" for reason in decision.because)
+
+
+def _actions(story: Story) -> Iterator[str]:
+    if not story.actions:
+        yield "\nNothing was written anywhere."
+        return
+    yield "\nWhat was written"
+    for record in story.actions:
+        yield from _action(record)
+
+
+def _action(record: ActionRecord) -> Iterator[str]:
+    action = record.action
+    approved = f", approved by {record.approved_by}" if record.approved_by else ""
+    waits = f", waits for /countersign approve {action.code}" if record.state == "planned" else ""
+    where = f"{action.desk} {action.ticket.key}" if action.ticket else action.desk
+    yield f"  {record.state}: {action.effect.kind.replace('_', ' ')} at {where}{approved}{waits}  [{action.marker}]"
+    if record.detail:
+        yield f"    {record.detail}"
+    if record.receipt and record.receipt.before:
+        yield f"    before: {', '.join(f'{k}={v}' for k, v in record.receipt.before.items())}"
+    yield from (f"    | {line}" for line in _words(action.effect, action.marker))
+
+
+def _words(effect: Effect, marker: str) -> list[str]:
+    match effect:
+        case Note(draft=draft) | Close(draft=draft):
+            return plain(draft, marker).splitlines()
+        case DraftChange():
+            return [effect.title, *effect.description.splitlines()]
+        case Route():
+            return [f"to {effect.group}: {effect.reason}"]
+        case CreateTicket():
+            return [effect.title]
+        case _:
+            return []
+
+
+def _detail(detail: Mapping[str, object]) -> str:
+    return "".join(f" {key}={value}" for key, value in detail.items() if value not in ("", None))[:160]
+
+
+def _at(moment: datetime) -> str:
+    return moment.strftime("%m-%d %H:%M:%S")

@@ -1,0 +1,87 @@
+"""The tasks: one Base, and one task a stage. Errors are handled here and nowhere else in the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import structlog
+from celery import Celery, Task
+from celery.exceptions import SoftTimeLimitExceeded
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from countersign.errors import CountersignError, Denied, Transient
+from workers.act import act
+from workers.assess import assess
+from workers.parts import Parts, Wake
+from workers.pull import pull
+from workers.sweep import sweep
+from workers.watch import watch
+
+_log = structlog.get_logger()
+Stage = Callable[[Parts, list[str]], Iterator[Wake]]
+
+STAGES: dict[str, Stage] = {
+    "pull": lambda parts, ids: (wake for feed in ids for wake in pull(parts, feed)),
+    "assess": assess,
+    "act": act,
+    "watch": lambda parts, ids: (wake for desk in ids for wake in watch(parts, desk)),
+    "sweep": lambda parts, _ids: sweep(parts),
+}
+# Ids in one message: as many as share their transactions well, and no more than one lease can carry.
+BATCH = {"assess": 20, "act": 20}
+BATCH_FOR_SLOW_MODELS = 1
+
+
+class StageTask(Task):  # type: ignore[misc]  # celery's Task has no types
+    """Runs a stage and sends its wake-ups. What a stage leaves undone lies in the ledger, due again."""
+
+    abstract = True
+    ignore_result = True
+    parts: Callable[[], Parts]
+    stage: str
+
+    def run(self, ids: list[str]) -> None:
+        try:
+            for wake in STAGES[self.stage](self.parts(), ids):
+                send(self.app, wake, slow_models=slow_models(self.parts()))
+        except Denied as problem:
+            _log.error("stage.denied", stage=self.stage, where=problem.where, problem=str(problem))
+        except Transient as problem:
+            _log.warning("stage.later", stage=self.stage, where=problem.where, problem=str(problem))
+        except SoftTimeLimitExceeded:
+            _log.error("stage.too_slow", stage=self.stage, ids=len(ids))
+        except CountersignError as problem:
+            _log.error("stage.failed", stage=self.stage, problem=str(problem))
+        except Exception:  # noqa: BLE001 - the task boundary: the rows are leased, and due again when the lease ends
+            _log.exception("stage.broke", stage=self.stage, ids=ids[:5])
+
+
+def register(app: Celery, parts: Callable[[], Parts]) -> None:
+    """Makes the tasks known to a Celery application. `parts` is called in the worker's own process."""
+    for stage in STAGES:
+        task = type(
+            f"{stage.capitalize()}Task",
+            (StageTask,),
+            {"name": f"countersign.{stage}", "stage": stage, "parts": staticmethod(parts)},
+        )
+        app.register_task(task())
+
+
+def send(app: Celery, wake: Wake, *, slow_models: bool = False) -> None:
+    """Sends wake-ups in batches. A broker that is away is no error: the sweeper sends them again."""
+    size = BATCH_FOR_SLOW_MODELS if slow_models and wake.stage == "assess" else BATCH.get(wake.stage, 1)
+    try:
+        for ids in batches(wake.ids, size):
+            app.send_task(f"countersign.{wake.stage}", args=[list(ids)], ignore_result=True)
+    except (OperationalError, RedisError, OSError) as problem:
+        _log.warning("wake.lost", stage=wake.stage, ids=len(wake.ids), problem=type(problem).__name__)
+
+
+def slow_models(parts: Parts) -> bool:
+    """Whether any policy asks a model over the network: then each case has a message of its own."""
+    return any(set(policy.model.candidates) != {"local"} for policy in parts.policies.values())
+
+
+def batches(ids: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))

@@ -1,0 +1,120 @@
+"""Watch: what people did in our tickets. Commands approve, reject and correct; the rest becomes corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import structlog
+
+from countersign.approvals import Command, may_approve, read_commands
+from countersign.errors import OutsideError
+from countersign.ledger import Correction, Watched
+from countersign.policy import Policy
+from countersign.tickets import ChangeKind
+from workers.parts import Parts, Wake
+
+_log = structlog.get_logger()
+
+# Fields whose change by a person says that the AI's view of them was wrong, or never asked for.
+TELLING_FIELDS = frozenset({"category", "priority", "ci", "group", "close_code"})
+VERDICTS: Mapping[ChangeKind, str] = {
+    ChangeKind.REOPENED: "reopened",
+    ChangeKind.RESOLVED: "resolved",
+    ChangeKind.ACKNOWLEDGED: "acknowledged",
+}
+
+
+def watch(parts: Parts, desk: str) -> Iterator[Wake]:
+    """Reads what changed at a desk; yields the actions that people approved."""
+    feed = feed_of(desk)
+    claimed = parts.ledger.intake.claim_feed(feed, worker=parts.worker, lease=parts.settings.timing.lease)
+    if claimed is None:
+        return
+    fence, cursor = claimed
+    error = ""
+    try:
+        for page in parts.desks[desk].changes(cursor):
+            watched = parts.ledger.watch.record_changes(feed, fence, page)
+            yield from _heard(parts, desk, watched)
+    except OutsideError as problem:
+        error = str(problem)
+        raise
+    finally:
+        parts.ledger.intake.release_feed(feed, fence, error=error)
+
+
+def feed_of(desk: str) -> str:
+    """The name under which reading a desk's changes is leased."""
+    return f"watch:{desk}"
+
+
+def _heard(parts: Parts, desk: str, watched: Sequence[Watched]) -> Iterator[Wake]:
+    corrections: list[Correction] = []
+    ready: list[str] = []
+    for one in watched:
+        policy = parts.policies.get(one.use_case)
+        if policy is None or one.change.by_us:
+            continue
+        for command in read_commands(one.change):
+            verdict, keys = _obey(parts, desk, one, command, policy)
+            corrections.append(_correction(one, verdict, text=command.text))
+            corrections += [_correction(one, verdict, field=f, after=value) for f, value in command.fields]
+            ready += keys
+        corrections += _told_by_doing(one)
+    if corrections:
+        parts.ledger.watch.record_corrections(corrections)
+    if ready:
+        yield Wake("act", tuple(ready))
+
+
+def _obey(
+    parts: Parts, desk: str, one: Watched, command: Command, policy: Policy
+) -> tuple[str, tuple[str, ...]]:
+    """What a command comes to: the verdict it is recorded as, and the actions it approved."""
+    if command.verb not in ("approve", "reject"):
+        return command.verb, ()
+    author = one.change.author
+    if not may_approve(author, _groups(parts, desk, author), policy.approvals.approvers):
+        _log.warning("approval.refused", case=one.case_id, by=author, why="not an approver of the policy")
+        return "refused", ()
+    if command.verb == "reject":
+        dropped = parts.ledger.actions.drop(
+            one.case_id, command.code, by=author, why="rejected in the ticket"
+        )
+        _log.info("approval.rejected", case=one.case_id, by=author, dropped=dropped)
+        return "rejected", ()
+    if not command.code:
+        return "refused", ()
+    keys = parts.ledger.actions.approve(one.case_id, command.code, by=author, change_id=one.change.id)
+    _log.info("approval.given", case=one.case_id, by=author, actions=len(keys))
+    return "approved" if keys else "refused", keys
+
+
+def _groups(parts: Parts, desk: str, person: str) -> frozenset[str]:
+    directory = parts.directories.get(desk)
+    return directory.groups_of(person) if directory else frozenset()
+
+
+def _told_by_doing(one: Watched) -> list[Correction]:
+    change = one.change
+    if change.kind is ChangeKind.FIELD and change.field in TELLING_FIELDS:
+        return [_correction(one, "corrected", field=change.field, before=change.before, after=change.after)]
+    if change.kind in VERDICTS:
+        return [_correction(one, VERDICTS[change.kind])]
+    return []
+
+
+def _correction(
+    one: Watched, verdict: str, *, field: str = "", before: str = "", after: str = "", text: str = ""
+) -> Correction:
+    return Correction(
+        case_id=one.case_id,
+        change_id=one.change.id,
+        verdict=verdict,
+        by=one.change.author,
+        at=one.change.at,
+        field=field,
+        before=before,
+        after=after,
+        text=text,
+    )
