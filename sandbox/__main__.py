@@ -29,6 +29,7 @@ def main() -> int:
         port_base=asked.port_base,
     ) as box:
         _write_whole(asked.urls_file, json.dumps(box.urls, indent=2) + "\n")
+        print("sandbox: serving", flush=True)
         signal.sigwait(_ENDS)
     return 0
 

@@ -50,7 +50,12 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"Unknown kind of fault {self.kind!r}; use one of {', '.join(KINDS)}.")
-        re.compile(self.match)
+        try:
+            re.compile(self.match)
+        except re.error as wrong:
+            raise ValueError(
+                f"The fault's match {self.match!r} is no regular expression: {wrong}."
+            ) from wrong
 
 
 @dataclass(slots=True)
