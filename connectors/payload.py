@@ -144,7 +144,7 @@ def kept(item: object, source_id: str, reason: str) -> Unreadable:
     )
 
 
-def id_in(item: object, key: str = "id") -> str:
-    """What stands under `key` of an item whose shape is not known, if it can be an id."""
+def text_in(item: object, key: str = "id") -> str:
+    """The text under `key` of an item whose shape is not known; "" where there is none."""
     value = item.get(key) if isinstance(item, Mapping) else None
     return value if isinstance(value, str) else ""

@@ -11,7 +11,7 @@ from connectors.checks import tried
 from connectors.cursor import Pace, Window, advanced, window
 from connectors.datadog.client import DatadogClient
 from connectors.datadog.mapping import to_alert
-from connectors.payload import id_in, sorted_out
+from connectors.payload import text_in, sorted_out
 from countersign.alerts import Alert
 from countersign.errors import Permanent
 from countersign.ports import Check, Firing, Page
@@ -37,7 +37,7 @@ class DatadogSource:
         if wanted is None:
             return
         for events in self._events(wanted):
-            alerts, unreadable = sorted_out(events, self._to_alert, id_in)
+            alerts, unreadable = sorted_out(events, self._to_alert, text_in)
             # Ascending, so all before the last one of this page is read, whatever comes of the next page.
             last = max((alert.occurred_at for alert in alerts), default=wanted.since)
             cursor = advanced(cursor, last, wanted.until)

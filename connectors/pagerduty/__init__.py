@@ -1,1 +1,1 @@
-"""PagerDuty: incidents and log entries as alerts; notes, acknowledgement and resolution as actions."""
+"""PagerDuty: log entries as alerts, incidents as tickets, and notes on them."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors.checks import tried
 from connectors.cursor import Pace, Window, advanced, read_until, window
-from connectors.payload import Node, id_in, sorted_out
+from connectors.payload import Node, text_in, sorted_out
 from connectors.splunk.client import SplunkClient
 from connectors.splunk.mapping import to_alert
 from countersign.alerts import Alert
@@ -28,7 +28,7 @@ class SplunkSource:
     """Implements AlertSource. `clock` gives aware times.
 
     Splunk lists all firings that it still keeps (24 h by default) and can't be asked for those since a time:
-    we take those since the cursor. It holds the names of the last ones taken, so that the rows of a firing are
+    we take those since the cursor. It holds the names of the last ones taken, so that a firing's rows are
     fetched once.
     """
 
@@ -47,7 +47,7 @@ class SplunkSource:
         for at in range(0, len(new), self.page_size):
             batch = new[at : at + self.page_size]
             alerts, odd = sorted_out((self._with_rows(entry) for _, entry in batch), self._to_alert, _name)
-            taken |= {id_in(entry, "name"): when for when, entry in batch}
+            taken |= {text_in(entry, "name"): when for when, entry in batch}
             cursor = self._cursor(cursor, batch[-1][0], wanted, taken)
             yield Page(alerts=alerts, unreadable=odd, cursor=cursor)
         _, odd = sorted_out(unreadable, self._to_alert, _name)
@@ -64,19 +64,19 @@ class SplunkSource:
             except UnreadableAlert:
                 timeless.append({"entry": entry, "results": []})
                 continue
-            if wanted.since <= when <= wanted.until and id_in(entry, "name") not in taken:
+            if wanted.since <= when <= wanted.until and text_in(entry, "name") not in taken:
                 new.append((when, entry))
         return sorted(new, key=lambda pair: pair[0]), timeless
 
     def _firings(self) -> Iterator[Any]:
         for group in self.client.fired_searches():
-            if (search := id_in(group, "name")) and search != _TOTAL:
+            if (search := text_in(group, "name")) and search != _TOTAL:
                 try:
                     yield from self.client.firings(search)
                 except Permanent as error:
                     # Its last firing may just have expired. Reading on would pass over it for good.
                     raise Transient(
-                        f"Splunk lists firings of {search!r} but does not show them; they are asked for again. "
+                        f"Splunk lists firings of {search!r} but does not show them; they are asked again. "
                         "If that lasts, give the token's user read permission on the search's app.",
                         where="splunk",
                         status=error.status,
@@ -120,7 +120,7 @@ class SplunkSource:
             return Firing.UNKNOWN
         if any(when > last.occurred_at for when in times):
             return Firing.YES
-        listed = last.source_id in {id_in(entry, "name") for entry in entries}
+        listed = last.source_id in {text_in(entry, "name") for entry in entries}
         return Firing.NO if listed else Firing.UNKNOWN
 
     def check(self) -> Sequence[Check]:
@@ -137,4 +137,4 @@ def _taken(cursor: str | None) -> dict[str, datetime]:
 
 def _name(payload: object) -> str:
     entry = payload.get("entry") if isinstance(payload, dict) else None
-    return id_in(entry, "name")
+    return text_in(entry, "name")
