@@ -22,7 +22,7 @@ _CRITICALITY = {
 }
 # Our words for how bad something is, in the words of each vendor.
 _PAGERDUTY = {"critical": "critical", "high": "error", "medium": "warning", "low": "warning", "info": "info"}
-_SPLUNK = {"critical": 6, "high": 4, "medium": 3, "low": 2, "info": 2}
+_SPLUNK = {"critical": 5, "high": 4, "medium": 3, "low": 2, "info": 1}
 _DATADOG = {"critical": 1, "high": 2, "medium": 3, "low": 4, "info": 5}
 _TOLD = {"critical": "Triggered", "high": "Triggered"}  # all else is a Warn
 _IMPACT = {
@@ -53,10 +53,10 @@ class Scenario:
 class Problem:
     """One thing that went wrong, and how it was told.
 
-    `category` is what an experienced engineer would call it. It began `start` minutes before the end of the
-    night and was told `times` times, every `every` minutes; `ends` minutes after its last telling it recovered
-    (None: it goes on), and with `flaps` it recovers after each telling. `desk` is where monitoring opened a
-    ticket ("" for nowhere), `at` is what failed within the service: a host, a pod, a link.
+    `category` is what an experienced engineer would call it ("" if nobody knows). It began `start` minutes
+    before the end of the night and was told `times` times, every `every` minutes; `ends` minutes after it was
+    last told it recovered (None: it goes on), and with `flaps` it recovers each time. `desk` is where monitoring
+    opened a ticket ("" for nowhere), `at` is what failed in the service: a host, a pod, a link.
     """
 
     source: str
@@ -101,7 +101,7 @@ def _play(box: Sandbox, night: dict[str, Any], problems: list[Problem]) -> Scena
         if problem.desk:
             open_ticket(box, problem, keys[problem.title], end)
     for row in night["requests"]:
-        _open_request(box, row, end)
+        open_request(box, Request(**row), end)
     linked = sum(bool(problem.desk) for problem in problems)
     return Scenario(
         alerts=alerts + unreadable,
@@ -229,7 +229,8 @@ def _tell_unreadable(box: Sandbox, end: datetime) -> int:
 def open_ticket(box: Sandbox, problem: Problem, key: str, end: datetime) -> str:
     """The ticket that monitoring opened for a problem, a minute after it was first told; gives its number."""
     number = _OPEN[problem.desk](box, problem, key, end - timedelta(minutes=problem.start - 1))
-    box.engineers.truth[number] = problem.category
+    if problem.category:
+        box.engineers.truth[number] = problem.category
     return number
 
 
@@ -272,30 +273,57 @@ _OPEN: dict[str, Callable[[Sandbox, Problem, str, datetime], str]] = {
 }
 
 
-def _open_request(box: Sandbox, row: dict[str, Any], end: datetime) -> None:
-    opened = end - timedelta(minutes=row["start"])
-    if row["desk"] == "jira":
-        issue = box.jira.open_issue(
-            "OPS",
-            user=row["person"],
-            opened=opened,
-            summary=row["title"],
-            description=row["text"],
-            issuetype="Service request",
-        )
-        box.engineers.truth[issue.key] = row["category"]
-        return
-    made = box.servicenow.open_incident(
-        row["person"],
-        short_description=row["title"],
-        description=row["text"],
-        caller_id=row["person"],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A ticket that a person opened `start` minutes before the end, without any alert."""
+
+    desk: str
+    person: str
+    title: str
+    text: str
+    start: float
+    category: str = ""
+
+
+def open_request(box: Sandbox, request: Request, end: datetime) -> str:
+    """The ticket as the person filed it; gives its number."""
+    number = _FILE[request.desk](box, request, end - timedelta(minutes=request.start))
+    if request.category:
+        box.engineers.truth[number] = request.category
+    return number
+
+
+def _file_incident(box: Sandbox, request: Request, opened: datetime) -> str:
+    box.servicenow.add_user(request.person)
+    row = box.servicenow.open_incident(
+        request.person,
+        short_description=request.title,
+        description=request.text,
+        caller_id=request.person,
         contact_type="self-service",
         assignment_group="NOC",
         opened_at=_stamp(opened),
         sys_created_on=_stamp(opened),
     )
-    box.engineers.truth[made["number"]] = row["category"]
+    return row["number"]
+
+
+def _file_issue(box: Sandbox, request: Request, opened: datetime) -> str:
+    issue = box.jira.open_issue(
+        "OPS",
+        user=request.person,
+        opened=opened,
+        summary=request.title,
+        description=request.text,
+        issuetype="Service request",
+    )
+    return issue.key
+
+
+_FILE: dict[str, Callable[[Sandbox, Request, datetime], str]] = {
+    "servicenow": _file_incident,
+    "jira": _file_issue,
+}
 
 
 def _scope(problem: Problem) -> str:

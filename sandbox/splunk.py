@@ -119,7 +119,7 @@ class Splunk:
     def fire(
         self, search: str, result_rows: Iterable[Json], severity: int = 3, at: datetime | None = None
     ) -> str:
-        """Let a saved search fire with these rows; severity is 1 debug … 6 fatal. Gives the firing's name."""
+        """Let a saved search fire with these rows; severity is 1 (info) to 5. Gives the firing's name."""
         if search not in self.searches:
             self.add_search(search, severity=severity)
         when = at or self.world.clock.now()
