@@ -21,7 +21,7 @@ Outcome = Literal["answered", "unreadable", "transient", "permanent", "denied"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One call of a model: how it ended, what it cost and how long it took. `detail` says what was wrong, or "".
+    """One call of a model: how it ended, what it cost and how long it took. `detail` says what was wrong.
 
     `repair` is True for the second try after an unreadable answer; `retry_after` is what the model asked for.
     """

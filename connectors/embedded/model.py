@@ -1,0 +1,155 @@
+"""The model `local`: a text classifier in our own process, where no language model may or can be asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.embedded.classifier import TextClassifier, Verdict
+from countersign.ports import Completion
+from countersign.prompts import Example, Prompt
+from countersign.spans import cut, first_title, said, span_ids
+
+NAME = "local"
+NOT_A_LANGUAGE_MODEL = "local classifier, not a language model"
+_REMEMBERED = 4096
+_CLOSE = 0.15  # below this cosine similarity no example is worth naming
+_HIGH, _MEDIUM = 0.85, 0.6
+_OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the classifier says of one text."""
+
+    category: str
+    severity: str
+    actionability: str
+    confidence: float
+
+
+class EmbeddedModel:
+    """Answers the triage question from examples. Learns when it is first asked, or by `learn()` before.
+
+    May be shared by threads. The same case under the same choices is answered from memory.
+    """
+
+    name = NAME
+
+    def __init__(self, examples: Sequence[Example], *, name: str = NAME) -> None:
+        self.name = name
+        self._examples = tuple(examples)
+        self._classifier: TextClassifier | None = None
+        self._learning = threading.Lock()
+        self._answers: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def learn(self) -> TextClassifier:
+        """The classifier, after learning from the examples once (about a second, with the imports)."""
+        with self._learning:
+            if self._classifier is None:
+                self._classifier = TextClassifier(
+                    [example.text for example in self._examples],
+                    {
+                        "category": [example.category for example in self._examples],
+                        "severity": [example.severity for example in self._examples],
+                        "actionability": [example.actionability for example in self._examples],
+                    },
+                )
+            return self._classifier
+
+    def complete(self, prompt: Prompt) -> Completion:
+        """Answers with the JSON object of the question, and with the measured probability of its category."""
+        started = time.monotonic()
+        key = hashlib.sha256(f"{prompt.case.text}\x1f{json.dumps(prompt.schema)}".encode()).hexdigest()
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = self._answers[key] = self._answer(prompt)
+            if len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
+        text, confidence = answer
+        return Completion(
+            text=text,
+            model=self.name,
+            is_llm=False,
+            latency_ms=round((time.monotonic() - started) * 1000),
+            confidence=confidence,
+        )
+
+    def classify(self, texts: Sequence[str], categories: Sequence[str] | None = None) -> list[Told]:
+        """Many texts at once, 40 times faster than one by one; only these categories, or all that are known."""
+        classifier = self.learn()
+        among = _known(classifier, categories)
+        if not texts or among == ():
+            return [Told((categories or [_OTHER])[0], "medium", "act", 0.0) for _ in texts]
+        columns = zip(
+            classifier.classify("category", texts, among),
+            classifier.classify("severity", texts),
+            classifier.classify("actionability", texts),
+            strict=True,
+        )
+        return [_told(category, severity, action) for category, severity, action in columns]
+
+    def _answer(self, prompt: Prompt) -> tuple[str, float]:
+        categories, groups = choices(prompt.schema, "category"), choices(prompt.schema, "group")
+        text = _read(prompt.case.text)
+        told = self.classify([text], categories)[0]
+        example = self._closest(text, told.category)
+        answer = {
+            "category": told.category,
+            "severity": told.severity,
+            "actionability": told.actionability,
+            "group": example.group if example and example.group in groups else None,
+            "summary": cut(first_title(prompt.case.text), 200),
+            "likely_cause": _cause(told, example),
+            "evidence": list(span_ids(prompt.case.text)[:1]),
+            "confidence": _stated(told.confidence),
+        }
+        return json.dumps(answer, ensure_ascii=False), told.confidence
+
+    def _closest(self, text: str, category: str) -> Example | None:
+        """The example of the category that is most like the text, if one is like it at all."""
+        closeness = self.learn().closeness(text)
+        rows = [row for row, example in enumerate(self._examples) if example.category == category]
+        best = max(rows, key=lambda row: float(closeness[row]), default=None)
+        return None if best is None or closeness[best] < _CLOSE else self._examples[best]
+
+
+def choices(schema: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    """The words that a JSON Schema allows in a field (enum or const, also inside anyOf)."""
+    part = schema.get("properties", {}).get(field, {})
+    parts = [part, *part.get("anyOf", ())]
+    return tuple(word for one in parts for word in one.get("enum", [one["const"]] if "const" in one else []))
+
+
+def _known(classifier: TextClassifier, categories: Sequence[str] | None) -> tuple[str, ...]:
+    known = classifier.labels("category")
+    return known if categories is None else tuple(word for word in categories if word in known)
+
+
+def _read(text: str) -> str:
+    """What others wrote of the case, and what its first span says of its state, which is ours to say."""
+    head = text.partition("\n")[0].rpartition("⟧ (")[2]
+    over = head.partition(")")[0].split(", ")[1:2] == ["recovered"]
+    return f"{said(text)}\nRecovered: back to normal, resolved" if over else said(text)
+
+
+def _told(category: Verdict, severity: Verdict, action: Verdict) -> Told:
+    return Told(category.label, severity.label, action.label, category.confidence)
+
+
+def _cause(told: Told, example: Example | None) -> str:
+    looks = f"Looks like {told.category}"
+    if example is None:
+        return f"{looks}, but no known example is close. ({NOT_A_LANGUAGE_MODEL})"
+    because = f" There, {example.cause}." if example.cause else ""
+    return f"{looks}: closest known example “{cut(example.text, 120)}”.{because} ({NOT_A_LANGUAGE_MODEL})"
+
+
+def _stated(confidence: float) -> str:
+    return "high" if confidence >= _HIGH else "medium" if confidence >= _MEDIUM else "low"
