@@ -1,4 +1,4 @@
-"""The Celery application: queues, time limits and the broker's options. Messages are wake-ups, so losing all is safe."""
+"""The Celery application: queues, limits, the broker. Messages are wake-ups, so losing all of them is safe."""
 
 from __future__ import annotations
 

@@ -1,17 +1,18 @@
-"""The console: what all commands share. Results go to stdout, as tables or JSON; mistakes are one sentence on stderr."""
+"""The console: what all commands share. Results go to stdout, as tables or JSON; mistakes to stderr, as a sentence."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from countersign.errors import CountersignError, Denied
 
@@ -45,19 +46,22 @@ def as_plain(value: object) -> Any:
     """A value of ours as what JSON knows: times in ISO form, durations in seconds, effects as their fields."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
     if isinstance(value, Mapping):
         return {str(key): as_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [as_plain(item) for item in value]
+    for kind, plain in _PLAIN.items():
+        if isinstance(value, kind):
+            return plain(value)
     return value
+
+
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    BaseModel: lambda model: model.model_dump(mode="json"),
+    Enum: lambda member: member.value,
+    datetime: lambda moment: moment.isoformat(),
+    timedelta: lambda duration: duration.total_seconds(),
+}
 
 
 def show_json(value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -52,17 +53,12 @@ def _command_section(name: str) -> str:
     return "\n".join(lines)
 
 
-def _usage(name: str, command) -> list[str]:  # type: ignore[no-untyped-def]  # typer's command types are not public
-    arguments = " ".join(
-        p.make_metavar(None) if False else (p.metavar or p.name.upper())
-        for p in command.params
-        if p.param_type_name == "argument"
-    )
+def _usage(name: str, command: Any) -> list[str]:
+    """One command. Its type is typer's own and not public."""
+    arguments = [p.metavar or p.name.upper() for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-    lines = [
-        f"`countersign {name}{' ' + arguments if arguments else ''}`: {(command.help or '').splitlines()[0] if command.help else ''}",
-        "",
-    ]
+    summary = (command.help or "").partition("\n")[0]
+    lines = [f"`{' '.join(('countersign', name, *arguments))}`: {summary}", ""]
     lines += [f"- `{', '.join(option.opts)}`: {option.help or ''}" for option in options]
     return [*lines, ""] if options else lines
 

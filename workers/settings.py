@@ -10,7 +10,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -128,27 +127,23 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before secret files before the YAML file."""
-        sources: list[PydanticBaseSettingsSource] = [init_settings, _Environment(settings_cls)]
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         if folder := os.environ.get(SECRETS_VARIABLE):
             sources.append(
                 NestedSecretsSettingsSource(
                     file_secret_settings,
                     secrets_dir=folder,
                     secrets_nested_delimiter="__",
-                    env_prefix="",  # type: ignore[arg-type]
+                    env_prefix="",
                 )
             )
         if path := os.environ.get(CONFIG_VARIABLE):
             sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=path))
         return tuple(sources)
-
-
-class _Environment(EnvSettingsSource):
-    """COUNTERSIGN_… variables; those that the tests and the deployment use are not settings."""
 
 
 def load_settings(path: Path | None = None) -> Settings:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from countersign.actions import Close, CreateTicket, DraftChange, Effect, Note, Route
 from countersign.assessment import Assessment
@@ -13,6 +14,7 @@ from countersign.drafts import plain
 from countersign.ledger import ActionRecord, DecisionRecord, Story
 
 SHOWN = 5
+T = TypeVar("T")
 
 
 def tell(story: Story) -> Iterator[str]:
@@ -64,7 +66,7 @@ def _context(context: Context) -> Iterator[str]:
     yield from _found("similar", context.similar, lambda s: f"{s.ticket_key or s.case_id} {s.title}")
 
 
-def _found(name: str, part: Found | Missing, words) -> Iterator[str]:  # type: ignore[no-untyped-def, type-arg]
+def _found(name: str, part: Found[tuple[T, ...]] | Missing, words: Callable[[T], str]) -> Iterator[str]:
     if isinstance(part, Missing):
         yield f"  {name}: {part.reason}"
     else:
@@ -97,7 +99,8 @@ def _calls(record: DecisionRecord) -> Iterator[str]:
 
 def _outcome(decision: Decision) -> Iterator[str]:
     would = f" (would have been {decision.would})" if decision.would else ""
-    yield f'  -> {decision.outcome}{would} by rule "{decision.rule}", severity {decision.severity}, lane {decision.lane}'
+    yield f'  -> {decision.outcome}{would} by rule "{decision.rule}"'
+    yield f"     severity {decision.severity}, lane {decision.lane}"
     yield from (f"     because {reason}" for reason in decision.because)
 
 

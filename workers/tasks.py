@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import structlog
 from celery import Celery, Task
@@ -19,6 +20,7 @@ from workers.sweep import sweep
 from workers.watch import watch
 
 _log = structlog.get_logger()
+_Task = Task[[list[str]], None] if TYPE_CHECKING else Task  # generic in its stubs alone
 Stage = Callable[[Parts, list[str]], Iterator[Wake]]
 
 STAGES: dict[str, Stage] = {
@@ -33,7 +35,7 @@ BATCH = {"assess": 20, "act": 20}
 BATCH_FOR_SLOW_MODELS = 1
 
 
-class StageTask(Task):  # type: ignore[misc]  # celery's Task has no types
+class StageTask(_Task):
     """Runs a stage and sends its wake-ups. What a stage leaves undone lies in the ledger, due again."""
 
     abstract = True

@@ -127,6 +127,12 @@ class EmbeddedRedis:
             self._process.kill()
         self._bury()
 
+    def revive(self) -> None:
+        """Start it again, empty, should it have died. Harmless while it runs: call it now and then."""
+        if self._process is not None and self._process.poll() is not None:
+            self._bury()
+            self.start()
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -163,6 +169,16 @@ class EmbeddedRedis:
         if self._process is not None:
             self._process.wait()
             self._process = None
+
+
+def answers(url: str, *, timeout: float = 2.0) -> bool:
+    """Whether the server at this redis:// address answers PING within so many seconds."""
+    client = redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+    with client:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
 
 
 def _launch(binary: Path, config: str, output: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from workers import logs
@@ -26,10 +28,10 @@ def up(config: Config = None) -> None:
         _supervise(settings, broker)
         return
     with embedded_broker() as server:
-        _supervise(settings, server.url, server.keep)
+        _supervise(settings, server.url, server.revive)
 
 
-def _supervise(settings: Settings, broker: str, keep: object = None) -> None:
+def _supervise(settings: Settings, broker: str, tick: Callable[[], None] = lambda: None) -> None:
     from workers.health import serve
     from workers.wiring import reachable
 
@@ -45,7 +47,7 @@ def _supervise(settings: Settings, broker: str, keep: object = None) -> None:
         health = serve(settings.workers.health_host, settings.workers.health_port, state)
     _log.info("up", health=f"http://{settings.workers.health_host}:{settings.workers.health_port}/healthz")
     try:
-        supervisor.run(tick=keep if callable(keep) else lambda: None)
+        supervisor.run(tick=tick)
     finally:
         if health is not None:
             health.shutdown()

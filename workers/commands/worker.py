@@ -57,5 +57,5 @@ def worker(
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
-        ]  # fmt: skip
+        ]
     )

@@ -1,0 +1,312 @@
+"""The wiring: the one place that names vendors. Builds what a process needs from the settings, when it needs it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+
+from celery import Celery
+
+from connectors.cursor import Pace
+from connectors.datadog.client import DatadogClient, DatadogConfig
+from connectors.datadog.logs import DatadogLogs
+from connectors.datadog.source import DatadogSource
+from connectors.embedded.model import EmbeddedModel
+from connectors.jira.client import JiraClient, JiraConfig
+from connectors.jira.desk import JiraDesk
+from connectors.jira.directory import JiraDirectory
+from connectors.jira.source import JiraSource
+from connectors.litellm.model import LiteLLMModel
+from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
+from connectors.pagerduty.desk import PagerDutyDesk
+from connectors.pagerduty.source import PagerDutySource
+from connectors.redis.server import EmbeddedRedis, answers
+from connectors.servicenow.client import ServiceNowClient, ServiceNowConfig
+from connectors.servicenow.cmdb import ServiceNowCmdb
+from connectors.servicenow.desk import ServiceNowDesk
+from connectors.servicenow.directory import ServiceNowDirectory
+from connectors.servicenow.source import ServiceNowSource
+from connectors.splunk.client import SplunkClient, SplunkConfig
+from connectors.splunk.logs import SplunkLogs
+from connectors.splunk.source import SplunkSource
+from connectors.sql.ledger import SqlLedger
+from connectors.sql.migrations import migrate as migrate_ledger
+from countersign.errors import ConfigError
+from countersign.policy import Policy
+from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
+from countersign.prompts import examples
+from workers.app import new_app, schedule
+from workers.files import data_folder, read_policies, read_prompts
+from workers.parts import Ledger, Parts
+from workers.settings import EMBEDDED, Settings
+from workers.tasks import register
+
+LOCAL = "local"
+EXAMPLES = "triage/examples.jsonl"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+# --- the ledger and the broker --------------------------------------------------------------------------------
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    return SqlLedger.open(settings.ledger.get_secret_value())
+
+
+def migrate(settings: Settings) -> None:
+    """Brings the ledger's tables up to this version; a SQLite file's folder is made."""
+    url = settings.ledger.get_secret_value()
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    migrate_ledger(url)
+
+
+def embedded_broker() -> EmbeddedRedis:
+    """A Redis server of our own, to be used in a `with` block."""
+    return EmbeddedRedis()
+
+
+def broker_address(settings: Settings) -> str:
+    """The broker's address. Raises ConfigError where only `up` would start one."""
+    address = settings.broker.get_secret_value()
+    if address == EMBEDDED:
+        raise ConfigError(
+            "The embedded broker lives inside `countersign up`; set `broker` to a redis:// address to run roles alone."
+        )
+    return address
+
+
+def reachable(settings: Settings, broker: str) -> dict[str, bool]:
+    """Whether ledger and broker answer now; what health shows."""
+    ledger = SqlLedger.check(settings.ledger.get_secret_value())
+    return {"ledger": all(check.ok for check in ledger), "broker": answers(broker)}
+
+
+# --- models ---------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _embedded(folder: Path) -> EmbeddedModel:
+    return EmbeddedModel(examples((folder / EXAMPLES).read_text(encoding="utf-8")))
+
+
+def models_for(settings: Settings) -> Callable[[Policy], Sequence[Model]]:
+    """The candidates of a policy, in its order; each model is made once a process."""
+    folder = settings.prompts or data_folder("prompts")
+
+    @cache
+    def model(name: str, timeout_s: float) -> Model:
+        if name == LOCAL:
+            return _embedded(folder)
+        return LiteLLMModel(name, timeout_s=timeout_s, api_base=settings.models.api_base)
+
+    return lambda policy: [
+        model(name, policy.model.timeout.total_seconds()) for name in policy.model.candidates
+    ]
+
+
+# --- vendors --------------------------------------------------------------------------------------------------
+
+
+def _pace(settings: Settings) -> Pace:
+    timing = settings.timing
+    return Pace(overlap=timing.overlap, settle=timing.vendor_settle, look_back=timing.look_back)
+
+
+def _match(policies: Mapping[str, Policy], desk: str, joined_by: str) -> str:
+    """The desk's query for the tickets of all policies; empty if one of them takes every ticket."""
+    matches = [policy.scope.tickets.match for policy in policies.values() if policy.scope.desk == desk]
+    return joined_by.join(dict.fromkeys(matches)) if all(matches) else ""
+
+
+@lru_cache(maxsize=4)
+def _datadog(settings: Settings) -> DatadogClient | None:
+    found = settings.datadog
+    if found is None:
+        return None
+    return DatadogClient(
+        DatadogConfig(
+            url=found.url, api_key=found.api_key.get_secret_value(), app_key=found.app_key.get_secret_value()
+        )
+    )
+
+
+@lru_cache(maxsize=4)
+def _splunk(settings: Settings) -> SplunkClient | None:
+    found = settings.splunk
+    if found is None:
+        return None
+    return SplunkClient(SplunkConfig(url=found.url, token=found.token.get_secret_value(), ca=found.ca))
+
+
+@lru_cache(maxsize=4)
+def _pagerduty(settings: Settings) -> PagerDutyClient | None:
+    found = settings.pagerduty
+    if found is None:
+        return None
+    return PagerDutyClient(
+        PagerDutyConfig(url=found.url, api_key=found.token.get_secret_value(), from_email=found.sender)
+    )
+
+
+def _servicenow(settings: Settings, policies: Mapping[str, Policy]) -> ServiceNowClient | None:
+    found = settings.servicenow
+    if found is None:
+        return None
+    return ServiceNowClient(
+        ServiceNowConfig(
+            url=found.url,
+            user=found.user,
+            password=found.password.get_secret_value(),
+            match=_match(policies, "servicenow", "^NQ"),
+            close_code=found.close_code,
+            look_back=settings.timing.look_back,
+        )
+    )
+
+
+def _jira(settings: Settings, policies: Mapping[str, Policy]) -> JiraClient | None:
+    found = settings.jira
+    if found is None:
+        return None
+    return JiraClient(
+        JiraConfig(
+            url=found.url,
+            user=found.user,
+            token=found.token.get_secret_value(),
+            project=found.project,
+            match=_match(policies, "jira", " OR "),
+            change_project=found.change_project,
+            change_type=found.change_type,
+            look_back=settings.timing.look_back,
+        )
+    )
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Everything that a process works with. Makes clients, opens no connection before the first call."""
+    policies = read_policies(settings)
+    datadog, splunk, pagerduty = _datadog(settings), _splunk(settings), _pagerduty(settings)
+    servicenow, jira = _servicenow(settings, policies), _jira(settings, policies)
+    pace = _pace(settings)
+    sources: dict[str, AlertSource] = {}
+    desks: dict[str, Desk] = {}
+    directories: dict[str, Directory] = {}
+    logs: dict[str, LogSearch] = {}
+    cmdb: Cmdb | None = None
+    if datadog:
+        sources["datadog"] = DatadogSource(client=datadog, clock=now, pace=pace)
+        logs["datadog"] = DatadogLogs(client=datadog, clock=now)
+    if splunk:
+        sources["splunk"] = SplunkSource(client=splunk, clock=now, pace=pace)
+        logs["splunk"] = SplunkLogs(client=splunk, clock=now)
+    if pagerduty:
+        sources["pagerduty"] = PagerDutySource(client=pagerduty, clock=now, pace=pace)
+        desks["pagerduty"] = PagerDutyDesk(client=pagerduty, clock=now, pace=pace)
+    if servicenow:
+        sources["servicenow"] = ServiceNowSource(servicenow, clock=now)
+        desks["servicenow"] = ServiceNowDesk(servicenow, clock=now)
+        directories["servicenow"] = ServiceNowDirectory(servicenow)
+        cmdb = ServiceNowCmdb(servicenow)
+    if jira:
+        sources["jira"] = JiraSource(jira, clock=now)
+        desks["jira"] = JiraDesk(jira, clock=now)
+        directories["jira"] = JiraDirectory(jira)
+    used = {name for policy in policies.values() for name in policy.scope.sources}
+    needed = {policy.scope.desk for policy in policies.values()}
+    return Parts(
+        settings=settings,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        clock=now,
+        ledger=open_ledger(settings),
+        policies=policies,
+        prompts=read_prompts(settings, policies),
+        sources={name: source for name, source in sources.items() if name in used},
+        desks={name: desk for name, desk in desks.items() if name in needed},
+        directories=directories,
+        cmdb=cmdb,
+        logs=logs,
+        models=models_for(settings),
+    )
+
+
+# --- processes ------------------------------------------------------------------------------------------------
+
+
+def celery_app(settings: Settings) -> Celery:
+    """The Celery application with its tasks and schedule. Parts are opened in the process that runs a task."""
+    app = new_app(settings, broker_address(settings))
+    lock = threading.Lock()
+    opened: dict[int, Parts] = {}
+
+    def parts() -> Parts:
+        with lock:
+            if os.getpid() not in opened:
+                opened[os.getpid()] = open_parts(settings)
+            return opened[os.getpid()]
+
+    register(app, parts)
+    policies = read_policies(settings)
+    configured = {
+        name for name in ("datadog", "splunk", "pagerduty", "servicenow", "jira") if getattr(settings, name)
+    }
+    feeds = sorted({name for policy in policies.values() for name in policy.scope.sources} & configured)
+    desks = sorted({policy.scope.desk for policy in policies.values()} & configured)
+    app.conf.beat_schedule = schedule(settings, tuple(feeds), tuple(desks))
+    return app
+
+
+def warm_up(settings: Settings, queues: Sequence[str]) -> None:
+    """What a worker should have learnt before its first message: the embedded model, if it will be asked."""
+    policies = read_policies(settings)
+    if "assess" in queues and any(LOCAL in policy.model.candidates for policy in policies.values()):
+        _embedded(settings.prompts or data_folder("prompts")).learn()
+
+
+# --- doctor ---------------------------------------------------------------------------------------------------
+
+
+def examine(settings: Settings) -> tuple[Check, ...]:
+    """Everything that is configured, tried once with reads alone."""
+    policies = read_policies(settings)
+    checks = [
+        Check(
+            what=f"policy {policy.use_case}",
+            ok=True,
+            detail=f"version {policy.version}, autonomy {policy.autonomy}",
+        )
+        for policy in policies.values()
+    ]
+    checks += [*SqlLedger.check(settings.ledger.get_secret_value()), _broker_check(settings)]
+    parts = open_parts(settings)
+    connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
+    for connection in connections.values():
+        checks += connection.check()
+    checks += [
+        Check(
+            what=name,
+            ok=False,
+            detail=f"a policy names {name}, but it is not configured; add `{name}:` to the configuration",
+        )
+        for name in sorted({n for p in policies.values() for n in (*p.scope.sources, p.scope.desk)})
+        if getattr(settings, name) is None
+    ]
+    return tuple(checks)
+
+
+def _broker_check(settings: Settings) -> Check:
+    address = settings.broker.get_secret_value()
+    if address == EMBEDDED:
+        return Check(what="broker", ok=True, detail="embedded: started by countersign up")
+    ok = answers(address)
+    return Check(
+        what="broker", ok=ok, detail="answers" if ok else "does not answer; start Redis or mend `broker`"
+    )
