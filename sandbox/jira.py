@@ -13,8 +13,8 @@ from aiohttp import web
 
 from sandbox import jira_query, jira_records
 from sandbox.jira_records import Comment, Issue, JiraError, Records
+from sandbox.jira_search import reader
 from sandbox.jira_shapes import Json, Shapes, stamp
-from sandbox.jira_text import RichText
 from sandbox.world import World, marker_in
 
 _REFUSALS = {
@@ -247,8 +247,7 @@ class Jira:
         reconciled = {str(number) for number in asked.get("reconcileIssues") or ()}
         if len(reconciled) > _MOST_RECONCILED:
             raise JiraError("The number of issues to reconcile exceeds the limit of 50.")
-        states = self._search_states(reconciled)
-        found = self._run(str(asked.get("jql", "")), states)
+        states, found = self._run(str(asked.get("jql", "")), reconciled)
         start = _offset_of(asked.get("nextPageToken"))
         limit = min(int(asked.get("maxResults") or _PAGE), _LARGEST_PAGE)
         keys = [key for key in found[start : start + limit] if key not in self.hidden]
@@ -261,21 +260,30 @@ class Jira:
             body["nextPageToken"] = base64.urlsafe_b64encode(f"from:{start + limit}".encode()).decode()
         return web.json_response(body)
 
-    def _search_states(self, reconciled: set[str]) -> dict[str, Json]:
-        states: dict[str, Json] = {}
-        for key, issue in self.records.issues.items():
-            state = self.records.state_of(issue) if issue.id in reconciled else self.records.indexed(issue)
-            if state:
-                states[key] = state
-        return states
-
-    def _run(self, jql: str, states: dict[str, Json]) -> list[str]:
+    def _run(self, jql: str, reconciled: set[str]) -> tuple[dict[str, Json], list[str]]:
+        """What the search knows, by key, and the keys that it finds, in order."""
         now = self.world.clock.now()
-        readers = {key: _reader(self.records.issues[key], state) for key, state in states.items()}
         try:
-            return jira_query.parse(jql).apply(readers, lambda text: jira_query.time_of(text, now, self.zone))
+            query = jira_query.parse(jql)
+            states = self._search_states(query.keys(), reconciled)
+            readers = {key: reader(self.records.issues[key], state) for key, state in states.items()}
+            return states, query.apply(readers, lambda text: jira_query.time_of(text, now, self.zone))
         except jira_query.JqlError as wrong:
             raise JiraError(str(wrong)) from wrong
+
+    def _search_states(self, names: set[str] | None, reconciled: set[str]) -> dict[str, Json]:
+        known = self.records.issues
+        if names is None:
+            issues = list(known.values())
+        else:
+            keys = {self.records.keys.get(name, name) for name in names} & known.keys()
+            issues = sorted((known[key] for key in keys), key=lambda issue: int(issue.id))
+        states: dict[str, Json] = {}
+        for issue in issues:
+            state = self.records.state_of(issue) if issue.id in reconciled else self.records.indexed(issue)
+            if state:
+                states[issue.key] = state
+        return states
 
     # Issues
 
@@ -482,62 +490,6 @@ class Jira:
         sent = (await request.read()).decode(errors="replace")
         user = self.actor(request) or ""
         self.world.log(self.name, kind, issue.key, actor=user, marker=marker_in(sent), body=body)
-
-
-def _reader(issue: Issue, state: Json) -> jira_query.Values:
-    def read(field: str) -> list[str] | datetime | None:
-        if field in ("updated", "created"):
-            at: datetime = state[field]
-            return at
-        return _READ[field](issue, state)
-
-    return read
-
-
-def _texts(*values: object) -> list[str]:
-    return [value.text if isinstance(value, RichText) else str(value) for value in values if value]
-
-
-def _comment_texts(issue: Issue) -> list[str]:
-    return [comment.body.text for comment in issue.comments]
-
-
-def _key(issue: Issue, _: Json) -> list[str]:
-    return [issue.key, issue.id]
-
-
-def _status(state: Json) -> tuple[str, str]:
-    return jira_records.STATUSES[state["status"]]
-
-
-def _type(_: Issue, state: Json) -> list[str]:
-    return [state["issuetype"], jira_records.ISSUE_TYPES[state["issuetype"]]]
-
-
-_READ: dict[str, Callable[[Issue, Json], list[str]]] = {
-    "project": lambda issue, _: [issue.project],
-    "labels": lambda _, state: list(state["labels"] or ()),
-    "key": _key,
-    "issuekey": _key,
-    "id": _key,
-    "issue": _key,
-    "status": lambda _, state: [state["status"], _status(state)[0]],
-    "statuscategory": lambda _, state: [
-        _status(state)[1],
-        jira_records.CATEGORIES[_status(state)[1]][1],
-        str(jira_records.CATEGORIES[_status(state)[1]][0]),
-    ],
-    "issuetype": _type,
-    "type": _type,
-    "priority": lambda _, state: _texts(state["priority"], jira_records.PRIORITIES[state["priority"]]),
-    "assignee": lambda _, state: _texts(state["assignee"]),
-    "reporter": lambda _, state: _texts(state["reporter"]),
-    "resolution": lambda _, state: _texts(jira_records.RESOLUTIONS.get(state["resolution"] or "")),
-    "summary": lambda _, state: _texts(state["summary"]),
-    "description": lambda _, state: _texts(state["description"]),
-    "comment": lambda issue, _: _comment_texts(issue),
-    "text": lambda issue, state: _texts(state["summary"], state["description"]) + _comment_texts(issue),
-}
 
 
 def _updated(issue: Issue, update: Json) -> dict[str, Any]:

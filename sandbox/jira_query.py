@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 # Reads a JQL field of an issue: texts (several for labels), or a time.
-Values = Callable[[str], "list[str] | datetime | None"]
+Values = Callable[[str], "list[str] | datetime"]
 
 _ORDER_BY = re.compile(r"\border\s+by\b", re.IGNORECASE)
 _AND = re.compile(r"""\s+and\s+(?=(?:[^"']*["'][^"']*["'])*[^"']*$)""", re.IGNORECASE)
@@ -42,11 +42,23 @@ class _Clause:
     operator: str
     values: tuple[str, ...]
 
-    def holds(self, read: Values, at: Callable[[str], datetime]) -> bool:
-        have = read(self.field)
-        if isinstance(have, datetime):
-            return _TIME_TESTS[self.operator](have, at(self.values[0]))
-        return _TESTS[self.operator]([text.lower() for text in have or ()], [v.lower() for v in self.values])
+    def test(self, at: Callable[[str], datetime]) -> Callable[[Values], bool]:
+        """The clause as a test of one issue, with its literals read once."""
+        if self.field in _TIMES:
+            compare, moment = _TIME_TESTS[self.operator], at(self.values[0])
+            return lambda read: compare(_moment(read(self.field)), moment)
+        holds, wanted = _TESTS[self.operator], [value.lower() for value in self.values]
+        return lambda read: holds([text.lower() for text in _texts(read(self.field))], wanted)
+
+
+def _moment(value: list[str] | datetime) -> datetime:
+    assert isinstance(value, datetime)
+    return value
+
+
+def _texts(value: list[str] | datetime) -> list[str]:
+    assert isinstance(value, list)
+    return value
 
 
 _TESTS: dict[str, Callable[[list[str], list[str]], bool]] = {
@@ -74,12 +86,18 @@ class Jql:
     clauses: tuple[_Clause, ...]
     order: tuple[tuple[str, bool], ...]
 
+    def keys(self) -> set[str] | None:
+        """The keys and ids that the query is confined to, or None if it names none."""
+        for clause in self.clauses:
+            if clause.field in _NAMES and clause.operator in ("=", "in"):
+                return {value.upper() for value in clause.values}
+        return None
+
     def apply(self, issues: Mapping[str, Values], at: Callable[[str], datetime]) -> list[str]:
-        """The keys of the issues found, newest first if no order is given. `at` reads a time literal."""
-        found = [
-            key for key, read in issues.items() if all(clause.holds(read, at) for clause in self.clauses)
-        ]
-        found.sort(key=_by_number, reverse=True)
+        """The keys found among `issues` (oldest first), newest first but for the order. `at` reads a time."""
+        tests = [clause.test(at) for clause in self.clauses]
+        found = [key for key, read in issues.items() if all(test(read) for test in tests)]
+        found.reverse()
         for field, descending in reversed(self.order):
             found.sort(key=lambda key: _sortable(issues[key](field), key, field), reverse=descending)
         return found
@@ -138,7 +156,7 @@ def _by_number(key: str) -> tuple[str, int]:
     return project, int(number)
 
 
-def _sortable(value: Iterable[str] | datetime | None, key: str, field: str) -> tuple[object, ...]:
+def _sortable(value: Iterable[str] | datetime, key: str, field: str) -> tuple[object, ...]:
     if field in _NAMES:
         return _by_number(key)
-    return (value,) if isinstance(value, datetime) else (" ".join(value or ()),)
+    return (value,) if isinstance(value, datetime) else (" ".join(value),)
