@@ -11,7 +11,7 @@ from connectors.checks import tried
 from connectors.cursor import Pace, Window, advanced, window
 from connectors.datadog.client import DatadogClient
 from connectors.datadog.mapping import to_alert
-from connectors.payload import text_in, sorted_out
+from connectors.payload import sorted_out, text_in
 from countersign.alerts import Alert
 from countersign.errors import Permanent
 from countersign.ports import Check, Firing, Page

@@ -13,7 +13,7 @@ from connectors.cursor import Pace, advanced, window
 from connectors.pagerduty.client import PagerDutyClient
 from connectors.pagerduty.log import entries
 from connectors.pagerduty.mapping import KEY, concerns, to_alert
-from connectors.payload import text_in, sorted_out
+from connectors.payload import sorted_out, text_in
 from countersign.alerts import Alert
 from countersign.ports import Check, Firing, Page
 

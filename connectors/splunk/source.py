@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors.checks import tried
 from connectors.cursor import Pace, Window, advanced, read_until, window
-from connectors.payload import Node, text_in, sorted_out
+from connectors.payload import Node, sorted_out, text_in
 from connectors.splunk.client import SplunkClient
 from connectors.splunk.mapping import to_alert
 from countersign.alerts import Alert
