@@ -8,15 +8,14 @@ import random
 import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
+from sandbox.datadog_search import Row, beyond, fits, millis_of, position, tag_value, terms_of
 from sandbox.world import World, marker_in
 
 Json = dict[str, Any]
@@ -39,8 +38,6 @@ _STATE_FIELD = {
     "OK": "last_resolved_ts",
 }
 _GROUP_STATES = {"all": "", "alert": "Alert", "warn": "Warn", "no data": "No Data", "ok": "OK"}
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_TERM = re.compile(r'(?P<no>-)?(?:(?P<key>@?[\w.]+):)?(?P<value>\([^)]*\)|"[^"]*"|\S+)')
 _ERRORS = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -48,15 +45,6 @@ _ERRORS = {
     404: "Not Found",
     429: "Too many requests",
 }
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Row:
-    """One stored event or log: what it is ordered by, and what the API shows."""
-
-    at_ms: int
-    id: str
-    shown: str  # JSON text, so that rows compare and a reader can't change what is stored
 
 
 class Datadog:
@@ -68,8 +56,8 @@ class Datadog:
         self.world = world
         self.keys = {(API_KEY, APP_KEY): "countersign"}
         self.monitors: dict[int, Json] = {}
-        self.events: list[_Row] = []
-        self.logs: list[_Row] = []
+        self.events: list[Row] = []
+        self.logs: list[Row] = []
         self._rng = random.Random(f"datadog:{world.seed}")
 
     def counts(self) -> dict[str, int]:
@@ -129,8 +117,8 @@ class Datadog:
         groups = [group for group in scope.split(",") if group]
         was = self._move(monitor, scope, transition, when)
         attributes = self._alert_attributes(monitor, groups, transition, was)
-        attributes["service"] = service or _tag_value(groups, "service") or "undefined"
-        attributes["hostname"] = _tag_value(groups, "host") or ""
+        attributes["service"] = service or tag_value(groups, "service") or "undefined"
+        attributes["hostname"] = tag_value(groups, "host") or ""
         attributes["title"] = f"[{transition} on {{{scope}}}] {title}" if scope else f"[{transition}] {title}"
         alert_tags = ["source:alert", "monitor", *groups, *self.monitors[monitor]["tags"], *tags]
         return self.put_event(attributes, message, list(dict.fromkeys(alert_tags)), when)
@@ -162,7 +150,7 @@ class Datadog:
 
     def put_raw(self, event: Json, at: datetime) -> None:
         """Store an event exactly as given, whatever its shape."""
-        insort(self.events, _Row(int(at.timestamp() * 1000), str(event.get("id")), json.dumps(event)))
+        insort(self.events, Row(int(at.timestamp() * 1000), str(event.get("id")), json.dumps(event)))
 
     def add_logs(self, rows: Iterable[Json]) -> None:
         """Rows with message, service, status, host, tags and `at` (aware); only the message is needed."""
@@ -173,7 +161,7 @@ class Datadog:
             shown = {"status": "info", "tags": [], "attributes": {}} | row | {"timestamp": _iso(millis)}
             shown.pop("at", None)
             log = {"id": log_id, "type": "log", "attributes": shown}
-            insort(self.logs, _Row(millis, log_id, json.dumps(log)))
+            insort(self.logs, Row(millis, log_id, json.dumps(log)))
 
     # What the API answers
 
@@ -272,15 +260,15 @@ class Datadog:
     async def _search_logs(self, request: web.Request) -> web.Response:
         return self._search(request, await request.json(), self.logs, "/api/v2/logs/events")
 
-    def _search(self, request: web.Request, asked: Json, rows: list[_Row], path: str) -> web.Response:
+    def _search(self, request: web.Request, asked: Json, rows: list[Row], path: str) -> web.Response:
         filters, page = asked.get("filter") or {}, asked.get("page") or {}
         now, descending = self.world.clock.now(), (asked.get("sort") or "timestamp") != "timestamp"
         try:
             since, until = (
-                _millis(filters.get("from", "now-15m"), now),
-                _millis(filters.get("to", "now"), now),
+                millis_of(filters.get("from", "now-15m"), now),
+                millis_of(filters.get("to", "now"), now),
             )
-            limit, after = int(page.get("limit") or 10), _after(page.get("cursor"))
+            limit, after = int(page.get("limit") or 10), position(page.get("cursor"))
         except (TypeError, ValueError, KeyError):
             return _refuse(
                 400, "input_validation_error(Field 'page' or 'filter' is invalid: invalid cursor or time)"
@@ -289,13 +277,13 @@ class Datadog:
             return _refuse(
                 400, f"input_validation_error(Field 'page' is invalid: limit is 1 to {_LARGEST_PAGE})"
             )
-        terms = _terms(filters.get("query") or "*")
+        terms = terms_of(filters.get("query") or "*")
         first = bisect_left(rows, since, key=lambda row: row.at_ms)
         inside = rows[first : bisect_right(rows, until, key=lambda row: row.at_ms)]
         found = (
             row
             for row in (reversed(inside) if descending else inside)
-            if _beyond(row, after, descending) and (not terms or _fits(json.loads(row.shown), terms))
+            if beyond(row, after, descending) and (not terms or fits(json.loads(row.shown), terms))
         )
         shown = list(islice(found, limit))
         body: Json = {"data": [json.loads(row.shown) for row in shown]}
@@ -343,81 +331,12 @@ class Datadog:
         }
 
 
-def _terms(query: str) -> list[tuple[bool, str, list[str]]]:
-    """Split a search into (wanted, key, values): all terms must hold, one value of each is enough."""
-    terms = []
-    for found in _TERM.finditer(query):
-        value = found["value"]
-        if value in ("*", "AND"):
-            continue
-        inside = value[1:-1] if value[0] in '("' else value
-        values = re.split(r"\s+OR\s+", inside) if value[0] == "(" else [inside]
-        terms.append(
-            (not found["no"], (found["key"] or "").lstrip("@"), [one.strip('"').lower() for one in values])
-        )
-    return terms
-
-
-def _fits(shown: Json, terms: list[tuple[bool, str, list[str]]]) -> bool:
-    return all(_holds(shown, key, values) is wanted for wanted, key, values in terms)
-
-
-def _holds(shown: Json, key: str, values: list[str]) -> bool:
-    found = shown.get("attributes")
-    outer: Json = found if isinstance(found, dict) else {}
-    if not key:
-        text = json.dumps(outer).lower()
-        return any(value.strip("*") in text for value in values)
-    listed = outer.get("tags")
-    tags = [_tag_value([str(tag)], key) for tag in listed] if isinstance(listed, list) else []
-    candidates = [*tags, outer.get(key), _walk(outer.get("attributes"), key)]
-    return any(
-        fnmatchcase(str(one).lower(), value) for one in candidates if one is not None for value in values
-    )
-
-
-def _walk(inside: Any, path: str) -> Any:
-    for key in path.split("."):
-        inside = inside.get(key) if isinstance(inside, dict) else None
-    return inside
-
-
 def _from_query(request: web.Request) -> Json:
     """The search as the GET form has it, in the shape of the POST form."""
     asked = request.query
     filters = {key: asked[f"filter[{key}]"] for key in ("query", "from", "to") if f"filter[{key}]" in asked}
     page = {key: asked[f"page[{key}]"] for key in ("cursor", "limit") if f"page[{key}]" in asked}
     return {"filter": filters, "page": page, "sort": asked.get("sort", "-timestamp")}
-
-
-def _millis(text: str, now: datetime) -> int:
-    """Epoch milliseconds of "now-15m", an ISO time or epoch milliseconds; relative times move by request."""
-    relative = re.fullmatch(r"now(?:-(\d+)([smhd]))?", str(text))
-    if relative:
-        back = timedelta(**{_UNITS[relative[2]]: int(relative[1])}) if relative[1] else timedelta(0)
-        return int((now - back).timestamp() * 1000)
-    if re.fullmatch(r"\d{12,}", str(text)):
-        return int(text)
-    when = datetime.fromisoformat(text)
-    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _after(cursor: str | None) -> tuple[int, str] | None:
-    if not cursor:
-        return None
-    at_ms, event_id = json.loads(base64.urlsafe_b64decode(cursor))
-    return int(at_ms), str(event_id)
-
-
-def _beyond(row: _Row, after: tuple[int, str] | None, descending: bool) -> bool:
-    if after is None:
-        return True
-    here = (row.at_ms, row.id)
-    return here < after if descending else here > after
-
-
-def _tag_value(tags: Iterable[str], key: str) -> str | None:
-    return next((tag.partition(":")[2] for tag in tags if tag.startswith(f"{key}:")), None)
 
 
 def _number(text: str) -> int:

@@ -111,13 +111,13 @@ class PagerDuty:
         agent = _reference(self._user(email))
         self._set_status(self.incidents[incident_id], status, agent, "website", self.world.clock.now())
 
-    def fire_raw(self, alert: Json, service: str, at: datetime | None = None) -> str:
-        """Open an incident whose alert is not what the schema promises (`alert` overwrites it)."""
+    def fire_raw(self, alert: Json, channel: Json, service: str, at: datetime | None = None) -> str:
+        """Open an incident whose alert and log entry are not what the schema promises: these overwrite them."""
         incident_id = self.fire("(no title)", service, "error", f"raw-{self._id('D')}", {}, at)
         self.alerts[incident_id][0].update(alert)
         for entry in self.log:
             if entry["incident"]["id"] == incident_id:
-                entry["channel"] = {"type": "api"} | alert.get("channel", {})
+                entry["channel"] = {"type": "api"} | channel
         return incident_id
 
     # What the API answers

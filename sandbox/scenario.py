@@ -222,7 +222,7 @@ def _tell_unreadable(box: Sandbox, end: datetime) -> int:
     box.datadog.put_raw({"id": "AwAAAbroken", "type": "event", "attributes": shown}, at)
     box.splunk.fire_raw("Legacy report", {"savedsearch_name": ["?"], "severity": "very", "sid": None}, at)
     broken = {"severity": 7, "summary": None, "body": "not an object", "created_at": None}
-    box.pagerduty.fire_raw(broken, "legacy-bridge", at)
+    box.pagerduty.fire_raw(broken, {"cef_details": "not an object"}, "legacy-bridge", at)
     return 3
 
 

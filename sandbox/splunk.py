@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from fnmatch import fnmatchcase
+from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, quote
-from xml.sax.saxutils import escape, quoteattr
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from sandbox.splunk_search import fits, parsed
+from sandbox.splunk_shapes import (
+    entry_of,
+    json_feed,
+    message,
+    rendered,
+    shown_row,
+    xml,
+    xml_entry,
+    xml_feed,
+    xml_results,
+)
 from sandbox.world import World
 
 Json = dict[str, Any]
 TOKEN = "splunk-token"
-# Times are shown with the asking user's offset, which is not UTC: only the epoch fields can be compared.
-USER_ZONE = timezone(timedelta(hours=5, minutes=30))
 _EXPIRES = timedelta(hours=24)
 _DEFAULT_COUNT = 30
 _USER_APP = "search"
 _NS = r"/{ns:services|servicesNS/[^/]+/[^/]+}"
 _JOBS = _NS + r"/search/{v:(?:v2/)?jobs}"
-_TIME_BOUNDS = {
-    "earliest": ("_time", 1),
-    "latest": ("_time", -1),
-    "_index_earliest": ("_indextime", 1),
-    "_index_latest": ("_indextime", -1),
-}
-_PASSING = ("table", "fields", "sort", "rename", "eval")
 _ERRORS = {
     401: ("WARN", "call not properly authenticated"),
     403: ("ERROR", "You (user=countersign) do not have permission to perform this operation"),
@@ -65,15 +65,6 @@ class Job:
     rows: list[Json]
     polls_left: int = 0
     failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """A search as far as it is understood: terms that must all hold, bounds on times, and how many rows."""
-
-    terms: tuple[str, ...]
-    bounds: tuple[tuple[str, int, float], ...]
-    head: int | None = None
 
 
 @dataclass(slots=True)
@@ -135,12 +126,12 @@ class Splunk:
             "actions": None,
             "alert_type": "historical",
             "digest_mode": True,
-            "expiration_time_rendered": _rendered(when + _EXPIRES),
+            "expiration_time_rendered": rendered(when + _EXPIRES),
             "savedsearch_name": search,
             "severity": severity,
             "sid": sid,
             "trigger_time": epoch,
-            "trigger_time_rendered": _rendered(when),
+            "trigger_time_rendered": rendered(when),
             "triggered_alerts": max(1, len(rows)),
         }
         return self._keep(f"{sid}_{epoch}", search, when, content)
@@ -191,7 +182,7 @@ class Splunk:
 
     def error(self, status: int) -> web.Response:
         kind, text = _ERRORS.get(status, ("ERROR", "Internal Server Error"))
-        return _message(status, kind, text, json_wanted=False)
+        return message(status, kind, text, json_wanted=False)
 
     async def _info(self, request: web.Request) -> web.Response:
         content: Json = {
@@ -202,7 +193,7 @@ class Splunk:
         }
         content |= {"guid": "3FD18BC4-0000-4000-8000-27963CB17412", "isTrial": False, "licenseState": "OK"}
         return await self._feed(
-            request, "server-info", [_entry("/services/server/info", "server-info", content)]
+            request, "server-info", [entry_of("/services/server/info", "server-info", content)]
         )
 
     async def _fired_groups(self, request: web.Request) -> web.Response:
@@ -215,8 +206,8 @@ class Splunk:
             name: {"is_streaming_alert": False, "triggered_alert_count": count}
             for name, count in groups.items()
         }
-        entries = [_entry(path, name, content) for name, content in sorted(shown.items())]
-        total = _entry("/servicesNS/-/-/alerts/fired_alerts", "-", {"triggered_alert_count": len(seen)})
+        entries = [entry_of(path, name, content) for name, content in sorted(shown.items())]
+        total = entry_of("/servicesNS/-/-/alerts/fired_alerts", "-", {"triggered_alert_count": len(seen)})
         return await self._feed(request, "fired_alerts", [total, *entries] if entries else [])
 
     async def _fired_group(self, request: web.Request) -> web.Response:
@@ -224,7 +215,7 @@ class Splunk:
         if group != "-" and group not in self.searches:
             return await self._missing(request, f"Could not find object id={group}")
         found = [firing for firing in self._visible(request) if group in ("-", firing.search)]
-        entries = [_entry(path, firing.name, firing.content, firing.at) for firing in found]
+        entries = [entry_of(path, firing.name, firing.content, firing.at) for firing in found]
         return await self._feed(request, "fired_alerts", entries)
 
     async def _saved(self, request: web.Request) -> web.Response:
@@ -237,31 +228,32 @@ class Splunk:
             if one in (None, name) and _in_sight(request, content["app"])
         }
         return await self._feed(
-            request, "savedsearch", [_entry(path, name, found) for name, found in shown.items()]
+            request, "savedsearch", [entry_of(path, name, found) for name, found in shown.items()]
         )
 
     async def _create_job(self, request: web.Request) -> web.Response:
         asked = await _asked(request)
         job = self._run(asked)
         if isinstance(job, str):
-            return _message(400, "FATAL", job, json_wanted=_json_wanted(asked))
+            return message(400, "FATAL", job, json_wanted=_json_wanted(asked))
         if asked.get("exec_mode") == "oneshot":
             return self._rows(asked, job.rows)
         self.jobs[job.sid] = job
         if _json_wanted(asked):
             return web.json_response({"sid": job.sid}, status=201)
-        return _xml(f"<response>\n  <sid>{job.sid}</sid>\n</response>", status=201)
+        return xml(f"<response>\n  <sid>{job.sid}</sid>\n</response>", status=201)
 
     async def _export(self, request: web.Request) -> web.Response:
         """One JSON document per line; a partial search says so in a line of its own, with status 200."""
         asked = await _asked(request)
         job = self._run(asked)
         if isinstance(job, str):
-            return _message(400, "FATAL", job, json_wanted=_json_wanted(asked))
+            return message(400, "FATAL", job, json_wanted=_json_wanted(asked))
         if not _json_wanted(asked):
             return self._rows(asked, job.rows)
         lines: list[Json] = [
-            {"preview": False, "offset": offset, "result": _shown(row)} for offset, row in enumerate(job.rows)
+            {"preview": False, "offset": offset, "result": shown_row(row)}
+            for offset, row in enumerate(job.rows)
         ]
         if lines:
             lines[-1]["lastrow"] = True
@@ -285,11 +277,11 @@ class Splunk:
             "ttl": 600,
         }
         content |= {"messages": self._messages()}
-        entry = _entry("/services/search/v2/jobs", job.sid, content)
+        entry = entry_of("/services/search/v2/jobs", job.sid, content)
         if _json_wanted(await _asked(request)):
-            return web.json_response(_json_feed([entry], 1))
+            return web.json_response(json_feed([entry], 1))
         # Unlike all else, a job comes as a bare entry, without a feed around it.
-        return _xml(_xml_entry(entry, root=True))
+        return xml(xml_entry(entry, root=True))
 
     async def _control(self, request: web.Request) -> web.Response:
         action = (await _asked(request)).get("action")
@@ -297,7 +289,7 @@ class Splunk:
             return await self._missing(request, "Unknown sid.")
         if action == "cancel":
             del self.jobs[request.match_info["sid"]]
-        return _message(200, "INFO", f"Search job {action}.", json_wanted=_json_wanted(await _asked(request)))
+        return message(200, "INFO", f"Search job {action}.", json_wanted=_json_wanted(await _asked(request)))
 
     async def _results(self, request: web.Request) -> web.Response:
         job = self.jobs.get(request.match_info["sid"])
@@ -316,10 +308,10 @@ class Splunk:
 
     def _run(self, asked: Json) -> Job | str:
         """Run a search; a text says what is wrong with it."""
-        query = _parsed(asked.get("search", ""), asked)
+        query = parsed(asked.get("search", ""), asked)
         if isinstance(query, str):
             return query
-        found = [row for row in self.rows if _fits(row, query)]
+        found = [row for row in self.rows if fits(row, query)]
         found.sort(key=lambda row: float(row["_time"]), reverse=True)
         sid = f"{self.world.clock.now().timestamp():.0f}.{len(self.jobs) + 1}"
         return Job(sid=sid, search=asked["search"], rows=found[: query.head], polls_left=self.polls)
@@ -329,10 +321,10 @@ class Splunk:
 
     def _rows(self, asked: Json, rows: list[Json]) -> web.Response:
         offset, count = int(asked.get("offset", 0)), int(asked.get("count", 100)) or len(rows)
-        page = [_shown(row) for row in rows[offset : offset + count]]
+        page = [shown_row(row) for row in rows[offset : offset + count]]
         names = list(dict.fromkeys(name for row in page for name in row))
         if not _json_wanted(asked):
-            return _xml(_xml_results(names, page))
+            return xml(xml_results(names, page))
         body = {"preview": False, "init_offset": offset, "messages": self._messages()}
         return web.json_response(body | {"fields": [{"name": name} for name in names], "results": page})
 
@@ -341,11 +333,11 @@ class Splunk:
         offset, count = int(asked.get("offset", 0)), int(asked.get("count", _DEFAULT_COUNT))
         page = entries[offset : offset + count] if count > 0 else entries[offset:]
         if _json_wanted(asked):
-            return web.json_response(_json_feed(page, len(entries), offset))
-        return _xml(_xml_feed(title, page, len(entries), offset))
+            return web.json_response(json_feed(page, len(entries), offset))
+        return xml(xml_feed(title, page, len(entries), offset))
 
     async def _missing(self, request: web.Request, text: str) -> web.Response:
-        return _message(404, "ERROR", text, json_wanted=_json_wanted(await _asked(request)))
+        return message(404, "ERROR", text, json_wanted=_json_wanted(await _asked(request)))
 
 
 async def _asked(request: web.Request) -> Json:
@@ -361,153 +353,3 @@ def _in_sight(request: web.Request, app: str) -> bool:
     """`/services` shows the user's own app only; `/servicesNS/-/-` shows all apps."""
     space = request.match_info["ns"].split("/")
     return app == _USER_APP if space[0] == "services" else space[2] in ("-", app)
-
-
-def _parsed(search: str, asked: Json) -> _Query | str:
-    head, *pipes = [part.strip() for part in search.split("|")]
-    words = head.partition(" ")
-    if words[0] != "search":
-        return f"Unknown search command '{words[0]}'."
-    terms, bounds = [], _asked_bounds(asked)
-    for term in shlex.split(words[2], posix=False):
-        key, _, value = term.partition("=")
-        if key in _TIME_BOUNDS:
-            bounds.append((*_TIME_BOUNDS[key], float(value)))
-        elif term not in ("*", "AND"):
-            terms.append(term)
-    limits = [pipe.split() for pipe in pipes]
-    unknown = next((pipe[0] for pipe in limits if pipe[0] not in (*_PASSING, "head")), None)
-    if unknown:
-        return f"Unknown search command '{unknown}'."
-    most = next((int(pipe[1]) for pipe in limits if pipe[0] == "head"), None)
-    return _Query(tuple(terms), tuple(bounds), most)
-
-
-def _asked_bounds(asked: Json) -> list[tuple[str, int, float]]:
-    given = {"earliest_time": "earliest", "latest_time": "latest", "index_earliest": "_index_earliest"}
-    given["index_latest"] = "_index_latest"
-    found = [(*_TIME_BOUNDS[key], asked.get(name)) for name, key in given.items()]
-    return [(name, sign, float(value)) for name, sign, value in found if value not in (None, "", "now")]
-
-
-def _fits(row: Json, query: _Query) -> bool:
-    """Earliest is inclusive, latest exclusive."""
-    for name, sign, bound in query.bounds:
-        if not (float(row[name]) >= bound if sign > 0 else float(row[name]) < bound):
-            return False
-    return all(_holds(row, term) for term in query.terms)
-
-
-def _holds(row: Json, term: str) -> bool:
-    key, equals, value = term.partition("=")
-    if equals and not term.startswith('"'):
-        return fnmatchcase(str(row.get(key, "")).lower(), value.strip('"').lower())
-    text = " ".join(str(value) for value in row.values()).lower()
-    return term.strip('"').strip("*").lower() in text
-
-
-def _shown(row: Json) -> Json:
-    """A row as the user sees it: `_time` becomes text with the user's offset."""
-    if "_time" not in row:
-        return row
-    when = datetime.fromtimestamp(float(row["_time"]), tz=USER_ZONE)
-    return row | {"_time": when.isoformat(timespec="milliseconds")}
-
-
-def _rendered(when: datetime) -> str:
-    return when.astimezone(USER_ZONE).strftime("%Y-%m-%d %H:%M:%S IST")
-
-
-def _entry(path: str, name: str, content: Json, at: datetime | None = None) -> Json:
-    link = f"{path}/{quote(name, safe='')}"
-    updated = at.astimezone(USER_ZONE).isoformat(timespec="seconds") if at else "1970-01-01T05:30:00+05:30"
-    acl = {
-        "app": "noc",
-        "can_list": True,
-        "can_write": True,
-        "modifiable": False,
-        "owner": "admin",
-        "sharing": "app",
-    }
-    return {
-        "name": name,
-        "id": f"https://localhost:8089{link}",
-        "updated": updated,
-        "links": {"alternate": link, "list": link},
-        "author": "admin",
-        "acl": acl | {"perms": {"read": ["*"], "write": ["admin"]}, "removable": True},
-        "content": {"eai:acl": None} | content,
-    }
-
-
-def _json_feed(entries: list[Json], total: int, offset: int = 0) -> Json:
-    return {
-        "links": {},
-        "generator": {"build": "33c3bf42cd73", "version": "10.4.2"},
-        "entry": entries,
-        "paging": {"total": total, "perPage": 30, "offset": offset},
-        "messages": [],
-    }
-
-
-def _xml_feed(title: str, entries: list[Json], total: int, offset: int) -> str:
-    spaces = (
-        'xmlns="http://www.w3.org/2005/Atom" xmlns:s="http://dev.splunk.com/ns/rest" '
-        'xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/"'
-    )
-    inside = "".join(_xml_entry(entry, root=False) for entry in entries)
-    counts = f"<opensearch:totalResults>{total}</opensearch:totalResults>"
-    counts += f"<opensearch:startIndex>{offset}</opensearch:startIndex>"
-    return f"<feed {spaces}><title>{escape(title)}</title>{counts}<s:messages/>{inside}</feed>"
-
-
-def _xml_entry(entry: Json, *, root: bool) -> str:
-    spaces = ' xmlns="http://www.w3.org/2005/Atom" xmlns:s="http://dev.splunk.com/ns/rest"' if root else ""
-    links = "".join(f'<link href="{escape(href)}" rel="{rel}"/>' for rel, href in entry["links"].items())
-    content = entry["content"] | {"eai:acl": entry["acl"]}
-    return (
-        f"<entry{spaces}><title>{escape(entry['name'])}</title><id>{escape(entry['id'])}</id>"
-        f"<updated>{entry['updated']}</updated>{links}<author><name>{entry['author']}</name></author>"
-        f'<content type="text/xml">{_xml_value(content)}</content></entry>'
-    )
-
-
-def _xml_value(value: object) -> str:
-    """Splunk's own XML of a value: truth is 1 and 0, nothing is empty, the rest nests or is text."""
-    if isinstance(value, dict):
-        keys = "".join(
-            f"<s:key name={quoteattr(str(key))}>{_xml_value(one)}</s:key>" for key, one in value.items()
-        )
-        return f"<s:dict>{keys}</s:dict>"
-    if isinstance(value, list):
-        return f"<s:list>{''.join(f'<s:item>{_xml_value(one)}</s:item>' for one in value)}</s:list>"
-    plain: Callable[[object], str] = {bool: lambda one: str(int(bool(one))), type(None): lambda _: ""}.get(
-        type(value), str
-    )
-    return escape(plain(value))
-
-
-def _xml_results(names: list[str], rows: list[Json]) -> str:
-    order = "".join(f"<field>{escape(name)}</field>" for name in names)
-
-    def cell(name: str, value: object) -> str:
-        return f"<field k={quoteattr(name)}><value><text>{escape(str(value))}</text></value></field>"
-
-    inside = "".join(
-        f"<result offset='{offset}'>{''.join(cell(name, value) for name, value in row.items())}</result>"
-        for offset, row in enumerate(rows)
-    )
-    return f"<results preview='0'><meta><fieldOrder>{order}</fieldOrder></meta>{inside}</results>"
-
-
-def _xml(text: str, status: int = 200) -> web.Response:
-    return web.Response(
-        text=f'<?xml version="1.0" encoding="UTF-8"?>\n{text}', status=status, content_type="text/xml"
-    )
-
-
-def _message(status: int, kind: str, text: str, *, json_wanted: bool) -> web.Response:
-    if json_wanted:
-        return web.json_response({"messages": [{"type": kind, "text": text}]}, status=status)
-    inside = f'<msg type="{kind}">{escape(text)}</msg>'
-    return _xml(f"<response><messages>{inside}</messages></response>", status=status)
