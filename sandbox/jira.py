@@ -31,6 +31,8 @@ _RESET_AFTER = timedelta(seconds=30)
 _PAGE, _LARGEST_PAGE, _MOST_RECONCILED = 50, 100, 50
 _INTERNAL = "sd.public.comment"
 _CHANGE_TYPE = "10012"
+_LINK_TYPES = frozenset({"Relates", "Blocks", "Duplicate", "Cloners"})
+_SIDES = ("inwardIssue", "outwardIssue")
 _DESK_USER = frozenset({"accountId", "displayName", "emailAddress", "active", "timeZone"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,7 +40,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Jira:
     """One site. `hidden` are keys that the user's permissions withhold from search pages after they were cut.
 
-    `zone` is the profile's UTC offset, in which JQL reads times. The write log holds requests over HTTP only.
+    `withheld` are permissions that the user lacks. `links` are (type, inward key, outward key). `zone` is the
+    profile's UTC offset, in which JQL reads times. The write log holds requests over HTTP only.
     """
 
     name = "jira"
@@ -47,6 +50,8 @@ class Jira:
         self.world = world
         self.records = Records(world=world, projects={"OPS": "Operations", "CHG": "Changes"})
         self.hidden: set[str] = set()
+        self.withheld: set[str] = set()
+        self.links: list[tuple[str, str, str]] = []
         self.zone = timedelta(hours=-7)
 
     def routes(self) -> list[web.RouteDef]:
@@ -55,6 +60,8 @@ class Jira:
             ("GET", "/serverInfo", self._server_info),
             ("GET", "/field", self._field),
             ("GET", "/myself", self._myself),
+            ("GET", "/mypermissions", self._permissions),
+            ("POST", "/issueLink", self._link),
             ("GET", "/user/groups", self._user_groups),
             ("GET", "/group/member", self._group_member),
             ("GET", "/group", self._group),
@@ -173,6 +180,23 @@ class Jira:
 
     async def _myself(self, request: web.Request) -> web.Response:
         return web.json_response(self._shapes(request).user(self.actor(request) or ""))
+
+    async def _permissions(self, request: web.Request) -> web.Response:
+        names = _listed(request, "permissions")
+        if not names:
+            raise JiraError("The 'permissions' query parameter is required.")
+        shown = {name: {"key": name, "havePermission": name not in self.withheld} for name in names}
+        return web.json_response({"permissions": shown})
+
+    async def _link(self, request: web.Request) -> web.Response:
+        body = await _json(request)
+        sides = [self.records.find(str((body.get(side) or {}).get("key", ""))) for side in _SIDES]
+        kind = str((body.get("type") or {}).get("name", ""))
+        if kind not in _LINK_TYPES:
+            raise JiraError(f"No issue link type with name '{kind}' found.", status=404)
+        self.links.append((kind, sides[0].key, sides[1].key))
+        await self._log(request, "link", sides[0], body)
+        return web.Response(status=201)
 
     async def _user_groups(self, request: web.Request) -> web.Response:
         name = self.records.users.get(request.query.get("accountId", ""))
@@ -348,6 +372,7 @@ class Jira:
         number = str((body.get("transition") or {}).get("id", ""))
         self.records.move(issue, number, body.get("fields") or {}, user)
         self._comment_of_update(issue, body, user)
+        issue.properties.update({entry["key"]: entry.get("value") for entry in body.get("properties") or ()})
         kind = "close" if issue.done else "reopen" if was_done else "fields"
         await self._log(request, kind, issue, body)
         return web.Response(status=204)
