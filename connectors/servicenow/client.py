@@ -30,10 +30,10 @@ class ServiceNowConfig:
     """One instance and how we use it.
 
     `url` is https://example.service-now.com. `match` is the encoded query of the tickets that the source
-    reads, `watch` of those whose changes are read: wider, because a ticket that was routed away leaves `match`
-    and is still answered in. Nothing means all. `close_code` must be one of the instance's own. `look_back` is how far the first read goes,
-    `overlap` how far each later read goes back before its cursor. `user` is the integration user, whose
-    changes are ours.
+    reads, `watch` of those whose changes are read: wider, because a ticket that was routed away leaves
+    `match` and is still answered in. Nothing means all. `close_code` must be one of the instance's own.
+    `look_back` is how far the first read goes, `overlap` how far each later read goes back before its cursor.
+    `user` is the integration user, whose changes are ours.
     """
 
     url: str

@@ -1,0 +1,98 @@
+"""Jira as a desk: finds issues, reads what people did in them, and passes our actions on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from connectors.jira import mapping
+from connectors.jira.checks import checks
+from connectors.jira.client import MOST_RECONCILED, JiraClient, Json, quoted
+from connectors.jira.history import History
+from connectors.jira.probes import Prober
+from connectors.jira.writes import Writer
+from countersign.actions import Action
+from countersign.errors import Permanent
+from countersign.ports import Check
+from countersign.tickets import Receipt, Ticket, TicketPage, TicketState
+
+_DESK_KEY = f"{mapping.DESK}:"
+_KEYS_AT_ONCE = 100
+
+
+class JiraDesk:
+    """The port Desk on one site. Threads may share one, but only one at a time may read changes."""
+
+    name = mapping.DESK
+
+    def __init__(
+        self, client: JiraClient, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._client = client
+        self._history = History(client, clock)
+        self._writer = Writer(client)
+        self._prober = Prober(client)
+
+    def changes(self, cursor: str | None) -> Iterator[TicketPage]:
+        return self._history.pages(cursor)
+
+    def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
+        """Two searches per 100 keys. A key is an alert's dedup key, or jira: and an issue's key."""
+        found: dict[str, Ticket] = {}
+        terms = {key: _term(key) for key in dict.fromkeys(keys)}
+        for clause in ("key", "labels"):
+            some = [key for key in terms if terms[key][0] == clause]
+            for lot in _lots(some, _KEYS_AT_ONCE):
+                asked = {terms[key][1]: key for key in lot}
+                for issue in self._open_issues(clause, tuple(asked)):
+                    ticket = mapping.to_ticket(issue, self._client.url, self._client.config.fields)
+                    hits = [asked[term] for term in (ticket.ref.key, *ticket.tags) if term in asked]
+                    if ticket.state is TicketState.OPEN:
+                        found.update(dict.fromkeys(hits, ticket))
+        return found
+
+    def write(self, action: Action) -> Receipt:
+        return self._writer.write(action)
+
+    def probe(self, action: Action) -> Receipt | None:
+        return self._prober.probe(action)
+
+    def check(self) -> Sequence[Check]:
+        return checks(self._client)
+
+    def _open_issues(self, clause: str, terms: Sequence[str]) -> Iterator[Json]:
+        """Open issues, oldest first so that the newest wins, as they are now and not as the index has them."""
+        jql = f"{clause} in ({', '.join(quoted(term) for term in terms)}) AND statusCategory != Done"
+        ids = [str(issue["id"]) for issue in self._seen(jql, clause, terms)]
+        for some in _lots(ids, MOST_RECONCILED):
+            wanted = f"{jql} ORDER BY created ASC"
+            for page in self._client.search(wanted, mapping.TICKET_FIELDS, reconcile=some):
+                yield from (issue for issue in page if str(issue["id"]) in some)
+
+    def _seen(self, jql: str, clause: str, terms: Sequence[str]) -> list[Json]:
+        try:
+            return [issue for page in self._client.search(jql, ("status",)) for issue in page]
+        except Permanent as odd:
+            # One key that does not exist (any more) makes Jira refuse the whole list.
+            if odd.status != 400 or clause != "key" or len(terms) == 1:
+                if odd.status == 400 and clause == "key":
+                    return []
+                raise
+        return [
+            issue
+            for term in terms
+            for issue in self._seen(f"key in ({quoted(term)}) AND statusCategory != Done", clause, (term,))
+        ]
+
+
+def _term(key: str) -> tuple[str, str]:
+    if key.startswith(_DESK_KEY):
+        return "key", key.removeprefix(_DESK_KEY)
+    return "labels", mapping.label_of(key)
+
+
+def _lots(values: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    rest = iter(values)
+    while lot := tuple(itertools.islice(rest, size)):
+        yield lot

@@ -1,0 +1,126 @@
+"""What people did in issues: comments come along with the search, field changes from the changelog."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from connectors.jira import mapping
+from connectors.jira.client import JiraClient, Json, quoted
+from countersign.errors import Permanent, UnreadableAlert
+from countersign.tickets import Ticket, TicketChange, TicketPage
+
+_log = structlog.get_logger()
+_FIELDS = (*mapping.TICKET_FIELDS, "comment")
+_REMEMBERED = 50_000
+_COMMENTS_AT_ONCE = 100
+# Within this order nothing moves while we page, however often an issue is edited meanwhile.
+_ORDER = "ORDER BY created ASC, key ASC"
+
+
+class History:
+    """Reads the issues of the project that changed. The cursor is an ISO time of theirs.
+
+    Jira's search lags by minutes to hours, so each read goes back `overlap`; what was handed out in the same
+    version before is left out, as long as this process lives.
+    """
+
+    def __init__(self, client: JiraClient, clock: Callable[[], datetime]) -> None:
+        self._client, self._clock = client, clock
+        self._handed_out: OrderedDict[str, str] = OrderedDict()
+        self._categories: dict[str, str] = {}
+
+    def pages(self, cursor: str | None) -> Iterator[TicketPage]:
+        """Pages in the order of creation; so the cursor moves with the last page only, which may be empty."""
+        since = since_of(cursor, self._client, self._clock)
+        start = last = cursor or since.isoformat()
+        jql = f"project = {quoted(self._client.config.project)} AND {updated_since(since)} {_ORDER}"
+        for page in self._client.search(jql, _FIELDS):
+            fresh = [issue for issue in page if self._is_fresh(issue)]
+            tickets = readable(fresh, self._client)
+            last = max([last, *(ticket.updated_at.isoformat() for ticket in tickets)])
+            if tickets:
+                yield TicketPage(tickets=tickets, changes=self._changes(fresh, since), cursor=start)
+            self._remember(fresh)
+        yield TicketPage(tickets=(), changes=(), cursor=last)
+
+    def _is_fresh(self, issue: Json) -> bool:
+        return self._handed_out.get(str(issue.get("id"))) != _version(issue)
+
+    def _remember(self, issues: Sequence[Json]) -> None:
+        """Called when the reader comes back for more, so it has recorded these."""
+        for issue in issues:
+            self._handed_out[str(issue.get("id"))] = _version(issue)
+            self._handed_out.move_to_end(str(issue.get("id")))
+        while len(self._handed_out) > _REMEMBERED:
+            self._handed_out.popitem(last=False)
+
+    def _changes(self, issues: Sequence[Json], since: datetime) -> tuple[TicketChange, ...]:
+        for issue in issues:
+            status = (issue.get("fields") or {}).get("status") or {}
+            self._categories[str(status.get("id"))] = mapping.category_of(status)
+        changes = [*self._field_changes(issues)]
+        for issue in issues:
+            changes += self._comments(issue)
+        changes = [change for change in changes if change.at >= since]
+        return tuple(sorted(changes, key=lambda change: (change.at, change.id)))
+
+    def _comments(self, issue: Json) -> Iterator[TicketChange]:
+        """The newest come along with the search; where there are more, they are read on their own."""
+        page = (issue.get("fields") or {}).get("comment") or {}
+        got = list(page.get("comments") or ())
+        if int(page.get("total") or 0) > len(got):
+            asked = {"maxResults": str(_COMMENTS_AT_ONCE), "orderBy": "-created", "expand": "properties"}
+            got = list(self._client.get(f"issue/{issue['id']}/comment", asked).get("comments") or ())
+        of, customers = mapping.ref(issue, self._client.url), self._client.config.service_project
+        for comment in got:
+            yield mapping.comment_change(comment, of, self._client.me, customers=customers)
+
+    def _field_changes(self, issues: Sequence[Json]) -> Iterator[TicketChange]:
+        by_id = {str(issue["id"]): issue for issue in issues}
+        body: Json = {"issueIdsOrKeys": list(by_id)}
+        while by_id:
+            page = self._client.post("changelog/bulkfetch", body, wrote=False)
+            for log in page.get("issueChangeLogs") or ():
+                of = mapping.ref(by_id[str(log["issueId"])], self._client.url)
+                for history in log.get("changeHistories") or ():
+                    yield from mapping.field_changes(
+                        history, of, self._client.me, self._client.config.fields, self._categories
+                    )
+            token = page.get("nextPageToken")
+            if not token or token == body.get("nextPageToken"):
+                return
+            body["nextPageToken"] = token
+
+
+def since_of(cursor: str | None, client: JiraClient, clock: Callable[[], datetime]) -> datetime:
+    """Where to read from: the cursor less the overlap, or now less the look-back. Raises Permanent."""
+    if cursor is None:
+        return clock().astimezone(UTC) - client.config.look_back
+    try:
+        return mapping.when(cursor) - client.config.overlap
+    except UnreadableAlert as odd:
+        raise Permanent("The cursor of the Jira feed can't be read; reset it.", where=mapping.DESK) from odd
+
+
+def updated_since(since: datetime) -> str:
+    """JQL for a time. Epoch milliseconds: a written time would be read in the user's own time zone."""
+    return f"updated >= {int(since.timestamp() * 1000)}"
+
+
+def readable(issues: Sequence[Json], client: JiraClient) -> tuple[Ticket, ...]:
+    """The issues as tickets. One that can't be read is logged and left out: it must not hold up the rest."""
+    tickets: list[Ticket] = []
+    for issue in issues:
+        try:
+            tickets.append(mapping.to_ticket(issue, client.url, client.config.fields))
+        except UnreadableAlert as odd:
+            _log.warning("jira.ticket_unreadable", id=str(issue.get("id")), reason=str(odd))
+    return tuple(sorted(tickets, key=lambda ticket: ticket.updated_at))
+
+
+def _version(issue: Json) -> str:
+    return str((issue.get("fields") or {}).get("updated"))

@@ -1,0 +1,231 @@
+"""Jira's records in our words: issues as tickets and alerts, comments and changelog as changes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote
+
+from connectors.jira.client import Json
+from connectors.jira.markup import text_of
+from countersign.alerts import Alert, AlertState
+from countersign.errors import UnreadableAlert
+from countersign.severity import Severity
+from countersign.tickets import ChangeKind, Ticket, TicketChange, TicketRef, TicketState
+
+DESK = "jira"
+INTERNAL = "sd.public.comment"
+TICKET_FIELDS = (
+    "summary",
+    "description",
+    "status",
+    "resolution",
+    "resolutiondate",
+    "created",
+    "updated",
+    "labels",
+    "components",
+    "priority",
+    "assignee",
+)
+_LABEL = re.compile(r"[A-Za-z0-9._:@/|=+#-]{1,255}")
+_STATES = {"done": TicketState.RESOLVED}
+_FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", "resolution": "resolution"}
+
+
+def to_ticket(issue: Json, url: str, places: Mapping[str, str]) -> Ticket:
+    """Raises UnreadableAlert when the site does not show what makes a ticket."""
+    fields = issue.get("fields") or {}
+    missing = [name for name in ("summary", "status", "created", "updated") if not fields.get(name)]
+    if missing or not issue.get("key"):
+        raise UnreadableAlert(
+            f"An issue without {', '.join(missing) or 'key'} can't be read; let the integration user see it."
+        )
+    ended = fields.get("resolutiondate")
+    return Ticket(
+        ref=ref(issue, url),
+        title=str(fields["summary"]),
+        state=_STATES.get(category_of(fields["status"]), TicketState.OPEN),
+        version=str(fields["updated"]),
+        opened_at=when(fields["created"]),
+        updated_at=when(fields["updated"]),
+        description=text_of(fields.get("description")),
+        category=value_at(fields, places.get("category", "")),
+        priority=_name(fields.get("priority")),
+        group=value_at(fields, places.get("group", "")),
+        assignee=_name(fields.get("assignee")),
+        service=value_at(fields, places.get("service", "")),
+        ci=value_at(fields, places.get("ci", "")),
+        tags=tuple(str(label) for label in fields.get("labels") or ()),
+        resolved_at=when(ended) if ended else None,
+    )
+
+
+def to_alert(ticket: Ticket) -> Alert:
+    """A ticket that was born in the desk, as the alert that starts its case."""
+    try:
+        severity = Severity.parse(ticket.priority)
+    except ValueError:
+        severity = Severity.MEDIUM
+    return Alert(
+        source=DESK,
+        source_id=ticket.ref.id,
+        dedup_key=f"{DESK}:{ticket.ref.key}",
+        state=AlertState.FIRING if ticket.state is TicketState.OPEN else AlertState.RECOVERED,
+        occurred_at=ticket.opened_at,
+        summary=ticket.title,
+        severity=severity,
+        body=ticket.description,
+        service=ticket.service,
+        ci=ticket.ci,
+        group=ticket.group,
+        tags=ticket.tags,
+        link=ticket.ref.url,
+        details={"number": ticket.ref.key, "category": ticket.category, "priority": ticket.priority},
+        ticket=ticket.ref,
+    )
+
+
+def ref(issue: Json, url: str) -> TicketRef:
+    key = str(issue["key"])
+    return TicketRef(desk=DESK, id=str(issue.get("id", key)), key=key, url=f"{url}/browse/{key}")
+
+
+def label_of(key: str) -> str:
+    """The key as a label: itself, or a hash where a label can't hold it."""
+    if _LABEL.fullmatch(key):
+        return key
+    return f"countersign-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def category_of(status: object) -> str:
+    """new, indeterminate or done; "" for something else."""
+    category = status.get("statusCategory") if isinstance(status, Mapping) else None
+    return str(category.get("key", "")) if isinstance(category, Mapping) else ""
+
+
+def value_at(fields: Mapping[str, object], place: str) -> str:
+    """What one of our fields holds, given where it lives."""
+    if place.startswith("label:"):
+        labels = [str(label) for label in _list(fields.get("labels"))]
+        return in_labels(labels, place)
+    value = fields.get(place.removeprefix("option:"))
+    return _name(value[0] if isinstance(value, list) and value else value)
+
+
+def in_labels(labels: Sequence[str], place: str) -> str:
+    """The value of the first label that belongs to the place; spaces are written as %20 there."""
+    prefix = f"{place.removeprefix('label:')}:"
+    found = [label.removeprefix(prefix) for label in labels if label.startswith(prefix)]
+    return unquote(found[0]) if found else ""
+
+
+def label_at(place: str, value: str) -> str:
+    return f"{place.removeprefix('label:')}:{quote(value, safe='.:@/|=+#-')}"
+
+
+def comments(issue: Json, url: str, us: str, *, customers: bool) -> Iterator[TicketChange]:
+    """The comments that came along with an issue. Without customers all are internal."""
+    page = (issue.get("fields") or {}).get("comment") or {}
+    for comment in page.get("comments") or ():
+        yield comment_change(comment, ref(issue, url), us, customers=customers)
+
+
+def comment_change(comment: Json, of: TicketRef, us: str, *, customers: bool) -> TicketChange:
+    author = str((comment.get("author") or {}).get("accountId", ""))
+    return TicketChange(
+        id=f"comment:{comment['id']}",
+        ref=of,
+        kind=ChangeKind.COMMENT,
+        author=author,
+        at=when(comment["created"]),
+        text=text_of(comment.get("body")),
+        internal=not customers or is_internal(comment),
+        by_us=author == us,
+    )
+
+
+def is_internal(comment: Json) -> bool:
+    """Whether customers can't see it: by the property, else by the flag that Jira derives from it."""
+    for entry in comment.get("properties") or ():
+        if entry.get("key") == INTERNAL:
+            value = entry.get("value")
+            return isinstance(value, Mapping) and value.get("internal") in (True, "true")
+    return comment.get("jsdPublic") is False
+
+
+def field_changes(
+    history: Json, of: TicketRef, us: str, places: Mapping[str, str], categories: Mapping[str, str]
+) -> Iterator[TicketChange]:
+    """What one entry of the changelog says. `categories` are those of the statuses seen so far, by id."""
+    author, items = str((history.get("author") or {}).get("accountId", "")), history.get("items") or ()
+    for item in items:
+        for name, kind, before, after in _read_item(item, items, places, categories):
+            yield TicketChange(
+                id=f"change:{history['id']}:{name}",
+                ref=of,
+                kind=kind,
+                author=author,
+                at=when(history["created"]),
+                field=name,
+                before=before,
+                after=after,
+                by_us=author == us,
+            )
+
+
+def _read_item(
+    item: Json, items: Sequence[Json], places: Mapping[str, str], categories: Mapping[str, str]
+) -> Iterator[tuple[str, ChangeKind, str, str]]:
+    field = str(item.get("fieldId") or item.get("field", ""))
+    before, after = str(item.get("fromString") or ""), str(item.get("toString") or "")
+    if field == "status":
+        yield "state", _kind(item, items, categories), before, after
+    elif field == "labels":
+        for name, place in places.items():
+            pair = in_labels(before.split(), place), in_labels(after.split(), place)
+            if place.startswith("label:") and pair[0] != pair[1]:
+                yield name, ChangeKind.FIELD, *pair
+    else:
+        named = {place.removeprefix("option:"): name for name, place in places.items()} | _FIELDS
+        if field in named:
+            yield named[field], ChangeKind.FIELD, before, after
+
+
+def _kind(item: Json, items: Sequence[Json], categories: Mapping[str, str]) -> ChangeKind:
+    """Where a status is not known yet, the resolution that was set or cleared with it decides."""
+    resolutions = [other for other in items if (other.get("fieldId") or other.get("field")) == "resolution"]
+    now, then = categories.get(str(item.get("to")), ""), categories.get(str(item.get("from")), "")
+    ended = now == "done" or any(other.get("toString") for other in resolutions)
+    was_ended = then == "done" or any(
+        other.get("fromString") and not other.get("toString") for other in resolutions
+    )
+    if ended and then != "done":
+        return ChangeKind.RESOLVED
+    if was_ended and not ended:
+        return ChangeKind.REOPENED
+    return ChangeKind.ACKNOWLEDGED if now == "indeterminate" and then in ("new", "") else ChangeKind.FIELD
+
+
+def when(value: object) -> datetime:
+    """A time of theirs: ISO with an offset, or milliseconds since 1970. Raises UnreadableAlert."""
+    try:
+        if isinstance(value, int):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        at = datetime.fromisoformat(str(value))
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        raise UnreadableAlert(f'"{str(value)[:40]}" is not a time of Jira\'s; look at the payload.') from None
+
+
+def _name(value: object) -> str:
+    """What people call a value: a name, an option's value, or the text itself."""
+    if isinstance(value, Mapping):
+        return str(value.get("displayName") or value.get("name") or value.get("value") or "")
+    return "" if value is None or isinstance(value, list) else str(value)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,83 @@
+"""Drafts as Atlassian documents, and documents as text. Text stands in text nodes: it is never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from countersign.drafts import Block, Draft
+
+Node = dict[str, Any]
+_BLOCKS = frozenset(
+    {"paragraph", "heading", "listItem", "codeBlock", "panel", "blockquote", "tableRow", "rule"}
+)
+_LEVEL = 4
+
+
+def document(draft: Draft, marker: str) -> Node:
+    """A draft as a comment's body; its last line ends with the marker."""
+    content = [_paragraph(_text(draft.headline, "strong"))]
+    for block in draft.blocks:
+        if block.title:
+            content.append({"type": "heading", "attrs": {"level": _LEVEL}, "content": [_text(block.title)]})
+        content.extend(_block(block))
+    content.append(_paragraph(_text(f"{draft.provenance} · {marker}", "em")))
+    return _document(content)
+
+
+def lines(texts: Iterable[str]) -> Node:
+    """Plain lines as a document, a paragraph each."""
+    return _document([_paragraph(_text(text)) if text.strip() else _paragraph() for text in texts])
+
+
+def text_of(body: object) -> str:
+    """What a person reads in a document; wiki text of an old comment stays as it is."""
+    if isinstance(body, str):
+        return body
+    return _read(body).strip("\n") if isinstance(body, Mapping) else ""
+
+
+def _block(block: Block) -> list[Node]:
+    if block.style == "text":
+        return [_paragraph(_text(line)) for line in block.lines if line.strip()]
+    shape = _command if block.style == "commands" else _line
+    items = [
+        {"type": "listItem", "content": [_paragraph(*shape(line))]} for line in block.lines if line.strip()
+    ]
+    return [{"type": "bulletList", "content": items}] if items else []
+
+
+def _line(line: str) -> Sequence[Node]:
+    return (_text(line),)
+
+
+def _command(line: str) -> Sequence[Node]:
+    """`command - what it does`: what is to be typed stands in code."""
+    typed, dash, what = line.partition(" - ")
+    return (_text(typed, "code"), _text(f" - {what}")) if dash else (_text(line, "code"),)
+
+
+def _document(content: list[Node]) -> Node:
+    return {"type": "doc", "version": 1, "content": content}
+
+
+def _paragraph(*inline: Node) -> Node:
+    return {"type": "paragraph", "content": list(inline)}
+
+
+def _text(text: str, *marks: str) -> Node:
+    node: Node = {"type": "text", "text": text or " "}
+    return node | {"marks": [{"type": mark} for mark in marks]} if marks else node
+
+
+def _read(node: Mapping[str, Any]) -> str:
+    kind = node.get("type")
+    if kind == "text":
+        return str(node.get("text", ""))
+    if kind == "hardBreak":
+        return "\n"
+    if kind in ("mention", "emoji", "inlineCard"):
+        attrs = node.get("attrs", {})
+        return str(attrs.get("text") or attrs.get("url") or "")
+    inner = "".join(_read(child) for child in node.get("content") or () if isinstance(child, Mapping))
+    return inner.rstrip("\n") + "\n" if kind in _BLOCKS else inner
