@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 from bisect import insort
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 
+from sandbox.pagerduty_shapes import answer, cef_of, moment, rate_headers, reference, refusal, zulu
 from sandbox.world import World, marker_in
 
 Json = dict[str, Any]
 TOKEN = "pagerduty-token"
 BOT_EMAIL = "countersign@example.com"
-# What a since or until without an offset means: the account's zone, not UTC. Callers must send an offset.
-ACCOUNT_ZONE = timezone(timedelta(hours=-5))
 _LAST_ROW = 10_000
 _BULK = 250
 _LONGEST_WINDOW = timedelta(days=184)
@@ -24,14 +23,6 @@ _LOG_TYPE = {"acknowledged": "acknowledge_log_entry", "resolved": "resolve_log_e
 # The published list of log entry types has no name for a reopening; this one is a guess.
 _REOPEN = "reopen_log_entry"
 _URGENCY = {"critical": "high", "error": "high", "warning": "low", "info": "low"}
-_ERRORS = {
-    400: (2001, "Invalid Input Provided"),
-    401: (2006, "Authentication failed"),
-    403: (2010, "Access Denied"),
-    404: (2100, "Not Found"),
-    413: (2001, "Too many incidents in one request"),
-    429: (2020, "Rate Limit Exceeded"),
-}
 
 
 class PagerDuty:
@@ -66,10 +57,10 @@ class PagerDuty:
         return str(user["id"])
 
     def add_service(self, name: str, team: str = "") -> str:
-        teams = [_reference(self._team(team))] if team else []
+        teams = [reference(self._team(team))] if team else []
         service = self._thing("service", name, name=name, status="active", teams=teams)
-        service["escalation_policy"] = _reference(self._thing("escalation_policy", f"{name} on call"))
-        self.services[service["id"]] = service | {"created_at": _text(self.world.clock.now())}
+        service["escalation_policy"] = reference(self._thing("escalation_policy", f"{name} on call"))
+        self.services[service["id"]] = service | {"created_at": zulu(self.world.clock.now())}
         return str(service["id"])
 
     def fire(
@@ -87,13 +78,13 @@ class PagerDuty:
         event_class: str | None = None,
     ) -> str:
         """Send one trigger event: opens an incident on the service, or joins the open one of this key."""
-        cef = _cef(summary, severity, source, component, group, event_class, details, dedup_key)
-        when = _text(at or self.world.clock.now())
+        cef = cef_of(summary, severity, source, component, group, event_class, details, dedup_key)
+        when = zulu(at or self.world.clock.now())
         known = self._open.get(dedup_key)
         incident = self.incidents[known] if known else self._new_incident(summary, service, cef, when)
         entry = self._trigger(incident, cef, when)
         if not known:
-            incident["first_trigger_log_entry"] = _reference(entry)
+            incident["first_trigger_log_entry"] = reference(entry)
             self.alerts[incident["id"]] = [self._new_alert(incident, cef, entry, when)]
             self._open[dedup_key] = incident["id"]
         return str(incident["id"])
@@ -108,7 +99,7 @@ class PagerDuty:
 
     def set_status(self, incident_id: str, email: str, status: str) -> None:
         """What a user does in the app: "acknowledged", "resolved", or "triggered" again."""
-        agent = _reference(self._user(email))
+        agent = reference(self._user(email))
         self._set_status(self.incidents[incident_id], status, agent, "website", self.world.clock.now())
 
     def fire_raw(self, alert: Json, channel: Json, service: str, at: datetime | None = None) -> str:
@@ -154,14 +145,7 @@ class PagerDuty:
         return self.tokens.get(token)
 
     def error(self, status: int) -> web.Response:
-        return self._refuse(status)
-
-    def _refuse(self, status: int, *reasons: str) -> web.Response:
-        code, message = _ERRORS.get(status, (2000, "Internal Server Error"))
-        body: Json = {"error": {"message": message, "code": code}}
-        if reasons:
-            body["error"]["errors"] = list(reasons)
-        return web.json_response(body, status=status, headers=_rate(left=0 if status == 429 else 959))
+        return refusal(status)
 
     async def _list_incidents(self, request: web.Request) -> web.Response:
         window = self._window(request, default=timedelta(days=30))
@@ -178,13 +162,13 @@ class PagerDuty:
         ]
         field, _, direction = asked.get("sort_by", "incident_number:asc").partition(":")
         if field not in ("incident_number", "created_at", "resolved_at", "urgency"):
-            return self._refuse(400, f"Sort by {field} is not supported")
+            return refusal(400, f"Sort by {field} is not supported")
         rows.sort(key=lambda row: (row[field] or "", row["incident_number"]), reverse=direction == "desc")
         return self._page(request, "incidents", rows)
 
     async def _read_incident(self, request: web.Request) -> web.Response:
         incident = self.incidents.get(request.match_info["id"])
-        return _ok({"incident": incident}) if incident else self._refuse(404)
+        return answer({"incident": incident}) if incident else refusal(404)
 
     async def _update_one(self, request: web.Request) -> web.Response:
         change = (await request.json()).get("incident", {})
@@ -192,20 +176,20 @@ class PagerDuty:
 
     async def _update_many(self, request: web.Request) -> web.Response:
         changes = (await request.json()).get("incidents", [])
-        return self._refuse(413) if len(changes) > _BULK else self._update(request, changes, "incidents")
+        return refusal(413) if len(changes) > _BULK else self._update(request, changes, "incidents")
 
     def _update(self, request: web.Request, changes: list[Json], key: str) -> web.Response:
         user = self._from(request)
         if user is None:
-            return self._refuse(400, "The From header must be the email of a user of this account")
+            return refusal(400, "The From header must be the email of a user of this account")
         if any(change.get("id") not in self.incidents for change in changes):
-            return self._refuse(404)
+            return refusal(404)
         if any(change.get("status", "resolved") not in (*_LOG_TYPE, "triggered") for change in changes):
-            return self._refuse(400, "Status must be one of triggered, acknowledged, resolved")
+            return refusal(400, "Status must be one of triggered, acknowledged, resolved")
         for change in changes:
             self._apply(self.incidents[change["id"]], change, user)
         done = [self.incidents[change["id"]] for change in changes]
-        return _ok({key: done[0] if key == "incident" else done})
+        return answer({key: done[0] if key == "incident" else done})
 
     def _apply(self, incident: Json, change: Json, user: Json) -> None:
         for field in ("title", "urgency", "priority"):
@@ -215,63 +199,63 @@ class PagerDuty:
             self._assign(incident, [item["assignee"]["id"] for item in change["assignments"]], user)
         if change.get("status", incident["status"]) != incident["status"]:
             now, note = self.world.clock.now(), change.get("resolution")
-            self._set_status(incident, change["status"], _reference(user), "website", now, note)
+            self._set_status(incident, change["status"], reference(user), "website", now, note)
         self._log_write("incident.update", incident["id"], user["email"], change)
 
     async def _list_notes(self, request: web.Request) -> web.Response:
         if request.match_info["id"] not in self.incidents:
-            return self._refuse(404)
-        return _ok({"notes": self.notes.get(request.match_info["id"], [])})
+            return refusal(404)
+        return answer({"notes": self.notes.get(request.match_info["id"], [])})
 
     async def _add_note(self, request: web.Request) -> web.Response:
         incident, user = self.incidents.get(request.match_info["id"]), self._from(request)
         content = (await request.json()).get("note", {}).get("content")
         if incident is None:
-            return self._refuse(404)
+            return refusal(404)
         if user is None or not isinstance(content, str) or not content:
-            return self._refuse(400, "Content and the From header of a user of this account are required")
+            return refusal(400, "Content and the From header of a user of this account are required")
         note = self.add_note(incident["id"], user["email"], content)
         self._log_write("note.create", incident["id"], user["email"], {"id": note["id"], "content": content})
-        return _ok({"note": note})
+        return answer({"note": note})
 
     def add_note(self, incident_id: str, email: str, content: str) -> Json:
         """What a user writes under an incident; appears in its log as an annotation."""
         user, incident, now = self._user(email), self.incidents[incident_id], self.world.clock.now()
         note = {
             "id": self._id("P"),
-            "user": _reference(user),
+            "user": reference(user),
             "channel": {"summary": "The PagerDuty website or APIs"},
         }
-        note |= {"content": content, "created_at": _text(now), "updated_at": _text(now)}
+        note |= {"content": content, "created_at": zulu(now), "updated_at": zulu(now)}
         self.notes.setdefault(incident_id, []).append(note)
         channel = {"type": "note", "summary": content, "content": content}
-        self._entry("annotate_log_entry", incident, _reference(user), channel, _text(now))
+        self._entry("annotate_log_entry", incident, reference(user), channel, zulu(now))
         return note
 
     async def _edit_note(self, request: web.Request) -> web.Response:
         note, user = self._note(request), self._from(request)
         content = (await request.json()).get("note", {}).get("content")
         if note is None:
-            return self._refuse(404)
+            return refusal(404)
         if user is None or not content:
-            return self._refuse(400, "Content and the From header of a user of this account are required")
-        note.update(content=content, updated_at=_text(self.world.clock.now()))
+            return refusal(400, "Content and the From header of a user of this account are required")
+        note.update(content=content, updated_at=zulu(self.world.clock.now()))
         self._log_write("note.update", request.match_info["id"], user["email"], dict(note))
-        return _ok({"note": note})
+        return answer({"note": note})
 
     async def _delete_note(self, request: web.Request) -> web.Response:
         note, user = self._note(request), self._from(request)
         if note is None:
-            return self._refuse(404)
+            return refusal(404)
         if user is None:
-            return self._refuse(400, "The From header must be the email of a user of this account")
+            return refusal(400, "The From header must be the email of a user of this account")
         self.notes[request.match_info["id"]].remove(note)
         self._log_write("note.delete", request.match_info["id"], user["email"], dict(note))
-        return web.Response(status=204, headers=_rate())
+        return web.Response(status=204, headers=rate_headers())
 
     async def _list_alerts(self, request: web.Request) -> web.Response:
         if request.match_info["id"] not in self.incidents:
-            return self._refuse(404)
+            return refusal(404)
         return self._page(request, "alerts", self.alerts.get(request.match_info["id"], []))
 
     async def _list_incident_log(self, request: web.Request) -> web.Response:
@@ -298,21 +282,21 @@ class PagerDuty:
         return self._page(request, "log_entries", rows[::-1], shown)
 
     def _lister(self, key: str, rows: Callable[[], dict[str, Json]]) -> Callable[[web.Request], Any]:
-        async def answer(request: web.Request) -> web.Response:
+        async def listed(request: web.Request) -> web.Response:
             words = request.query.get("query", "").lower()
             found = [
                 row for row in rows().values() if words in f"{row.get('name')} {row.get('email')}".lower()
             ]
             return self._page(request, key, found)
 
-        return answer
+        return listed
 
     async def _me(self, _: web.Request) -> web.Response:
-        return _ok({"user": self._user(BOT_EMAIL)})
+        return answer({"user": self._user(BOT_EMAIL)})
 
     async def _read_user(self, request: web.Request) -> web.Response:
         user = self.users.get(request.match_info["id"])
-        return _ok({"user": user}) if user else self._refuse(404)
+        return answer({"user": user}) if user else refusal(404)
 
     async def _enqueue(self, request: web.Request) -> web.Response:
         event = await request.json()
@@ -345,7 +329,7 @@ class PagerDuty:
         event = await request.json()
         payload = event.get("payload", event)
         change = self._thing("change_event", payload.get("summary", ""), source=payload.get("source"))
-        change |= {"timestamp": payload.get("timestamp") or _text(self.world.clock.now())}
+        change |= {"timestamp": payload.get("timestamp") or zulu(self.world.clock.now())}
         self.changes.append(change | {"custom_details": payload.get("custom_details") or {}})
         self._log_write("change_event", change["id"], "events", event)
         return web.json_response({"status": "success", "message": "Change event processed"}, status=202)
@@ -368,7 +352,7 @@ class PagerDuty:
             "incident_key": cef["dedup_key"],
             "urgency": _URGENCY[cef["severity"]],
         }
-        incident |= {"service": _reference(self._service(service)), "assignments": [], "acknowledgements": []}
+        incident |= {"service": reference(self._service(service)), "assignments": [], "acknowledgements": []}
         incident |= {"assigned_via": "escalation_policy", "teams": self._service(service)["teams"]}
         incident["alert_counts"] = {"all": 1, "triggered": 1, "resolved": 0}
         self.incidents[incident["id"]] = incident
@@ -383,8 +367,8 @@ class PagerDuty:
             "suppressed": False,
             "body": body,
         }
-        alert |= {"service": incident["service"], "incident": _reference(incident)}
-        return alert | {"first_trigger_log_entry": _reference(entry)}
+        alert |= {"service": incident["service"], "incident": reference(incident)}
+        return alert | {"first_trigger_log_entry": reference(entry)}
 
     def _trigger(self, incident: Json, cef: Json, when: str) -> Json:
         channel = {"type": "api", "summary": cef["description"], "incident_key": cef["dedup_key"]}
@@ -400,7 +384,7 @@ class PagerDuty:
         at: datetime,
         resolution: str | None = None,
     ) -> None:
-        was, when, done = incident["status"], _text(at), status == "resolved"
+        was, when, done = incident["status"], zulu(at), status == "resolved"
         incident.update(status=status, updated_at=when, last_status_change_at=when)
         incident["resolved_at"] = when if done else None
         acknowledged = [{"at": when, "acknowledger": agent}] if status == "acknowledged" else []
@@ -424,17 +408,17 @@ class PagerDuty:
             entry["note"] = resolution
 
     def _assign(self, incident: Json, user_ids: Iterable[str], user: Json) -> None:
-        when = _text(self.world.clock.now())
-        people = [_reference(self.users[user_id]) for user_id in user_ids if user_id in self.users]
+        when = zulu(self.world.clock.now())
+        people = [reference(self.users[user_id]) for user_id in user_ids if user_id in self.users]
         incident.update(assignments=[{"at": when, "assignee": person} for person in people], updated_at=when)
-        entry = self._entry("assign_log_entry", incident, _reference(user), {"type": "website"}, when)
+        entry = self._entry("assign_log_entry", incident, reference(user), {"type": "website"}, when)
         entry["assignees"] = people
 
     def _entry(self, kind: str, incident: Json, agent: Json, channel: Json, when: str) -> Json:
         entry = self._thing(kind, f"{kind.split('_')[0].capitalize()} by {agent['summary']}", prefix="R")
         entry |= {"created_at": when, "agent": agent, "channel": channel, "contexts": [], "event_details": {}}
         entry |= {
-            "incident": _reference(incident),
+            "incident": reference(incident),
             "service": incident["service"],
             "teams": incident["teams"],
         }
@@ -482,13 +466,13 @@ class PagerDuty:
     def _window(self, request: web.Request, default: timedelta) -> tuple[str, str] | web.Response:
         """The asked times as comparable text, or the refusal of what can't be read or is too long."""
         try:
-            until = _moment(request.query.get("until"), self.world.clock.now() + timedelta(seconds=1))
-            since = _moment(request.query.get("since"), until - default)
+            until = moment(request.query.get("until"), self.world.clock.now() + timedelta(seconds=1))
+            since = moment(request.query.get("since"), until - default)
         except ValueError:
-            return self._refuse(400, "Since and until must be ISO 8601 times")
+            return refusal(400, "Since and until must be ISO 8601 times")
         if until - since > _LONGEST_WINDOW:
-            return self._refuse(400, "The date range must not be longer than 6 months")
-        return _text(since), _text(until)
+            return refusal(400, "The date range must not be longer than 6 months")
+        return zulu(since), zulu(until)
 
     def _page(
         self,
@@ -500,62 +484,14 @@ class PagerDuty:
         try:
             offset, limit = int(request.query.get("offset", "0")), int(request.query.get("limit", "25"))
         except ValueError:
-            return self._refuse(400, "Offset and limit must be numbers")
+            return refusal(400, "Offset and limit must be numbers")
         if not 1 <= limit <= 100 or offset < 0 or offset + limit > _LAST_ROW:
-            return self._refuse(400, "Limit is 1 to 100, and offset + limit at most 10000")
+            return refusal(400, "Limit is 1 to 100, and offset + limit at most 10000")
         total = len(rows) if request.query.get("total") == "true" else None
         page = [shown(row) for row in rows[offset : offset + limit]]
         more = offset + limit < len(rows)
-        return _ok({key: page, "limit": limit, "offset": offset, "total": total, "more": more})
-
-
-def _cef(
-    summary: str,
-    severity: str,
-    source: str,
-    component: str | None,
-    group: str | None,
-    event_class: str | None,
-    details: Json,
-    dedup_key: str,
-) -> Json:
-    """The Common Event Format as it is shown back: half of the names are not those that were sent."""
-    return {
-        "description": summary,
-        "severity": severity,
-        "source_origin": source,
-        "source_component": component,
-        "service_group": group,
-        "event_class": event_class,
-        "details": details,
-        "dedup_key": dedup_key,
-        "version": "1.0",
-    }
-
-
-def _reference(thing: Json) -> Json:
-    kind = str(thing["type"]).removesuffix("_reference")
-    return {key: thing[key] for key in ("id", "summary", "self", "html_url")} | {"type": f"{kind}_reference"}
+        return answer({key: page, "limit": limit, "offset": offset, "total": total, "more": more})
 
 
 def _by_id(rows: list[Json]) -> dict[str, Json]:
     return {row["id"]: row for row in rows}
-
-
-def _moment(text: str | None, otherwise: datetime) -> datetime:
-    if text is None:
-        return otherwise
-    when = datetime.fromisoformat(text)
-    return when if when.tzinfo else when.replace(tzinfo=ACCOUNT_ZONE)
-
-
-def _text(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _rate(left: int = 959) -> dict[str, str]:
-    return {"ratelimit-limit": "960", "ratelimit-remaining": str(left), "ratelimit-reset": "2"}
-
-
-def _ok(body: Json) -> web.Response:
-    return web.json_response(body, headers=_rate())
