@@ -1,0 +1,347 @@
+"""The demo: one night in the sandbox, worked through by the real product from its own command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from sandbox.faults import Fault
+from sandbox.realdata import load
+from sandbox.scenario import Scenario, play
+from sandbox.server import Sandbox
+from sandbox.tickets import Ticket, tickets
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = Path("var/demo")
+POLICIES = ("alert-triage.yaml", "jira-triage.yaml")
+LONGEST_S, QUIET_S, ROUNDS = 55.0, 2.5, 2
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Night:
+    """What the log has told so far."""
+
+    alerts: int = 0
+    cases: int = 0
+    decided: int = 0
+    written: int = 0
+    last: float = field(default_factory=time.monotonic)
+    problems: Counter[str] = field(default_factory=Counter)
+
+
+def main() -> None:
+    arguments = _arguments()
+    console = Console(highlight=False)
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    started = time.monotonic()
+    with Sandbox(seed=arguments.seed) as box:
+        scenario = load(box, arguments.data) if arguments.data else play(box)
+        box.faults.add(*_faults(arguments.faults))
+        before = _photographs(box)
+        config = _write_config(box)
+        console.print(
+            f"A night with {scenario.alerts} alerts from three sources and {scenario.tickets} tickets in two desks "
+            f"({scenario.linked} opened by monitoring). Ledger, log and configuration: {OUT}/"
+        )
+        with _running(config) as lines:
+            night = _watch(console, box, scenario, lines, started)
+        summary = _summary(box, scenario, config)
+        _show_tickets(console, box, before, config)
+    kpis = _countersign(config, "report", "--out", str(OUT))
+    summary["seconds"] = round(time.monotonic() - started, 1)
+    (OUT / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    _show_summary(console, summary, night)
+    console.print(f"KPI summary: {kpis.strip().splitlines()[-1]}")
+    console.print(
+        f"The story of any case: countersign case show ID --config {config}   (countersign cases lists them)"
+    )
+    fields = ("alerts", "cases", "noted", "closed", "changes", "routed", "held", "lost", "doubled", "model")
+    console.print("demo: " + " ".join(f"{name}={summary[name]}" for name in fields), soft_wrap=True)
+    raise SystemExit(1 if summary["lost"] or summary["doubled"] else 0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, help="Folder of real alerts and tickets, instead of the sandbox's own night."
+    )
+    parser.add_argument("--faults", type=Path, help="YAML file with a list of faults of the vendors.")
+    parser.add_argument("--seed", type=int, default=7, help="Another seed is another night.")
+    return parser.parse_args()
+
+
+def _faults(file: Path | None) -> list[Fault]:
+    if file is None:
+        return []
+    return [Fault(**row) for row in yaml.safe_load(file.read_text(encoding="utf-8"))]
+
+
+def _write_config(box: Sandbox) -> Path:
+    """A configuration as a company would write it, but for its addresses and its hurry."""
+    urls = box.urls
+    config = {
+        "ledger": f"sqlite:///{OUT.resolve()}/ledger.db",
+        "policies": [str(ROOT / "policies" / name) for name in POLICIES],
+        "timing": {
+            "pull": "3s", "watch": "2s", "sweep": "1s", "settle": "2s", "look_back": "9h", "vendor_settle": "0s",
+        },
+        "workers": {"processes": 1, "model_threads": 2, "health_port": 0},
+        "datadog": {"url": urls["datadog"], "api_key": "demo", "app_key": "demo"},
+        "splunk": {"url": urls["splunk"], "token": "demo"},
+        "pagerduty": {"url": urls["pagerduty"], "token": "demo", "sender": "countersign@example.com"},
+        "servicenow": {"url": urls["servicenow"], "user": "countersign", "password": "demo"},
+        "jira": {"url": urls["jira"], "user": "countersign@example.com", "token": "demo", "project": "OPS"},
+    }  # fmt: skip
+    path = OUT / "countersign.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def _command() -> list[str]:
+    installed = Path(sys.executable).parent / "countersign"
+    return [str(installed)] if installed.is_file() else [str(shutil.which("countersign") or "countersign")]
+
+
+def _countersign(config: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [*_command(), *arguments, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"countersign {' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+@contextmanager
+def _running(config: Path) -> Iterator[queue.SimpleQueue[Json]]:
+    """`countersign up` in a process of its own; gives its log as it comes, and keeps it in up.log."""
+    lines: queue.SimpleQueue[Json] = queue.SimpleQueue()
+    process = subprocess.Popen(
+        [*_command(), "up", "--config", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    assert process.stderr is not None
+    reader = threading.Thread(target=_read, args=(process.stderr, lines), daemon=True)
+    reader.start()
+    try:
+        yield lines
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        reader.join(timeout=5)
+
+
+def _read(stream: IO[str], lines: queue.SimpleQueue[Json]) -> None:
+    with (OUT / "up.log").open("w", encoding="utf-8") as log:
+        for line in stream:
+            log.write(line)
+            log.flush()
+            try:
+                lines.put(json.loads(line))
+            except ValueError:
+                lines.put({"event": "said", "text": line.strip()})
+
+
+def _watch(
+    console: Console, box: Sandbox, scenario: Scenario, lines: queue.SimpleQueue[Json], started: float
+) -> Night:
+    """Shows the log as progress; lets the engineers act whenever it has gone quiet, and ends when it stays so."""
+    night, rounds = Night(), 0
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
+        bar = progress.add_task(
+            "alerts and tickets read", total=scenario.alerts + scenario.tickets - scenario.linked
+        )
+        while time.monotonic() - started < LONGEST_S and rounds <= ROUNDS:
+            try:
+                _hear(lines.get(timeout=0.2), night, progress, bar)
+            except queue.Empty:
+                if night.decided and time.monotonic() - night.last > QUIET_S:
+                    rounds += 1
+                    night.last = time.monotonic()
+                    if rounds <= ROUNDS:
+                        _people(progress, box)
+        progress.update(
+            bar, description=f"{night.cases} cases, {night.decided} decisions, {night.written} writes"
+        )
+    return night
+
+
+def _hear(line: Json, night: Night, progress: Progress, bar: TaskID) -> None:
+    handler = _HEARD.get(line.get("event", ""))
+    if handler is not None:
+        night.last = time.monotonic()
+        handler(line, night, progress)
+    elif line.get("level") in ("error", "critical") or line.get("event") == "said":
+        night.problems[str(line.get("event"))] += 1
+        progress.console.print(Text(f"  ! {json.dumps(line)[:300]}", style="red"))
+    progress.update(bar, completed=night.alerts)
+
+
+def _recorded(line: Json, night: Night, _progress: Progress) -> None:
+    night.alerts += line["alerts"] + line["unreadable"]
+    night.cases += line["cases"]
+    if not line["alerts"] and not line["unreadable"]:
+        night.last -= QUIET_S  # nothing new is no news
+
+
+def _decided(line: Json, night: Night, progress: Progress) -> None:
+    night.decided += 1
+    what = f"{line['outcome'].replace('_', ' '):<12}"
+    progress.console.print(
+        f"  {line['ticket'] or 'no ticket':<11} {what} {line['rule']}: {line['because']}"[:118], markup=False
+    )
+
+
+def _done(_line: Json, night: Night, _progress: Progress) -> None:
+    night.written += 1
+
+
+def _approved(line: Json, _night: Night, progress: Progress) -> None:
+    progress.console.print(f"  {line['by']} approved in case {line['case']}", style="green", markup=False)
+
+
+_HEARD: dict[str, Callable[[Json, Night, Progress], None]] = {
+    "pull.recorded": _recorded,
+    "case.decided": _decided,
+    "action.done": _done,
+    "approval.given": _approved,
+}
+
+
+def _people(progress: Progress, box: Sandbox) -> None:
+    acts = box.run(box.engineers.step)
+    counts = Counter(act.did for act in acts)
+    said = ", ".join(f"{number} {did}" for did, number in counts.most_common())
+    progress.console.print(
+        f"  the engineers look at their tickets: {said or 'nothing to do'}", style="cyan", markup=False
+    )
+
+
+# --- what came of it ------------------------------------------------------------------------------------------
+
+
+def _summary(box: Sandbox, scenario: Scenario, config: Path) -> Json:
+    """The counts, checked against the sandbox's own log of writes: what the ledger says was done was done, once."""
+    tally = json.loads(_countersign(config, "status", "--json"))
+    actions = json.loads(_countersign(config, "actions", "--json", "--limit", "100000"))
+    writes = box.run(lambda: list(box.world.writes))
+    ours = Counter((write.vendor, write.kind, write.target, write.marker) for write in writes if write.marker)
+    found = {write.marker for write in writes}
+    missing = [one for one in actions if one["state"] == "done" and f"countersign:{one['key']}" not in found]
+    letters = json.loads(_countersign(config, "dead-letters", "list", "--json", "--limit", "100000"))
+    unreadable = sum(letter["kind"] == "alert" for letter in letters)
+    told = scenario.alerts + scenario.tickets - scenario.linked
+    unread = told - tally["alerts"] - unreadable
+    outcomes = tally["outcomes"]
+    return {
+        "alerts": tally["alerts"],
+        "cases": sum(tally["cases"].values()),
+        **{
+            name: outcomes.get(name, 0)
+            for name in ("noted", "closed", "changes", "routed", "held", "waiting")
+        },
+        "unreadable": unreadable,
+        "lost": max(unread, 0) + len(missing) + outcomes.get("waiting", 0),
+        "doubled": sum(count - 1 for count in ours.values()),
+        "writes": sum(ours.values()),
+        "model": "local",
+    }
+
+
+def _show_summary(console: Console, summary: Json, night: Night) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    rows = {
+        "noted": "have a draft note that waits for an engineer",
+        "closed": "were closed, by the rules or by an engineer's approval",
+        "changes": "have a change request drafted",
+        "routed": "went to another group, with the reason",
+        "held": "were left alone on purpose (control lane, observed, no ticket, finished by people)",
+        "unreadable": "alerts could not be read and lie in the dead letters",
+    }
+    for name, words in rows.items():
+        table.add_row(str(summary[name]), words)
+    console.print(table)
+    if night.problems:
+        console.print(f"Problems in the log ({OUT}/up.log): {dict(night.problems)}", style="red")
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """A ticket as an engineer saw it at one moment."""
+
+    title: str
+    status: str
+    notes: int
+
+
+def _photographs(box: Sandbox) -> dict[str, Photograph]:
+    return box.run(
+        lambda: {
+            t.key: Photograph(t.title, t.status, len(t.notes())) for t in tickets(box.servicenow, box.jira)
+        }
+    )
+
+
+def _show_tickets(console: Console, box: Sandbox, before: dict[str, Photograph], config: Path) -> None:
+    """Three tickets before and after: one closed, one with a change, one with a note."""
+    cases = json.loads(_countersign(config, "cases", "--json", "--limit", "100000"))
+    now = {t.key: t for t in box.run(lambda: list(tickets(box.servicenow, box.jira)))}
+    for outcome in ("close", "draft_change", "draft_note"):
+        shown = next((c for c in cases if c["outcome"] == outcome and _answered(now.get(c["ticket"]))), None)
+        if shown is not None:
+            console.print(_before_and_after(before[shown["ticket"]], now[shown["ticket"]]))
+
+
+def _answered(ticket: Ticket | None) -> bool:
+    return ticket is not None and len(ticket.notes()) >= 1
+
+
+def _before_and_after(was: Photograph, ticket: Ticket) -> Panel:
+    text = Text()
+    text.append(
+        f"before: {was.status}, {was.notes} notes\nafter:  {ticket.status}, {len(ticket.notes())} notes\n"
+    )
+    for note in ticket.notes()[was.notes :][:3]:
+        text.append(f"\n{note.author} at {note.at:%H:%M}\n", style="bold")
+        text.append(note.text + "\n")
+    return Panel(text, title=Text(f"{ticket.key}  {was.title[:80]}"), title_align="left", width=118)
+
+
+if __name__ == "__main__":
+    main()
