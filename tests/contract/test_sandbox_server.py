@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -143,6 +144,18 @@ def test_handlers_are_atomic(box: Sandbox) -> None:
         numbers = list(pool.map(lambda _: _post(box).json()["result"]["number"], range(64)))
     assert len(set(numbers)) == 64
     assert sorted(write.target for write in box.world.writes) == sorted(numbers)
+
+
+def test_a_request_begins_when_its_body_is_there(box: Sandbox) -> None:
+    """Half a request changes nothing and is overtaken, so that no handler is interrupted by its own client."""
+    box.faults.add(Fault(vendor="servicenow", kind="status", status=503))
+    host, port = _incidents(box).split("/")[2].split(":")
+    head = "POST /api/now/table/incident HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nx-sn-apikey: k\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as slow:
+        slow.sendall(f"{head}{{".encode())
+        assert _post(box).status_code == 503
+        slow.sendall(b"}")
+        assert slow.recv(12) == b"HTTP/1.1 201"
 
 
 def test_run_is_called_on_the_servers_thread(box: Sandbox) -> None:
