@@ -52,7 +52,13 @@ class Intake(Protocol):
         ...
 
     def record_page(
-        self, feed: str, fence: int, *, entries: Sequence[Entry], unreadable: Sequence[Unreadable], cursor: str
+        self,
+        feed: str,
+        fence: int,
+        *,
+        entries: Sequence[Entry],
+        unreadable: Sequence[Unreadable],
+        cursor: str,
     ) -> Recorded:
         """Records alerts not seen before (source, id, version), opens or extends their cases, moves the cursor.
 
@@ -155,7 +161,9 @@ class CaseBook(Protocol):
         """
         ...
 
-    def give_back(self, case_id: str, fence: int, *, due_in: timedelta, error: str, count: bool = True) -> None:
+    def give_back(
+        self, case_id: str, fence: int, *, due_in: timedelta, error: str, count: bool = True
+    ) -> None:
         """Returns a case undone. With `count`, the third time makes it a dead letter (stage DEAD)."""
         ...
 
@@ -193,7 +201,9 @@ class Settled:
 class ActionBook(Protocol):
     def due_actions(self, *, limit: int) -> tuple[str, ...]: ...
 
-    def claim_actions(self, keys: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedAction, ...]:
+    def claim_actions(
+        self, keys: Sequence[str], *, worker: str, lease: timedelta
+    ) -> tuple[ClaimedAction, ...]:
         """Those that are approved (or in doubt), due, free, of a use case that is not stopped, and whose earlier
         actions of the same case are done. Counts the attempt and writes the audit intent in the same transaction:
         no audit record, no action. An action claimed a fourth time becomes a dead letter instead."""
@@ -324,6 +334,22 @@ class CaseLine:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ActionLine:
+    """One row of `countersign actions`."""
+
+    key: str
+    case_id: str
+    use_case: str
+    kind: str
+    desk: str
+    ticket: str
+    state: str
+    approved_by: str
+    planned_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
     id: str
     kind: Literal["alert", "case", "action"]
@@ -368,9 +394,17 @@ class Reading(Protocol):
         """Accepts a case id, a unique beginning of one, or a ticket key. Raises NotFound."""
         ...
 
+    def actions(self, *, limit: int, state: str = "") -> tuple[ActionLine, ...]: ...
+
     def dead_letters(self, *, limit: int, state: str = "open") -> tuple[DeadLetter, ...]: ...
 
-    def resolve_dead_letter(self, letter_id: str, *, how: Literal["replayed", "dismissed"], by: str) -> DeadLetter:
+    def dead_letter(self, letter_id: str) -> DeadLetter:
+        """Raises NotFound."""
+        ...
+
+    def resolve_dead_letter(
+        self, letter_id: str, *, how: Literal["replayed", "dismissed"], by: str
+    ) -> DeadLetter:
         """Replayed: its case or action is due again with its attempts at 0; a second replay changes nothing."""
         ...
 

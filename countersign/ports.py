@@ -51,7 +51,8 @@ class Check:
 
 
 class AlertSource(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def read(self, cursor: str | None) -> Iterator[Page]:
         """Pages since the cursor, oldest first, with an overlap (what was seen before is sorted out by the ledger).
@@ -70,7 +71,8 @@ class AlertSource(Protocol):
 
 
 class Desk(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def changes(self, cursor: str | None) -> Iterator[TicketPage]:
         """Tickets in scope that changed since the cursor and what people did in them, oldest first."""
@@ -122,7 +124,8 @@ class Completion:
 
 
 class Model(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def complete(self, prompt: Prompt) -> Completion:
         """Answers one closed question. Raises OutsideError when it does not answer in time or at all."""

@@ -20,7 +20,10 @@ from workers.sweep import sweep
 from workers.watch import watch
 
 _log = structlog.get_logger()
-_Task = Task[[list[str]], None] if TYPE_CHECKING else Task  # generic in its stubs alone
+if TYPE_CHECKING:
+    _Task = Task[[list[str]], None]
+else:
+    _Task = Task  # generic in its stubs alone
 Stage = Callable[[Parts, list[str]], Iterator[Wake]]
 
 STAGES: dict[str, Stage] = {

@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from celery import Celery
+from connectors.litellm.model import LiteLLMModel
 
 from connectors.cursor import Pace
 from connectors.datadog.client import DatadogClient, DatadogConfig
@@ -21,7 +22,6 @@ from connectors.jira.client import JiraClient, JiraConfig
 from connectors.jira.desk import JiraDesk
 from connectors.jira.directory import JiraDirectory
 from connectors.jira.source import JiraSource
-from connectors.litellm.model import LiteLLMModel
 from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
 from connectors.pagerduty.desk import PagerDutyDesk
 from connectors.pagerduty.source import PagerDutySource
@@ -35,14 +35,14 @@ from connectors.splunk.client import SplunkClient, SplunkConfig
 from connectors.splunk.logs import SplunkLogs
 from connectors.splunk.source import SplunkSource
 from connectors.sql.ledger import SqlLedger
-from connectors.sql.migrations import migrate as migrate_ledger
+from connectors.sql.migrate import migrate as migrate_ledger
 from countersign.errors import ConfigError
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
 from countersign.prompts import examples
 from workers.app import new_app, schedule
 from workers.files import data_folder, read_policies, read_prompts
-from workers.parts import Ledger, Parts
+from workers.parts import Parts
 from workers.settings import EMBEDDED, Settings
 from workers.tasks import register
 
@@ -57,16 +57,13 @@ def now() -> datetime:
 # --- the ledger and the broker --------------------------------------------------------------------------------
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def open_ledger(settings: Settings) -> SqlLedger:
     return SqlLedger.open(settings.ledger.get_secret_value())
 
 
 def migrate(settings: Settings) -> None:
-    """Brings the ledger's tables up to this version; a SQLite file's folder is made."""
-    url = settings.ledger.get_secret_value()
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    migrate_ledger(url)
+    """Brings the ledger's tables up to this version."""
+    migrate_ledger(settings.ledger.get_secret_value())
 
 
 def embedded_broker() -> EmbeddedRedis:
@@ -86,8 +83,11 @@ def broker_address(settings: Settings) -> str:
 
 def reachable(settings: Settings, broker: str) -> dict[str, bool]:
     """Whether ledger and broker answer now; what health shows."""
-    ledger = SqlLedger.check(settings.ledger.get_secret_value())
-    return {"ledger": all(check.ok for check in ledger), "broker": answers(broker)}
+    ledger = open_ledger(settings)
+    try:
+        return {"ledger": all(check.ok for check in ledger.check()), "broker": answers(broker)}
+    finally:
+        ledger.close()
 
 
 # --- models ---------------------------------------------------------------------------------------------------
@@ -95,7 +95,8 @@ def reachable(settings: Settings, broker: str) -> dict[str, bool]:
 
 @lru_cache(maxsize=1)
 def _embedded(folder: Path) -> EmbeddedModel:
-    return EmbeddedModel(examples((folder / EXAMPLES).read_text(encoding="utf-8")))
+    lines = (folder / EXAMPLES).read_text(encoding="utf-8").splitlines()
+    return EmbeddedModel(examples(lines, name=EXAMPLES))
 
 
 def models_for(settings: Settings) -> Callable[[Policy], Sequence[Model]]:
@@ -285,7 +286,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         )
         for policy in policies.values()
     ]
-    checks += [*SqlLedger.check(settings.ledger.get_secret_value()), _broker_check(settings)]
+    checks += [*open_ledger(settings).check(), _broker_check(settings)]
     parts = open_parts(settings)
     connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
     for connection in connections.values():
