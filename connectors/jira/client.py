@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from jira import JIRA
@@ -83,6 +84,9 @@ class JiraClient:
         fit(self._sdk._session, wire)
         self._me = ""
 
+    def close(self) -> None:
+        self._sdk.close()  # type: ignore[no-untyped-call]
+
     @property
     def me(self) -> str:
         """The account id of the integration user; asked for once."""
@@ -139,14 +143,17 @@ class JiraClient:
     def get(self, path: str, asked: Mapping[str, str] | None = None) -> Json:
         return self._send("GET", path, asked=asked)
 
-    def post(self, path: str, body: Json, *, wrote: bool = True) -> Json:
-        return self._send("POST", path, body=body, wrote=wrote)
+    def ask(self, path: str, body: Json) -> Json:
+        """A POST that only reads."""
+        return self._send("POST", path, body=body)
 
-    def put(self, path: str, body: Json) -> Json:
-        return self._send("PUT", path, body=body, wrote=True)
+    def create(self, path: str, body: Json) -> Json:
+        """A POST that makes something, and answers with its id."""
+        return self._send("POST", path, body=body, write=_Write.CREATE)
 
-    def delete(self, path: str) -> None:
-        self._send("DELETE", path, wrote=True)
+    def do(self, method: Literal["POST", "PUT", "DELETE"], path: str, body: Json | None = None) -> None:
+        """A write that is answered without a body."""
+        self._send(method, path, body=body, write=_Write.SILENT)
 
     def _send(
         self,
@@ -155,17 +162,34 @@ class JiraClient:
         *,
         asked: Mapping[str, str] | None = None,
         body: Json | None = None,
-        wrote: bool = False,
+        write: _Write | None = None,
     ) -> Json:
-        """For what python-jira has no method, or one with calls of its own. {} for an answer without body."""
-        with calling(_VENDOR, wrote=wrote):
+        """For what python-jira has no method, or one that makes calls of its own."""
+        with calling(_VENDOR, wrote=write is not None):
             address = self._sdk._get_url(path)
             data = None if body is None else json.dumps(body)
             response = self._sdk._session.request(method, address, params=asked, data=data)
-            if response.status_code == 204:
-                return {}
+            if write is _Write.SILENT:
+                return _nothing(response.status_code, response.content)
             read = response.json()
-            return {"values": read} if isinstance(read, list) else _object(read)
+            answer = {"values": read} if isinstance(read, list) else _object(read)
+            if write is _Write.CREATE and not answer.get("id"):
+                raise Lost(Loss.NONSENSE, "the configured address")
+            return answer
+
+
+class _Write(Enum):
+    """How a write is answered when it went well: with the id of what was made, or without a body."""
+
+    CREATE = "create"
+    SILENT = "silent"
+
+
+def _nothing(status: int, content: bytes) -> Json:
+    """An answer that must be empty: a proxy's page or an empty 200 is no proof that anything was done."""
+    if status not in (201, 204) or content.strip():
+        raise Lost(Loss.NONSENSE, "the configured address")
+    return {}
 
 
 def _object(read: object) -> Json:

@@ -20,7 +20,7 @@ class Comments:
 
     def add(self, key: str, body: Node, marker: str) -> str:
         """Gives the comment's id. Its visibility stands in the same call: there is no moment in which it shows."""
-        made = self._client.post(
+        made = self._client.create(
             f"issue/{key}/comment",
             {
                 "body": body,
@@ -30,7 +30,7 @@ class Comments:
                 ],
             },
         )
-        return str(made.get("id", ""))
+        return str(made["id"])
 
     def find(self, key: str, marker: str) -> str | None:
         """The id of our comment with this marker, newest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from countersign.tickets import Receipt, Ticket, TicketPage, TicketState
 
 _DESK_KEY = f"{mapping.DESK}:"
 _KEYS_AT_ONCE = 100
+_ISSUE = re.compile(r"jira:[A-Z][A-Z0-9_]*-[0-9]+")
 
 
 class JiraDesk:
@@ -40,11 +42,9 @@ class JiraDesk:
     def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
         """Two searches per 100 keys. A key is an alert's dedup key, or jira: and an issue's key."""
         found: dict[str, Ticket] = {}
-        terms = {key: _term(key) for key in dict.fromkeys(keys)}
-        for clause in ("key", "labels"):
-            some = [key for key in terms if terms[key][0] == clause]
+        for clause, some in _by_clause(keys).items():
             for lot in _lots(some, _KEYS_AT_ONCE):
-                asked = {terms[key][1]: key for key in lot}
+                asked = {term: key for key in lot for term in _terms(key)}
                 for issue in self._open_issues(clause, tuple(asked)):
                     ticket = mapping.to_ticket(issue, self._client.url, self._client.config.fields)
                     hits = [asked[term] for term in (ticket.ref.key, *ticket.tags) if term in asked]
@@ -75,21 +75,22 @@ class JiraDesk:
             return [issue for page in self._client.search(jql, ("status",)) for issue in page]
         except Permanent as odd:
             # One key that does not exist (any more) makes Jira refuse the whole list.
-            if odd.status != 400 or clause != "key" or len(terms) == 1:
-                if odd.status == 400 and clause == "key":
-                    return []
+            if odd.status != 400 or clause != "key":
                 raise
-        return [
-            issue
-            for term in terms
-            for issue in self._seen(f"key in ({quoted(term)}) AND statusCategory != Done", clause, (term,))
-        ]
+        if len(terms) == 1:
+            return []
+        one_by_one = ((f"key in ({quoted(term)}) AND statusCategory != Done", (term,)) for term in terms)
+        return [issue for query, some in one_by_one for issue in self._seen(query, clause, some)]
 
 
-def _term(key: str) -> tuple[str, str]:
-    if key.startswith(_DESK_KEY):
-        return "key", key.removeprefix(_DESK_KEY)
-    return "labels", mapping.label_of(key)
+def _by_clause(keys: Sequence[str]) -> dict[str, list[str]]:
+    """The keys by the field of JQL that finds them."""
+    named = [key for key in dict.fromkeys(keys) if _ISSUE.fullmatch(key)]
+    return {"key": named, "labels": [key for key in dict.fromkeys(keys) if key not in set(named)]}
+
+
+def _terms(key: str) -> tuple[str, ...]:
+    return (key.removeprefix(_DESK_KEY),) if _ISSUE.fullmatch(key) else mapping.labels_of(key)
 
 
 def _lots(values: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

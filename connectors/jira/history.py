@@ -83,7 +83,7 @@ class History:
         by_id = {str(issue["id"]): issue for issue in issues}
         body: Json = {"issueIdsOrKeys": list(by_id)}
         while by_id:
-            page = self._client.post("changelog/bulkfetch", body, wrote=False)
+            page = self._client.ask("changelog/bulkfetch", body)
             for log in page.get("issueChangeLogs") or ():
                 of = mapping.ref(by_id[str(log["issueId"])], self._client.url)
                 for history in log.get("changeHistories") or ():

@@ -30,7 +30,7 @@ TICKET_FIELDS = (
     "priority",
     "assignee",
 )
-_LABEL = re.compile(r"[A-Za-z0-9._:@/|=+#-]{1,255}")
+_LABEL = re.compile(r"[^\s\"\\]{1,255}")
 _STATES = {"done": TicketState.RESOLVED}
 _FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", "resolution": "resolution"}
 
@@ -98,6 +98,11 @@ def label_of(key: str) -> str:
     if _LABEL.fullmatch(key):
         return key
     return f"countersign-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def labels_of(key: str) -> tuple[str, ...]:
+    """All labels under which a ticket of this key may be: ours, and the key as others write it."""
+    return tuple(dict.fromkeys((label_of(key), key[:255])))
 
 
 def category_of(status: object) -> str:

@@ -66,7 +66,7 @@ class Workflow:
         body: Json = {"transition": {"id": str(step["id"])}, "fields": dict(fields)}
         if properties:
             body["properties"] = properties
-        self._client.post(f"issue/{key}/transitions", body)
+        self._client.do("POST", f"issue/{key}/transitions", body)
 
 
 def _fits(step: Json, category: str) -> bool:

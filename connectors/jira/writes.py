@@ -61,7 +61,7 @@ class Writer:
         """A comment that is gone already was taken back all the same."""
         key = _ticket(action).key
         try:
-            self._client.delete(f"issue/{key}/comment/{handle}")
+            self._client.do("DELETE", f"issue/{key}/comment/{handle}")
         except Permanent as gone:
             if gone.status != 404:
                 raise
@@ -95,7 +95,7 @@ class Writer:
         places = self._client.config.fields
         before, edit = before_of(fields, issue, places), edit_of(fields, issue, places)
         self._say(ticket.key, issue, _remark(sentence, action), action.marker)
-        self._client.put(f"issue/{ticket.key}", {**edit, "properties": marks(action, before)})
+        self._client.do("PUT", f"issue/{ticket.key}", {**edit, "properties": marks(action, before)})
         return Receipt(handle=action.marker, url=ticket.url, before=before)
 
     def _cancel(self, action: Action, sentence: str) -> Receipt:
@@ -126,7 +126,7 @@ class Writer:
             "labels": [*labels, *more],
             **edit.get("fields", {}),
         }
-        issue = self._client.post("issue", {"fields": fields, "properties": marks(action, {})})
+        issue = self._client.create("issue", {"fields": fields, "properties": marks(action, {})})
         made = mapping.ref(issue, self._client.url)
         if isinstance(effect, DraftChange) and action.ticket is not None:
             self._link(made.key, action.ticket.key)
@@ -140,7 +140,7 @@ class Writer:
             "outwardIssue": {"key": change},
         }
         try:
-            self._client.post("issueLink", body)
+            self._client.do("POST", "issueLink", body)
         except OutsideError as error:
             _log.warning("jira.change_not_linked", change=change, ticket=ticket, reason=str(error))
 

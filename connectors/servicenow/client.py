@@ -13,14 +13,13 @@ import pysnow
 from pysnow.exceptions import MissingResult, UnexpectedResponseFormat
 from requests.auth import HTTPBasicAuth
 
-from connectors.servicenow.query import Row
+from connectors.servicenow.query import Row, is_sys_id
 from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Refused, Wire, calling, new_session
 from countersign.errors import ConfigError, Permanent
 
 _VENDOR = "servicenow"
 _TABLES = "/api/now"
 _CHANGES = "/api/sn_chg_rest/v1"
-_SYS_ID = re.compile(r"[0-9a-f]{32}")
 # A 403 that is about this one record and not about our rights: the connection stays in use.
 _ABOUT_THE_RECORD = re.compile(r"data policy|business rule|mandatory|invalid update", re.IGNORECASE)
 
@@ -128,6 +127,9 @@ class ServiceNowClient:
         result, _ = self._call("PATCH", _CHANGES, f"/change/{_checked(sys_id)}", {}, values)
         return result[0]
 
+    def close(self) -> None:
+        self._sdk.close()
+
     def _call(
         self,
         method: str,
@@ -174,7 +176,7 @@ def _shape(fields: Sequence[str]) -> dict[str, str]:
 
 def _checked(sys_id: str) -> str:
     """A sys_id as it may stand in a path."""
-    if not _SYS_ID.fullmatch(sys_id):
+    if not is_sys_id(sys_id):
         raise Permanent(
             f'"{sys_id[:40]}" is not a sys_id of ServiceNow; look where the ticket was taken from.',
             where=_VENDOR,

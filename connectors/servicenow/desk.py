@@ -12,7 +12,7 @@ from connectors.servicenow.client import ServiceNowClient
 from connectors.servicenow.history import History
 from connectors.servicenow.names import Names
 from connectors.servicenow.probes import Prober
-from connectors.servicenow.query import Filter, Row, one_of, raw, read_filter
+from connectors.servicenow.query import Filter, Row, is_sys_id, one_of, quoted, raw, read_filter
 from connectors.servicenow.writes import Writer
 from countersign.actions import Action
 from countersign.errors import ConfigError, Permanent
@@ -47,7 +47,7 @@ class ServiceNowDesk:
         """One read per 100 keys. A key is an alert's dedup key, or servicenow: and a sys_id."""
         found: dict[str, Ticket] = {}
         for some in _in_lots(dict.fromkeys(keys)):
-            asked = {mapping.correlation_of(key): key for key in some}
+            asked = {term: key for key in some for term in _terms(key)}
             for row in self._rows_of(tuple(asked)):
                 ticket = mapping.to_ticket(row, self._client.url)
                 terms = (f"{_DESK_KEY}{ticket.ref.id}", raw(row, "correlation_id"))
@@ -74,7 +74,9 @@ class ServiceNowDesk:
         """Active incidents by correlation or sys_id, oldest first, so that the newest wins."""
         ids = [term.removeprefix(_DESK_KEY) for term in terms if term.startswith(_DESK_KEY)]
         correlations = [term for term in terms if not term.startswith(_DESK_KEY)]
-        wanted = [one_of("correlation_id", correlations)] if correlations else []
+        listed = [term for term in correlations if "," not in term]
+        wanted = [one_of("correlation_id", listed)] if listed else []
+        wanted += [f"correlation_id={quoted(term)}" for term in correlations if "," in term]
         wanted += [one_of("sys_id", ids)] if ids else []
         query = f"active=true^{'^OR'.join(wanted)}^ORDERBYsys_created_on"
         return self._client.rows(mapping.DESK_TABLE, query, mapping.TICKET_FIELDS, limit=1000).rows
@@ -88,12 +90,18 @@ def scope(match: str) -> Filter:
         raise ConfigError(f"The tickets of ServiceNow can't be chosen: {wrong}") from wrong
 
 
+def _terms(key: str) -> tuple[str, ...]:
+    """What a key is looked for as: a sys_id behind servicenow:, else a correlation id."""
+    sys_id = key.removeprefix(_DESK_KEY)
+    return (key,) if key != sys_id and is_sys_id(sys_id) else mapping.correlations_of(key)
+
+
 def _in_lots(keys: Mapping[str, None]) -> Iterator[list[str]]:
     """The keys in lots that fit into one request line."""
     lot: list[str] = []
     size = 0
     for key in keys:
-        length = len(quote(mapping.correlation_of(key))) + 3
+        length = sum(len(quote(term)) + 20 for term in _terms(key))
         if lot and (len(lot) == _KEYS_AT_ONCE or size + length > _LONGEST_KEYS):
             yield lot
             lot, size = [], 0

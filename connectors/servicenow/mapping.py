@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from connectors.servicenow.query import Row, raw, shown
+from connectors.servicenow.query import Row, is_askable, raw, shown
 from countersign.alerts import Alert, AlertState
 from countersign.context import RecentChange
 from countersign.errors import UnreadableAlert
@@ -16,6 +16,7 @@ from countersign.tickets import ChangeKind, Ticket, TicketChange, TicketRef, Tic
 
 DESK = "servicenow"
 DESK_TABLE = "incident"
+_LONGEST_CORRELATION = 100
 # Their states of an incident. One that an instance added itself is judged by the flag `active`.
 NEW, IN_PROGRESS, RESOLVED, CANCELLED = "1", "2", "6", "8"
 ENDED = {"6": TicketState.RESOLVED, "7": TicketState.CLOSED, "8": TicketState.CLOSED}
@@ -133,9 +134,14 @@ def state_of(row: Row) -> TicketState:
 
 def correlation_of(key: str) -> str:
     """The key as a correlation id: itself, or a hash where a field or a query can't carry it."""
-    plain = len(key) <= 100 and not any(sign in key for sign in "^,\n\r")
-    plain = plain and not key.startswith("javascript:")
+    plain = len(key) <= _LONGEST_CORRELATION and "," not in key and is_askable(key)
     return key if plain else f"countersign-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+
+
+def correlations_of(key: str) -> tuple[str, ...]:
+    """All correlation ids under which a ticket of this key may be: ours, and the key as others write it."""
+    raw_too = len(key) <= _LONGEST_CORRELATION and is_askable(key)
+    return tuple(dict.fromkeys((correlation_of(key), *([key] if raw_too else []))))
 
 
 def comment(row: Row, refs: Mapping[str, TicketRef], us: str) -> TicketChange:

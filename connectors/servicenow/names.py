@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from connectors.servicenow.client import ServiceNowClient
-from connectors.servicenow.query import one_of, quoted, raw
+from connectors.servicenow.query import is_sys_id, one_of, quoted, raw
 from countersign.errors import Permanent
 
 # Our field -> the table that it refers to, the column of the name, and what to call such a row.
@@ -16,7 +15,6 @@ TABLES = {
     "ci": ("cmdb_ci", "name", "configuration item"),
     "service": ("cmdb_ci", "name", "service"),
 }
-_SYS_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Names:
@@ -29,7 +27,7 @@ class Names:
 
     def id_of(self, field: str, name: str) -> str:
         """The sys_id of a row by its name; "" for "". Raises Permanent for a name that nothing has."""
-        if not name or _SYS_ID.fullmatch(name):
+        if not name or is_sys_id(name):
             return name
         if (field, name) not in self._ids:
             self._ids[field, name] = self._look_up(field, name)
@@ -37,7 +35,7 @@ class Names:
 
     def names_of(self, field: str, sys_ids: Iterable[str]) -> Mapping[str, str]:
         """The names behind those of the values that are sys_ids and that the instance knows."""
-        asked = {sys_id for sys_id in sys_ids if _SYS_ID.fullmatch(sys_id)}
+        asked = {sys_id for sys_id in sys_ids if is_sys_id(sys_id)}
         unknown = sorted(asked - self._names.keys())
         table, column, _ = TABLES[field]
         if unknown:

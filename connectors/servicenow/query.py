@@ -103,15 +103,24 @@ def _condition(part: str) -> Condition:
     if match is None:
         raise ValueError(f'"{part[:80]}" is not a condition of an encoded query; write it as field=value.')
     path, operator, value = match[1], match[2], match[3]
-    named = path in _REFERENCES and operator in _BY_NAME and not _SYS_ID.fullmatch(value.split(",")[0])
+    named = path in _REFERENCES and operator in _BY_NAME and not is_sys_id(value.split(",")[0])
     return Condition(f"{path}.name" if named and value else path, operator, value)
 
 
 def quoted(value: str) -> str:
     """A value as it may stand in an encoded query. ValueError for one that could add a condition."""
-    if "^" in value or "\n" in value or value.startswith("javascript:"):
+    if not is_askable(value):
         raise ValueError(f'"{value[:80]}" can\'t be asked for in ServiceNow; take the sign ^ out of it.')
     return value
+
+
+def is_sys_id(text: str) -> bool:
+    return _SYS_ID.fullmatch(text) is not None
+
+
+def is_askable(value: str) -> bool:
+    """Whether a value can stand in an encoded query without changing what it asks for."""
+    return not any(sign in value for sign in "^\n\r") and not value.startswith("javascript:")
 
 
 def one_of(path: str, values: Sequence[str]) -> str:
