@@ -99,3 +99,11 @@ class Receipt:
     before: Mapping[str, str] = field(default_factory=dict)
     found: bool = False
     made: TicketRef | None = None
+
+
+def ticket_of(desk: str, receipt: Receipt) -> TicketRef:
+    """The ticket that a `create_ticket` made; where the receipt does not name it, its handle is `id|key` or the id."""
+    if receipt.made is not None:
+        return receipt.made
+    ticket_id, _, key = receipt.handle.partition("|")
+    return TicketRef(desk=desk, id=ticket_id, key=key or ticket_id, url=receipt.url)

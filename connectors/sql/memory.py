@@ -1,20 +1,61 @@
-"""Memory: what the ledger remembers that helps with the next case: similar ones, and what was spent."""
+"""Memory: what the ledger remembers that helps with the next case."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Column, Connection, Row, Select, bindparam, func, select
 
+from connectors.sql.codec import key_text
 from connectors.sql.engine import Database
 from connectors.sql.loading import with_ticket
-from connectors.sql.tables import cases, model_calls, tickets
-from countersign.cases import Case, Stage
+from connectors.sql.tables import cases, corrections, model_calls, tickets
+from countersign.cases import Case
 from countersign.context import SimilarCase
+from countersign.fingerprint import template
 
-# Rows read for a batch of cases, whatever their number: enough for each to find its own.
-_READ = 200
+# What a decision came to, in the words of a past ticket.
+_RESOLUTIONS = {
+    "close": "closed without a person",
+    "draft_change": "a change was drafted",
+    "draft_note": "a person was shown a draft",
+    "route": "given to people",
+    "hold": "recorded only",
+}
+
+
+def _newest_alike(column: Column[str]) -> Select[Any]:
+    """Decided cases that share a value of this column, and how new each is among those that do."""
+    return select(
+        cases.c.id,
+        func.row_number()
+        .over(partition_by=(cases.c.use_case, column), order_by=cases.c.id.desc())
+        .label("nth"),
+    ).where(
+        cases.c.use_case.in_(bindparam("use_cases", expanding=True)),
+        column.in_(bindparam("values", expanding=True)),
+        cases.c.decided_at.is_not(None),
+    )
+
+
+def _alike(column: Column[str]) -> Select[Any]:
+    ranked = _newest_alike(column).subquery()
+    return (
+        select(cases, tickets.c.key.label("ticket_key"))
+        .join(ranked, ranked.c.id == cases.c.id)
+        .outerjoin(tickets, with_ticket)
+        .where(ranked.c.nth <= bindparam("most"))
+    )
+
+
+_ALIKE = {"fingerprint": _alike(cases.c.fingerprint), "template": _alike(cases.c.template)}
+_VERDICTS = (
+    select(corrections.c.case_id, corrections.c.verdict)
+    .where(corrections.c.case_id.in_(bindparam("cases", expanding=True)))
+    .order_by(corrections.c.at)
+)
 
 
 class SqlMemory:
@@ -23,45 +64,67 @@ class SqlMemory:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def similar(self, to: Sequence[Case], *, limit: int) -> Mapping[str, tuple[SimilarCase, ...]]:
-        """One read for all. A case is never similar to itself."""
-        fingerprints = {case.fingerprint for case in to}
-        titles = {case.lead.summary for case in to}
-        asked = (
-            select(cases, tickets.c.key.label("ticket_key"))
-            .outerjoin(tickets, with_ticket)
-            .where(
-                cases.c.stage == Stage.DECIDED.value,
-                or_(cases.c.fingerprint.in_(fingerprints), cases.c.title.in_(titles)),
-            )
-            .order_by(cases.c.last_at.desc())
-            .limit(_READ)
-        )
+    def similar(self, cases: Sequence[Case], *, limit: int) -> Mapping[str, tuple[SimilarCase, ...]]:
+        """As the port says; a case is never similar to itself."""
+        if not cases:
+            return {}
+        wanted = {
+            "fingerprint": {case.id: case.fingerprint for case in cases},
+            "template": {case.id: key_text(template(case.lead.summary)) for case in cases},
+        }
+        use_cases = list({case.use_case for case in cases})
         with self._db.read() as connection:
-            rows = connection.execute(asked).all()
-        return {case.id: tuple(_similar(row) for row in rows if _like(row, case))[:limit] for case in to}
+            found: dict[str, Row[Any]] = {}
+            for column, statement in _ALIKE.items():
+                values = {
+                    "values": list(set(wanted[column].values())),
+                    "use_cases": use_cases,
+                    "most": limit + 1,
+                }
+                found |= {row.id: row for row in connection.execute(statement, values)}
+            verdicts = _verdicts(connection, list(found))
+        newest = sorted(found.values(), key=lambda row: str(row.id), reverse=True)
+        return {
+            case.id: tuple(
+                _similar(row, verdicts.get(row.id, ""))
+                for row in _of(case, newest, wanted["template"][case.id], limit)
+            )
+            for case in cases
+        }
 
     def spent(self, use_case: str, *, since: datetime) -> int:
-        asked = (
-            select(func.coalesce(func.sum(model_calls.c.micro_usd), 0))
-            .join(cases, cases.c.id == model_calls.c.case_id)
-            .where(cases.c.use_case == use_case, model_calls.c.at >= since)
+        total = select(func.coalesce(func.sum(model_calls.c.micro_usd), 0)).where(
+            model_calls.c.use_case == use_case, model_calls.c.at >= since
         )
         with self._db.read() as connection:
-            return int(connection.execute(asked).scalar_one())
+            return int(connection.execute(total).scalar_one())
 
 
-def _like(row: Row, case: Case) -> bool:  # type: ignore[type-arg]
-    same = row.fingerprint == case.fingerprint or row.title == case.lead.summary
-    return bool(same and row.id != case.id and row.use_case == case.use_case)
+def _of(case: Case, newest: Sequence[Row[Any]], its_template: str, limit: int) -> Iterator[Row[Any]]:
+    alike = (
+        row
+        for row in newest
+        if row.id != case.id
+        and row.use_case == case.use_case
+        and (row.fingerprint == case.fingerprint or row.template == its_template)
+    )
+    yield from (row for _, row in zip(range(limit), alike, strict=False))
 
 
-def _similar(row: Row) -> SimilarCase:  # type: ignore[type-arg]
+def _verdicts(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, str]:
+    """What people said last about each case."""
+    if not case_ids:
+        return {}
+    return {row.case_id: row.verdict for row in connection.execute(_VERDICTS, {"cases": case_ids})}
+
+
+def _similar(row: Row[Any], verdict: str) -> SimilarCase:
+    resolution = _RESOLUTIONS.get(row.outcome, row.outcome)
     return SimilarCase(
         case_id=row.id,
         ticket_key=row.ticket_key or "",
         title=row.title,
         category=row.category,
-        resolution=row.outcome.replace("_", " "),
-        at=row.last_at,
+        resolution=f"{resolution}; people said: {verdict}" if verdict else resolution,
+        at=row.opened_at,
     )

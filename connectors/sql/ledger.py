@@ -1,0 +1,99 @@
+"""The ledger as one thing: its books over one database, and what `doctor` asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+
+from connectors.sql.actions import SqlActions
+from connectors.sql.cases import SqlCases
+from connectors.sql.controls import SqlControls
+from connectors.sql.engine import PATIENCE, Database
+from connectors.sql.intake import SqlIntake
+from connectors.sql.memory import SqlMemory
+from connectors.sql.migrate import current_revision, head_revision
+from connectors.sql.reading import SqlReading
+from connectors.sql.tables import audit_head
+from connectors.sql.watch import SqlWatch
+from countersign.errors import CountersignError
+from countersign.ports import Check
+
+REOPEN_AFTER = timedelta(hours=1)
+QUIET_AFTER = timedelta(hours=24)
+
+
+class SqlLedger:
+    """The queue of record: `intake`, `cases`, `actions`, `watch`, `memory` and `reading`, and its `controls`."""
+
+    def __init__(self, db: Database, *, reopen_after: timedelta, quiet_after: timedelta) -> None:
+        self._db = db
+        self.intake = SqlIntake(db, reopen_after=reopen_after, quiet_after=quiet_after)
+        self.cases = SqlCases(db)
+        self.actions = SqlActions(db)
+        self.watch = SqlWatch(db)
+        self.memory = SqlMemory(db)
+        self.reading = SqlReading(db)
+        self.memory = SqlMemory(db)
+        self.controls = SqlControls(db)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        reopen_after: timedelta = REOPEN_AFTER,
+        quiet_after: timedelta = QUIET_AFTER,
+        patience: timedelta = PATIENCE,
+    ) -> SqlLedger:
+        """The ledger at a URL that `migrate` has prepared; connects when it is first used.
+
+        `clock` replaces the database's clock (tests only); `patience` is how long a lock is waited for. Raises
+        ConfigError for a URL that names no ledger; the books raise Transient when the database can't be had.
+        """
+        db = Database(url, clock=clock, patience=patience)
+        return cls(db, reopen_after=reopen_after, quiet_after=quiet_after)
+
+    def check(self) -> Sequence[Check]:
+        """Reached, up to date, writable; stops at the first that fails."""
+        checks: list[Check] = []
+        tests: tuple[tuple[str, Callable[[], Check]], ...] = (
+            ("ledger reachable", self._reachable),
+            ("ledger up to date", self._up_to_date),
+            ("ledger writable", self._writable),
+        )
+        for what, test in tests:
+            try:
+                check = test()
+            except CountersignError as error:
+                check = Check(what=what, ok=False, detail=str(error))
+            checks.append(check)
+            if not check.ok:
+                break
+        return tuple(checks)
+
+    def forget_connections(self) -> None:
+        """Call in a forked child before it uses the ledger: its parent's connections are not its own."""
+        self._db.forget_connections()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _reachable(self) -> Check:
+        with self._db.read() as connection:
+            version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+            name = f"{connection.dialect.name} {version}"
+        return Check(what="ledger reachable", ok=True, detail=f"{name} at {self._db.name}")
+
+    def _up_to_date(self) -> Check:
+        with self._db.read() as connection:
+            at, head = current_revision(connection) or "no tables", head_revision()
+        detail = f"at {at}" if at == head else f"at {at}, wants {head}: run `countersign migrate`"
+        return Check(what="ledger up to date", ok=at == head, detail=detail)
+
+    def _writable(self) -> Check:
+        with self._db.write() as connection:
+            connection.execute(update(audit_head).values(seq=audit_head.c.seq))
+        return Check(what="ledger writable", ok=True, detail="a transaction was written")

@@ -1,0 +1,65 @@
+"""The order of a case's actions, and which of them may be done now, as SQL.
+
+Within a revision a lower `seq` goes first. What is still on its way holds up what follows; what waits for an
+approval or is dead does not, unless the rest makes no sense without it (BLOCKERS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, select
+
+from connectors.sql.tables import actions, cases, stops
+from countersign.actions import ActionState
+
+# Without the ticket there is nowhere to write, and a note may name the change that is drafted before it.
+BLOCKERS = ("create_ticket", "draft_change")
+# States in which an action is waiting to be done, now or later. A lease that ran out left it POSTING.
+UNDER_WAY = tuple(
+    state.value
+    for state in (ActionState.APPROVED, ActionState.POSTING, ActionState.IN_DOUBT, ActionState.FAILED)
+)
+ALL_USE_CASES = "*"
+
+_earlier = actions.alias("earlier")
+_held_up = exists(
+    select(1).where(
+        _earlier.c.case_id == actions.c.case_id,
+        _earlier.c.revision == actions.c.revision,
+        _earlier.c.seq < actions.c.seq,
+        or_(
+            _earlier.c.state.in_(UNDER_WAY),
+            and_(
+                _earlier.c.kind.in_(BLOCKERS),
+                _earlier.c.state.not_in((ActionState.DONE.value, ActionState.COMPENSATED.value)),
+            ),
+        ),
+    )
+)
+_stopped = exists(select(1).where(stops.c.use_case.in_([actions.c.use_case, ALL_USE_CASES])))
+_has_ticket = or_(
+    actions.c.kind == "create_ticket", actions.c.ticket.is_not(None), cases.c.ticket_id.is_not(None)
+)
+
+
+def may_be_done() -> ColumnElement[bool]:
+    """Due, free, in order, with a ticket to write on, and not stopped; over `actions` joined with `cases`."""
+    due = actions.c.due_at <= bindparam("now", type_=actions.c.due_at.type)
+    return and_(due, actions.c.state.in_(UNDER_WAY), _has_ticket, ~_held_up, ~_stopped)
+
+
+_CLAIMABLE = (
+    select(actions.c.key)
+    .join(cases, cases.c.id == actions.c.case_id)
+    .where(actions.c.key.in_(bindparam("keys", expanding=True)), may_be_done())
+    .order_by(actions.c.planned_at, actions.c.case_id, actions.c.seq)
+)
+
+
+def claimable(connection: Connection, keys: Sequence[str], *, at: datetime) -> tuple[str, ...]:
+    """Those of these actions that may be done now."""
+    if not keys:
+        return ()
+    return tuple(connection.execute(_CLAIMABLE, {"keys": list(keys), "now": at}).scalars())

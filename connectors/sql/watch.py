@@ -1,0 +1,173 @@
+"""Watching: what people did in our tickets, remembered once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select, tuple_, update
+
+from connectors.sql import audit
+from connectors.sql import feeds as feed_rows
+from connectors.sql import tickets as ticket_rows
+from connectors.sql.codec import CORRECTION, TICKET_CHANGE, key_text, plain
+from connectors.sql.engine import Database
+from connectors.sql.tables import actions, cases, corrections, schedules, ticket_changes
+from countersign.actions import ActionState
+from countersign.audit import Event
+from countersign.ledger import Correction, Watched
+from countersign.tickets import TicketChange, TicketPage
+
+Owner = tuple[str, str]
+
+
+class SqlWatch:
+    """The WatchBook port."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def record_changes(self, feed: str, fence: int, page: TicketPage) -> tuple[Watched, ...]:
+        """As the port says. Changes by ourselves are remembered, not given. Raises LeaseLost on an old fence."""
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            feed_rows.move(connection, feed, fence, cursor=page.cursor, now=now)
+            named = {(ticket.ref.desk, ticket.ref.id) for ticket in page.tickets}
+            named |= {(change.ref.desk, change.ref.id) for change in page.changes}
+            owners = _owners(connection, named)
+            ours = [ticket for ticket in page.tickets if (ticket.ref.desk, ticket.ref.id) in owners]
+            ticket_rows.upsert(self._db, connection, ours)
+            return self._remember(connection, page.changes, owners, now)
+
+    def record_corrections(self, given: Sequence[Correction]) -> None:
+        """Each once: the same change with the same verdict and field is passed over."""
+        if not given:
+            return
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            rows = {tuple(row.values())[:4]: row for row in (_correction(one, now) for one in given)}
+            new = connection.execute(
+                self._db.insert(corrections)
+                .on_conflict_do_nothing()
+                .returning(
+                    corrections.c.case_id, corrections.c.change_id, corrections.c.verdict, corrections.c.field
+                ),
+                list(rows.values()),
+            ).all()
+            audit.append(connection, [_corrected(rows[tuple(row)]) for row in new], at=now)
+
+    def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            why = "nobody approved it in time"
+            expired = connection.execute(
+                update(actions)
+                .where(
+                    actions.c.use_case == use_case,
+                    actions.c.state == ActionState.PLANNED.value,
+                    actions.c.planned_at < now - older_than,
+                )
+                .values(state=ActionState.DROPPED.value, due_at=None, detail=why)
+                .returning(actions.c.key, actions.c.case_id)
+            ).all()
+            events = [
+                Event(
+                    actor="policy",
+                    event="action.dropped",
+                    case_id=row.case_id,
+                    subject=row.key,
+                    detail={"why": why},
+                )
+                for row in expired
+            ]
+            audit.append(connection, events, at=now)
+        return tuple(sorted({row.case_id for row in expired}))
+
+    def fire_once(self, name: str, fire_time: datetime) -> bool:
+        with self._db.write() as connection:
+            row = {"name": name, "fire_time": fire_time, "fired_at": self._db.now(connection)}
+            fired = connection.execute(self._db.insert(schedules).values(row).on_conflict_do_nothing())
+            return fired.rowcount == 1
+
+    def _remember(
+        self,
+        connection: Connection,
+        changes: Sequence[TicketChange],
+        owners: dict[Owner, Owner],
+        now: datetime,
+    ) -> tuple[Watched, ...]:
+        ours = {
+            (change.ref.desk, key_text(change.id)): change
+            for change in reversed(changes)
+            if (change.ref.desk, change.ref.id) in owners
+        }
+        if not ours:
+            return ()
+        rows = [
+            _change(change, owners[(change.ref.desk, change.ref.id)][0], now)
+            for change in reversed(ours.values())
+        ]
+        new = connection.execute(
+            self._db.insert(ticket_changes)
+            .on_conflict_do_nothing()
+            .returning(ticket_changes.c.desk, ticket_changes.c.change_id),
+            rows,
+        )
+        found = sorted((ours[(row.desk, row.change_id)] for row in new), key=lambda change: change.at)
+        return tuple(
+            Watched(case_id=case_id, use_case=use_case, change=change)
+            for change in found
+            for case_id, use_case in (owners[(change.ref.desk, change.ref.id)],)
+            if not change.by_us
+        )
+
+
+def _owners(connection: Connection, named: set[Owner]) -> dict[Owner, Owner]:
+    """The case of each ticket, as (case id, use case): the newest, where several were linked to it."""
+    if not named:
+        return {}
+    newest = (
+        select(func.max(cases.c.id))
+        .where(tuple_(cases.c.desk, cases.c.ticket_id).in_(sorted(named)))
+        .group_by(cases.c.desk, cases.c.ticket_id)
+    )
+    rows = connection.execute(select(cases).where(cases.c.id.in_(newest)))
+    return {(row.desk, row.ticket_id): (row.id, row.use_case) for row in rows}
+
+
+def _change(change: TicketChange, case_id: str, now: datetime) -> dict[str, object]:
+    return {
+        "desk": change.ref.desk,
+        "change_id": key_text(change.id),
+        "ticket_id": change.ref.id,
+        "case_id": case_id,
+        "kind": change.kind.value,
+        "author": plain(change.author),
+        "by_us": change.by_us,
+        "at": change.at,
+        "recorded_at": now,
+        "body": TICKET_CHANGE.dump(change),
+    }
+
+
+def _correction(given: Correction, now: datetime) -> dict[str, object]:
+    return {
+        "case_id": given.case_id,
+        "change_id": key_text(given.change_id),
+        "verdict": given.verdict,
+        "field": plain(given.field),
+        "at": given.at,
+        "recorded_at": now,
+        "author": plain(given.by),
+        "body": CORRECTION.dump(given),
+    }
+
+
+def _corrected(row: dict[str, object]) -> Event:
+    return Event(
+        actor=str(row["author"]),
+        event="case.corrected",
+        case_id=str(row["case_id"]),
+        subject=str(row["change_id"]),
+        detail={"verdict": row["verdict"], "field": row["field"]},
+    )
