@@ -17,7 +17,14 @@ from urllib.parse import urlsplit
 import requests
 import structlog
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
 
 from connectors.faults import VENDORS, fault, said
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
@@ -27,6 +34,7 @@ READ_S = 20.0
 IDENTITY = f"countersign/{version('countersign')}"
 _WHOLE_CALL_S = 60.0
 _LARGEST_BODY = 32 * 1024 * 1024
+_BLOCK = 64 * 1024
 _CONNECTIONS = 16
 _log = structlog.get_logger()
 
@@ -175,7 +183,7 @@ class _Adapter(HTTPAdapter):
             )
             status = response.status_code
             _read_whole(response, started + max(_WHOLE_CALL_S, self.wire.read_s))
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             loss = _loss(error)
             lost = loss.name.lower()
             raise Lost(loss, urlsplit(self.wire.url).netloc.rpartition("@")[2]) from error
@@ -212,8 +220,10 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _read_whole(response: requests.Response, until: float) -> None:
     """Read the body here, where a body that never ends or drips is cut off, and not in the SDK."""
-    parts, size = [], 0
-    for part in response.iter_content(64 * 1024):
+    parts: list[bytes] = []
+    size = 0
+    # read1 gives what is there. read, and so requests' own iter_content, waits for a full block, byte by byte.
+    while part := response.raw.read1(_BLOCK, decode_content=True):
         parts.append(part)
         size += len(part)
         if size > _LARGEST_BODY:
@@ -241,6 +251,6 @@ def _loss(error: BaseException) -> Loss:
 _LOSSES: tuple[tuple[tuple[type[BaseException], ...], Loss], ...] = (
     ((ssl.SSLCertVerificationError,), Loss.UNTRUSTED),
     ((NewConnectionError, ConnectTimeoutError, ProxyError), Loss.UNREACHED),
-    ((requests.exceptions.Timeout,), Loss.SILENT),
-    ((requests.exceptions.ContentDecodingError,), Loss.NONSENSE),
+    ((requests.exceptions.Timeout, ReadTimeoutError), Loss.SILENT),
+    ((requests.exceptions.ContentDecodingError, DecodeError), Loss.NONSENSE),
 )
