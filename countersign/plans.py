@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from countersign.actions import Action, Close, CreateTicket, DraftChange, Effect, Note, Route, action_key
 from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
+from countersign.context import Found
 from countersign.decision import Decision, Intent
 from countersign.notes import Offer, change_text, closing_note, note
 from countersign.policy import Policy
@@ -59,8 +60,13 @@ def _change(case: Case, assessment: Assessment, decision: Decision, policy: Poli
     title, description = change_text(case, assessment, policy)
     return DraftChange(
         type=change.type, title=title, description=description, group=change.group or "",
-        template=change.template or "", ci=case.ci,
+        template=change.template or "", ci=_known_item(case),
     )  # fmt: skip
+
+
+def _known_item(case: Case) -> str:
+    """The configuration item as the CMDB has it: a desk refuses a change for a name that only an alert knows."""
+    return case.context.ci.value.name if isinstance(case.context.ci, Found) else ""
 
 
 def _action(case: Case, policy: Policy, seq: int, intent: Intent, effect: Effect) -> Action:

@@ -28,7 +28,8 @@ _SPAN = re.compile(r"^\[[a-z]{1,2}\d{1,3}\] .*$", re.MULTILINE)
 _SAID = re.compile(r"⟦([^⟦⟧]*)⟧")
 # A value cut in its middle would not be known for what it is, so more is redacted than is kept.
 _READ_AHEAD = 4
-_QUOTE = 160
+_QUOTE = 240
+_PROSE = ("body", "description")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,11 +59,15 @@ def case_text(case: Case, visible: frozenset[str], redactor: Redactor) -> Redact
 
 
 def quote(case: Case, span_id: str, visible: frozenset[str]) -> str | None:
-    """What a cited span says, in at most 160 characters without secrets; None if there is no such span."""
+    """What a cited span says, in at most 240 characters without secrets; None if there is no such span.
+
+    Its title, and what it says beyond that: an engineer has read the title already.
+    """
     for span in _spans(case, visible):
         if span.id == span_id:
-            title = redact(visible_text(span.title), frozenset({"secrets"})).text
-            return cut(title, _QUOTE)
+            more = [text for name, text, _ in span.fields if name in _PROSE and text.strip() not in ("", span.title)]
+            words = visible_text(": ".join((span.title, *more)))
+            return cut(redact(words, frozenset({"secrets"})).text, _QUOTE)
     return None
 
 

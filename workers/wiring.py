@@ -128,7 +128,6 @@ def _match(policies: Mapping[str, Policy], desk: str, joined_by: str) -> str:
     return joined_by.join(dict.fromkeys(matches)) if all(matches) else ""
 
 
-@lru_cache(maxsize=4)
 def _datadog(settings: Settings) -> DatadogClient | None:
     found = settings.datadog
     if found is None:
@@ -140,7 +139,6 @@ def _datadog(settings: Settings) -> DatadogClient | None:
     )
 
 
-@lru_cache(maxsize=4)
 def _splunk(settings: Settings) -> SplunkClient | None:
     found = settings.splunk
     if found is None:
@@ -148,7 +146,6 @@ def _splunk(settings: Settings) -> SplunkClient | None:
     return SplunkClient(SplunkConfig(url=found.url, token=found.token.get_secret_value(), ca=found.ca))
 
 
-@lru_cache(maxsize=4)
 def _pagerduty(settings: Settings) -> PagerDutyClient | None:
     found = settings.pagerduty
     if found is None:
