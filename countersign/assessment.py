@@ -62,7 +62,9 @@ def parse_answer(text: str, shape: type[TriageAnswer]) -> TriageAnswer:
     if not text.strip():
         raise UnreadableAnswer("The answer is empty; answer with the JSON object.")
     if len(text) > ANSWER_CHARACTERS:
-        raise UnreadableAnswer(f"The answer has {len(text)} characters; answer with the JSON object alone.")
+        raise UnreadableAnswer(
+            f"The answer is longer than {ANSWER_CHARACTERS} characters; answer with the JSON object alone."
+        )
     try:
         data = json.loads(_FENCE.sub("", text))
     except (ValueError, RecursionError) as error:

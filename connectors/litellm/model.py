@@ -1,0 +1,166 @@
+"""Language models of any provider, through litellm: one call, one answer, its tokens and its price."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from connectors.litellm import faults
+from connectors.litellm.client import new_client
+from connectors.litellm.prices import Price, prices
+from countersign.assessment import ANSWER_CHARACTERS
+from countersign.errors import Transient
+from countersign.ports import Completion
+from countersign.prompts import Prompt
+
+_MAX_TOKENS = 1000
+# For whose calls litellm takes a client in a wrapper of its own.
+_HANDLED = frozenset({"anthropic", "gemini", "vertex_ai"})
+_AGAIN = "Your last answer could not be used: {repair} Answer the question about the case above again."
+_importing = threading.Lock()
+
+
+class LiteLLMModel:
+    """One model as litellm names it (provider/name). Keys come from the environment, as each provider says.
+
+    `timeout_s` bounds a whole call. `client` is shared with other models where given; `api_base` and `api_key`
+    are for an endpoint of one's own that speaks OpenAI's protocol; `price` is for a model that is not in
+    prices.json. May be shared by threads. Nothing is imported or sent before the first call.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout_s: float,
+        client: httpx.Client | None = None,
+        api_base: str | None = None,
+        api_key: str | None = None,
+        price: Price | None = None,
+        max_tokens: int = _MAX_TOKENS,
+    ) -> None:
+        self.name = name
+        self._timeout_s = timeout_s
+        self._http = client or new_client(timeout_s)
+        self._api_base = api_base or None
+        self._api_key = api_key or None
+        self._price = price or prices().get(name)
+        self._max_tokens = max_tokens
+        self._not_before = 0.0
+
+    @property
+    def priced(self) -> bool:
+        """Whether what a call costs is known; if not, `micro_usd` is 0 and a budget can't be kept."""
+        return self._price is not None
+
+    def complete(self, prompt: Prompt) -> Completion:
+        """Asks once, without retries. Raises Transient, Permanent or Denied when there is no answer.
+
+        After a 429 the model is not asked again before the time that it named: that is Transient at once.
+        """
+        litellm, errors = _litellm()
+        started = time.monotonic()
+        if started < self._not_before:
+            wait = timedelta(seconds=self._not_before - started)
+            raise Transient(
+                f"{self.name} asked for a pause that has not ended; it is asked again later.",
+                where=self.name,
+                status=429,
+                retry_after=wait,
+            )
+        try:
+            response = litellm.completion(**self._request(litellm, prompt))
+        except errors as error:
+            fault = faults.fault(self.name, error, self._timeout_s)
+            if isinstance(fault, Transient) and fault.retry_after is not None:
+                self._not_before = time.monotonic() + fault.retry_after.total_seconds()
+            # The provider's text may repeat the key or the prompt: it is not carried along.
+            raise fault from None
+        return self._completion(response, round((time.monotonic() - started) * 1000))
+
+    def _request(self, litellm: Any, prompt: Prompt) -> dict[str, Any]:
+        messages = [
+            {"role": "system", "content": prompt.shared},
+            {"role": "user", "content": prompt.case.text},
+        ]
+        if prompt.repair:
+            messages.append({"role": "user", "content": _AGAIN.format(repair=prompt.repair)})
+        return {
+            "model": self.name,
+            "messages": messages,
+            "timeout": self._timeout_s,
+            "num_retries": 0,
+            "max_retries": 0,
+            "max_tokens": self._max_tokens,
+            "temperature": 0,
+            "drop_params": True,
+            "api_base": self._api_base,
+            "api_key": self._api_key,
+            "client": self._client(litellm),
+            "response_format": self._format(litellm, prompt.schema),
+        }
+
+    def _format(self, litellm: Any, schema: Mapping[str, object]) -> dict[str, Any] | None:
+        """The strictest form of answer that the model takes: our schema, any JSON, or whatever it writes."""
+        if litellm.supports_response_schema(model=self.name):
+            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+        _, provider, _, _ = litellm.get_llm_provider(self.name, api_base=self._api_base)
+        takes = litellm.get_supported_openai_params(model=self.name, custom_llm_provider=provider) or ()
+        return {"type": "json_object"} if "response_format" in takes else None
+
+    def _client(self, litellm: Any) -> Any:
+        """What litellm calls a client, around our own: plain calls would open a connection each."""
+        _, provider, _, _ = litellm.get_llm_provider(self.name, api_base=self._api_base)
+        if provider in _HANDLED:
+            handler = importlib.import_module("litellm.llms.custom_httpx.http_handler")
+            return handler.HTTPHandler(client=self._http)
+        if provider == "openai":
+            openai = importlib.import_module("openai")
+            return openai.OpenAI(
+                api_key=self._api_key, base_url=self._api_base, http_client=self._http, max_retries=0
+            )
+        return None
+
+    def _completion(self, response: Any, latency_ms: int) -> Completion:
+        text = (response.choices[0].message.content or "") if response.choices else ""
+        usage = getattr(response, "usage", None)
+        tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
+        tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
+        cost = self._price.micro_usd(tokens_in=tokens_in, tokens_out=tokens_out) if self._price else 0
+        return Completion(
+            # One character too many is enough for the answer to be refused, and a million are not kept.
+            text=text[: ANSWER_CHARACTERS + 1],
+            model=self.name,
+            is_llm=True,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            micro_usd=cost,
+            latency_ms=latency_ms,
+        )
+
+
+def warm() -> None:
+    """Imports litellm now (about three seconds): for the parent of workers, before they are forked."""
+    _litellm()
+
+
+def _litellm() -> tuple[Any, type[Exception]]:
+    """litellm, told to stay local and silent, and the class of every error that it raises."""
+    with _importing:
+        os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+        litellm: Any = importlib.import_module("litellm")
+        errors = importlib.import_module("openai").OpenAIError
+        litellm.telemetry = False
+        litellm.suppress_debug_info = True
+        litellm.turn_off_message_logging = True
+        litellm.disable_hf_tokenizer_download = True
+        logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
+        return litellm, errors
