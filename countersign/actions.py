@@ -94,7 +94,17 @@ Effect = Annotated[
     Field(discriminator="kind"),
 ]
 EFFECT: TypeAdapter[Effect] = TypeAdapter(Effect)
-KINDS = ("create_ticket", "note", "retract_note", "close", "reopen", "route", "set_fields", "draft_change", "cancel_change")
+KINDS = (
+    "create_ticket",
+    "note",
+    "retract_note",
+    "close",
+    "reopen",
+    "route",
+    "set_fields",
+    "draft_change",
+    "cancel_change",
+)
 
 
 class ActionState(StrEnum):
@@ -154,24 +164,29 @@ def action_key(*, use_case: str, event: str, kind: str, target: str) -> str:
 
 def inverse(effect: Effect, receipt: Receipt) -> Effect | None:
     """The effect that takes `effect` back, given what the desk said when it was done; None if nothing needs to be."""
+    before = receipt.before
+    reasons = "rolled back"
+    back: Effect | None = None
     match effect:
         case Note():
-            return RetractNote(handle=receipt.handle, reason="rolled back")
+            back = RetractNote(handle=receipt.handle, reason=reasons)
         case Close():
-            return Reopen(reason="rolled back: this ticket was closed by Countersign")
-        case Reopen():
-            return None
+            back = Reopen(reason=f"{reasons}: this ticket was closed by Countersign")
         case Route():
-            before = receipt.before.get("group", "")
-            return Route(group=before, reason="rolled back to the group that had it")
+            back = Route(group=before.get("group", ""), reason=f"{reasons}: to the group that had it")
         case SetFields():
-            return SetFields(fields=dict(receipt.before), reason="rolled back")
+            back = SetFields(fields=dict(before), reason=reasons)
         case DraftChange():
-            return CancelChange(handle=receipt.handle, reason="rolled back: this draft was made by Countersign")
+            back = CancelChange(
+                handle=receipt.handle, reason=f"{reasons}: this draft was made by Countersign"
+            )
         case CreateTicket():
-            return SetFields(fields={"state": "cancelled"}, reason="rolled back: this ticket was opened by Countersign")
-        case RetractNote() | CancelChange():
-            return None
+            back = SetFields(
+                fields={"state": "cancelled"}, reason=f"{reasons}: this ticket was opened by Countersign"
+            )
+        case Reopen() | RetractNote() | CancelChange():
+            pass
+    return back
 
 
 def read_effect(data: Mapping[str, object]) -> Effect:

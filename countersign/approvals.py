@@ -10,9 +10,13 @@ from countersign.policy import Approvers
 from countersign.tickets import ChangeKind, TicketChange
 
 Verb = Literal["approve", "reject", "wrong", "good", "why"]
-_COMMAND = re.compile(r"(?:^|\n)\s*/countersign\s+(approve|reject|wrong|good|why)\b[ \t]*([^\n]{0,300})", re.IGNORECASE)
+_COMMAND = re.compile(
+    r"(?:^|\n)\s*/countersign\s+(approve|reject|wrong|good|why)\b[ \t]*([^\n]{0,300})", re.IGNORECASE
+)
 _CODE = re.compile(r"^[0-9a-f]{4,64}\b", re.IGNORECASE)
-_FIELD = re.compile(r"\b(category|severity|priority|group|ci|cause)\s*=\s*(\"[^\"]{1,80}\"|[^\s,;]{1,80})", re.IGNORECASE)
+_FIELD = re.compile(
+    r"\b(category|severity|priority|group|ci|cause)\s*=\s*(\"[^\"]{1,80}\"|[^\s,;]{1,80})", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

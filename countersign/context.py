@@ -65,5 +65,8 @@ class Context:
 
 
 NOTHING_ASKED = Context(
-    ci=Missing("not asked"), changes=Missing("not asked"), logs=Missing("not asked"), similar=Missing("not asked")
+    ci=Missing("not asked"),
+    changes=Missing("not asked"),
+    logs=Missing("not asked"),
+    similar=Missing("not asked"),
 )

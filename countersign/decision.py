@@ -230,7 +230,8 @@ def _threshold(assessment: Assessment, rule: Rule, facts: Facts) -> Iterator[Obj
 def _by_rule(case: Case, assessment: Assessment, policy: Policy, facts: Facts) -> Decision:
     rule = matching_rule(case, assessment, policy)
     severity = effective_severity(case, assessment)
-    outcome, because, offered = Outcome(rule.then), (f'rule "{rule.name}" matches',), False
+    outcome, offered = Outcome(rule.then), False
+    because: tuple[str, ...] = (f'rule "{rule.name}" matches',)
     if outcome is Outcome.CLOSE:
         against = tuple(objections(case, assessment, rule, policy, facts))
         if against:

@@ -29,7 +29,9 @@ class Draft(BaseModel):
         return self.model_copy(
             update={
                 "blocks": tuple(
-                    block.model_copy(update={"lines": tuple(line.replace(CHANGE, change_key) for line in block.lines)})
+                    block.model_copy(
+                        update={"lines": tuple(line.replace(CHANGE, change_key) for line in block.lines)}
+                    )
                     for block in self.blocks
                 )
             }

@@ -23,6 +23,7 @@ def fingerprint(alert: Alert) -> str:
     A ticket born in a desk is its own thing. Where the source names the rule that fired, the rule and the
     service decide; else the template of the summary does, because wording is all there is.
     """
+    parts: tuple[str, ...]
     if alert.ticket is not None:
         parts = ("ticket", alert.ticket.desk, alert.ticket.id)
     elif alert.rule:

@@ -25,6 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from sandbox import datadog, pagerduty, splunk
 from sandbox.faults import Fault
 from sandbox.realdata import load
 from sandbox.scenario import Scenario, play
@@ -108,9 +109,9 @@ def _write_config(box: Sandbox) -> Path:
             "pull": "3s", "watch": "2s", "sweep": "1s", "settle": "2s", "look_back": "9h", "vendor_settle": "0s",
         },
         "workers": {"processes": 1, "model_threads": 2, "health_port": 0},
-        "datadog": {"url": urls["datadog"], "api_key": "demo", "app_key": "demo"},
-        "splunk": {"url": urls["splunk"], "token": "demo"},
-        "pagerduty": {"url": urls["pagerduty"], "token": "demo", "sender": "countersign@example.com"},
+        "datadog": {"url": urls["datadog"], "api_key": datadog.API_KEY, "app_key": datadog.APP_KEY},
+        "splunk": {"url": urls["splunk"], "token": splunk.TOKEN},
+        "pagerduty": {"url": urls["pagerduty"], "token": pagerduty.TOKEN, "sender": pagerduty.BOT_EMAIL},
         "servicenow": {"url": urls["servicenow"], "user": "countersign", "password": "demo"},
         "jira": {"url": urls["jira"], "user": "countersign@example.com", "token": "demo", "project": "OPS"},
     }  # fmt: skip
