@@ -145,11 +145,10 @@ def _similar(case: Case) -> Iterator[Block]:
 def _seen(case: Case) -> str:
     if case.born_in_desk:
         return f"Opened as a ticket at {_clock(case.first_at)}; no alert is linked to it"
-    count = (
-        "1 alert" if case.alert_count == 1 else f"{case.alert_count} alerts, one ticket note for all of them,"
-    )
-    since = f"at {_clock(case.first_at)}" if case.alert_count == 1 else f"since {_clock(case.first_at)}"
-    state = f"{case.firing} still firing" if case.firing else "all recovered"
+    one = case.alert_count == 1
+    count = "1 alert" if one else f"{case.alert_count} alerts (this note stands for all)"
+    since = f"at {_clock(case.first_at)}" if one else f"since {_clock(case.first_at)}"
+    state = "no recovery was told" if case.firing else "all recovered"
     return f"{count} from {case.lead.source} {since}; {state}"
 
 

@@ -67,10 +67,10 @@ def main() -> None:
             f"({scenario.linked} opened by monitoring). Ledger, log and configuration: {OUT}/"
         )
         with _running(config) as lines:
-            night = _watch(console, box, scenario, lines, started)
+            night = _watch(console, box, scenario, lines, started, config)
         summary = _summary(box, scenario, config)
         _show_tickets(console, box, before, config)
-    kpis = _countersign(config, "report", "--out", str(OUT))
+    kpis = "not yet"
     summary["seconds"] = round(time.monotonic() - started, 1)
     (OUT / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     _show_summary(console, summary, night)
@@ -144,6 +144,7 @@ def _running(config: Path) -> Iterator[queue.SimpleQueue[Json]]:
     lines: queue.SimpleQueue[Json] = queue.SimpleQueue()
     process = subprocess.Popen(
         [*_command(), "up", "--config", str(config)],
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "NO_COLOR": "1"},
@@ -173,8 +174,18 @@ def _read(stream: IO[str], lines: queue.SimpleQueue[Json]) -> None:
                 lines.put({"event": "said", "text": line.strip()})
 
 
+def _waiting(config: Path) -> int:
+    """What is on its way: cases to decide and actions to do."""
+    return int(json.loads(_countersign(config, "status", "--json"))["waiting"])
+
+
 def _watch(
-    console: Console, box: Sandbox, scenario: Scenario, lines: queue.SimpleQueue[Json], started: float
+    console: Console,
+    box: Sandbox,
+    scenario: Scenario,
+    lines: queue.SimpleQueue[Json],
+    started: float,
+    config: Path,
 ) -> Night:
     """Shows the log as progress; lets the engineers act whenever it has gone quiet, and ends when it stays so."""
     night, rounds = Night(), 0
@@ -192,7 +203,7 @@ def _watch(
             try:
                 _hear(lines.get(timeout=0.2), night, progress, bar)
             except queue.Empty:
-                if night.decided and time.monotonic() - night.last > QUIET_S:
+                if night.decided and time.monotonic() - night.last > QUIET_S and not _waiting(config):
                     rounds += 1
                     night.last = time.monotonic()
                     if rounds <= ROUNDS:
@@ -206,7 +217,8 @@ def _watch(
 def _hear(line: Json, night: Night, progress: Progress, bar: TaskID) -> None:
     handler = _HEARD.get(line.get("event", ""))
     if handler is not None:
-        night.last = time.monotonic()
+        if line.get("alerts") != 0 or line["unreadable"]:  # reading nothing new is no news
+            night.last = time.monotonic()
         handler(line, night, progress)
     elif line.get("level") in ("error", "critical") or line.get("event") == "said":
         night.problems[str(line.get("event"))] += 1
@@ -217,16 +229,14 @@ def _hear(line: Json, night: Night, progress: Progress, bar: TaskID) -> None:
 def _recorded(line: Json, night: Night, _progress: Progress) -> None:
     night.alerts += line["alerts"] + line["unreadable"]
     night.cases += line["cases"]
-    if not line["alerts"] and not line["unreadable"]:
-        night.last -= QUIET_S  # nothing new is no news
 
 
 def _decided(line: Json, night: Night, progress: Progress) -> None:
     night.decided += 1
     what = f"{line['outcome'].replace('_', ' '):<12}"
-    progress.console.print(
-        f"  {line['ticket'] or 'no ticket':<11} {what} {line['rule']}: {line['because']}"[:118], markup=False
-    )
+    ticket = line["ticket"] or "no ticket"
+    told = Text(f"  {ticket:<11} {what} {line['rule']}: {line['because']}", overflow="ellipsis", no_wrap=True)
+    progress.console.print(told)
 
 
 def _done(_line: Json, night: Night, _progress: Progress) -> None:
@@ -342,6 +352,10 @@ def _before_and_after(was: Photograph, ticket: Ticket) -> Panel:
         text.append(f"\n{note.author} at {note.at:%H:%M}\n", style="bold")
         text.append(note.text + "\n")
     return Panel(text, title=Text(f"{ticket.key}  {was.title[:80]}"), title_align="left", width=118)
+
+
+def _notes(count: int) -> str:
+    return "no note" if not count else "1 note" if count == 1 else f"{count} notes"
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def set_up(level: str, *, people: bool | None = None) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # One write a line: several processes share the stream.
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -55,6 +56,7 @@ def set_up(level: str, *, people: bool | None = None) -> None:
             foreign_pre_chain=shared,
         )
     )
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     # Libraries say too much at INFO; what matters of theirs is a warning.

@@ -51,7 +51,8 @@ class SqlReading:
         """Newest first."""
         asked = (
             select(actions, tickets.c.key.label("ticket_key"))
-            .outerjoin(tickets, (tickets.c.desk == actions.c.desk) & (tickets.c.id == actions.c.ticket_id))
+            .join(cases, cases.c.id == actions.c.case_id)
+            .outerjoin(tickets, with_ticket)
             .order_by(actions.c.planned_at.desc(), actions.c.key)
             .limit(limit)
         )
@@ -208,7 +209,7 @@ def _letter(row: Row[Any]) -> DeadLetter:
 
 
 def _counts(connection: Connection, column: ColumnElement[str]) -> Mapping[str, int]:
-    return dict(connection.execute(select(column, func.count()).group_by(column)).tuples().all())
+    return dict(connection.execute(select(column, func.count()).group_by(column)).all())
 
 
 def _outcomes(connection: Connection) -> Mapping[str, int]:
@@ -228,5 +229,5 @@ def _outcomes(connection: Connection) -> Mapping[str, int]:
         else_="waiting",
     ).label("came_to")
     asked = select(came_to, func.count()).select_from(cases.outerjoin(done, done.c.case_id == cases.c.id))
-    counted: dict[str, int] = dict(connection.execute(asked.group_by(came_to)).tuples().all())
+    counted: dict[str, int] = dict(connection.execute(asked.group_by(came_to)).all())
     return {word: counted.get(word, 0) for word in (*_CAME_TO.values(), "held", "waiting")}

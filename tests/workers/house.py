@@ -1,0 +1,91 @@
+"""A whole product in one process for tests: the sandbox's vendors over HTTP, a real ledger, no Celery in between."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from countersign.policy import Policy
+from countersign.ports import Model
+from sandbox import datadog, pagerduty, splunk
+from sandbox.server import Sandbox
+from workers.parts import Parts, Wake
+from workers.settings import load_settings
+from workers.tasks import STAGES
+from workers.wiring import migrate, open_parts
+
+ROOT = Path(__file__).parents[2]
+POLICIES = [str(ROOT / "policies" / name) for name in ("alert-triage.yaml", "jira-triage.yaml")]
+
+
+@dataclass
+class House:
+    """The product and its outside. `errors` is what stages raised while running."""
+
+    box: Sandbox
+    parts: Parts
+    config: Path
+
+    def run(self, *stages: str) -> None:
+        """Runs stages for every feed and desk, and everything that they wake, until nothing is awake."""
+        awake = deque(wake for stage in stages for wake in self._first(stage))
+        while awake:
+            wake = awake.popleft()
+            awake.extend(STAGES[wake.stage](self.parts, list(wake.ids)))
+
+    def once(self) -> None:
+        """A night without Celery: read, decide and write all, and look at what people did."""
+        self.run("pull", "sweep", "watch", "sweep")
+
+    def with_policy(self, **changes: object) -> House:
+        """The same house under a changed ServiceNow policy."""
+        old = self.parts.policies["alert-triage"]
+        new = Policy.model_validate(old.model_dump(by_alias=True) | changes)
+        return replace(self, parts=replace(self.parts, policies={**self.parts.policies, "alert-triage": new}))
+
+    def with_models(self, *models: Model) -> House:
+        """The same house where every policy asks these models."""
+        return replace(self, parts=replace(self.parts, models=lambda _policy: models))
+
+    def _first(self, stage: str) -> Iterator[Wake]:
+        ids: Sequence[str] = {"pull": sorted(self.parts.sources), "watch": sorted(self.parts.desks)}.get(stage, ("",))
+        return (Wake(stage, (one,)) for one in ids)
+
+
+@contextmanager
+def house(folder: Path, ledger: str, **settings: object) -> Iterator[House]:
+    """A house on an empty ledger, with an empty sandbox."""
+    with Sandbox(seed=7) as box:
+        config = write_config(folder, box, ledger, **settings)
+        loaded = load_settings(config)
+        migrate(loaded)
+        yield House(box=box, parts=open_parts(loaded), config=config)
+
+
+def write_config(folder: Path, box: Sandbox, ledger: str, **settings: object) -> Path:
+    """countersign.yaml as the demo writes it, without any waiting."""
+    urls = box.urls
+    config = {
+        "ledger": ledger,
+        "policies": POLICIES,
+        "timing": {"settle": "0s", "look_back": "9h", "vendor_settle": "0s"},
+        "datadog": {"url": urls["datadog"], "api_key": datadog.API_KEY, "app_key": datadog.APP_KEY},
+        "splunk": {"url": urls["splunk"], "token": splunk.TOKEN},
+        "pagerduty": {"url": urls["pagerduty"], "token": pagerduty.TOKEN, "sender": pagerduty.BOT_EMAIL},
+        "servicenow": {"url": urls["servicenow"], "user": "countersign", "password": "test-password"},
+        "jira": {
+            "url": urls["jira"],
+            "user": "countersign@example.com",
+            "token": "test-token",
+            "project": "OPS",
+        },
+        **settings,
+    }
+    path = folder / "countersign.yaml"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
