@@ -1,0 +1,197 @@
+"""History: recorded decisions as columns, with all that `decide` reads of each, so that they can be decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from countersign.alerts import Alert, AlertState
+from countersign.assessment import Assessment, Unassessed, UnassessedReason
+from countersign.cases import Case
+from countersign.decision import Facts
+from countersign.ports import Firing
+from countersign.severity import Severity
+from countersign.tickets import Ticket, TicketRef, TicketState
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+UNASSESSED = "(not assessed)"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """What a decision rested on besides its time, its risk and the number of alerts. Many cases share one.
+
+    `category` is None where nobody assessed the case, for the reason in `unassessed`. `ticket` is None where
+    there was none. `severity` is the sources' word, `assessed_severity` the model's.
+    """
+
+    source: str
+    severity: Severity
+    service: str = ""
+    tags: frozenset[str] = frozenset()
+    recovered: bool = False
+    born_in_desk: bool = False
+    firing: Firing = Firing.UNKNOWN
+    first_seen: bool = True
+    category: str | None = None
+    assessed_severity: Severity = Severity.INFO
+    unassessed: UnassessedReason = "incomplete"
+    ticket: TicketState | None = TicketState.OPEN
+    assigned: bool = False
+    group: str = ""
+
+    @classmethod
+    def of(cls, case: Case, assessment: Assessment | Unassessed, facts: Facts) -> Self:
+        """What is kept of a decision's inputs."""
+        known = assessment if isinstance(assessment, Assessment) else None
+        return cls(
+            source=case.lead.source,
+            severity=case.severity_floor,
+            service=case.service,
+            tags=case.tags,
+            recovered=case.firing == 0,
+            born_in_desk=case.born_in_desk,
+            firing=facts.firing,
+            first_seen=facts.first_seen,
+            category=known.category if known else None,
+            assessed_severity=known.severity if known else Severity.INFO,
+            unassessed=assessment.reason if isinstance(assessment, Unassessed) else "incomplete",
+            ticket=case.ticket.state if case.ticket else None,
+            assigned=bool(case.ticket and case.ticket.assignee),
+            group=case.ticket.group if case.ticket else "",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PastDecision:
+    """One recorded decision. `risk` is None where nobody assessed the case; `at` is aware."""
+
+    id: str
+    at: datetime
+    risk: float | None
+    alerts: int
+    circumstances: Circumstances
+
+    @classmethod
+    def of(cls, id: str, case: Case, assessment: Assessment | Unassessed, facts: Facts) -> Self:
+        return cls(
+            id=id,
+            at=facts.now,
+            risk=assessment.risk if isinstance(assessment, Assessment) else None,
+            alerts=case.alert_count,
+            circumstances=Circumstances.of(case, assessment, facts),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """Recorded decisions as columns of equal length, in order of time.
+
+    `at` is in microseconds since 1970 (UTC); `risk` is NaN where nobody assessed the case; `kind` is the index
+    into `kinds` of the circumstances.
+    """
+
+    ids: Sequence[str]
+    at: Integers
+    risk: Floats
+    alerts: Integers
+    kind: Integers
+    kinds: Sequence[Circumstances]
+
+    @classmethod
+    def of(cls, decisions: Iterable[PastDecision]) -> Self:
+        """The decisions, put in order of time (and of their ids where the times are equal)."""
+        ordered = sorted(decisions, key=lambda past: (past.at, past.id))
+        kinds: dict[Circumstances, int] = {}
+        risks = [np.nan if past.risk is None else past.risk for past in ordered]
+        return cls(
+            ids=[past.id for past in ordered],
+            at=np.array([microseconds(past.at) for past in ordered], dtype=np.int64),
+            risk=np.array(risks, dtype=np.float64),
+            alerts=np.array([past.alerts for past in ordered], dtype=np.int64),
+            kind=np.array(
+                [kinds.setdefault(past.circumstances, len(kinds)) for past in ordered], dtype=np.int64
+            ),
+            kinds=tuple(kinds),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def moment(self, index: int) -> datetime:
+        return _EPOCH + int(self.at[index]) * _MICROSECOND
+
+    def case(self, index: int) -> Case:
+        """A case that `decide` can't tell from the recorded one."""
+        kind, moment = self.kinds[int(self.kind[index])], self.moment(index)
+        born = TicketRef(desk="desk", id="1", key="BACKTEST-1")
+        alert = Alert(
+            source=kind.source,
+            source_id="1",
+            dedup_key="1",
+            state=AlertState.RECOVERED if kind.recovered else AlertState.FIRING,
+            occurred_at=moment,
+            summary="",
+            severity=kind.severity,
+            service=kind.service,
+            tags=tuple(sorted(kind.tags)),
+            ticket=born if kind.born_in_desk else None,
+        )
+        return Case(
+            id=self.ids[index],
+            use_case="",
+            fingerprint="",
+            alerts=(alert,),
+            alert_count=int(self.alerts[index]),
+            firing=0 if kind.recovered else 1,
+            first_at=moment,
+            last_at=moment,
+            ticket=_ticket(kind, kind.ticket, born, moment) if kind.ticket else None,
+        )
+
+    def assessment(self, index: int) -> Assessment | Unassessed:
+        kind = self.kinds[int(self.kind[index])]
+        if kind.category is None:
+            return Unassessed(reason=kind.unassessed, because="")
+        return Assessment(
+            category=kind.category,
+            severity=kind.assessed_severity,
+            actionability="none",
+            summary="",
+            likely_cause="",
+            evidence=(),
+            group=None,
+            confidence=0.0,
+            risk=float(self.risk[index]),
+            model="",
+            is_llm=False,
+            prompt="",
+            prompt_hash="",
+        )
+
+
+def _ticket(kind: Circumstances, state: TicketState, ref: TicketRef, moment: datetime) -> Ticket:
+    return Ticket(
+        ref=ref,
+        title="",
+        state=state,
+        version="",
+        opened_at=moment,
+        updated_at=moment,
+        group=kind.group,
+        assignee="somebody" if kind.assigned else "",
+    )
+
+
+def microseconds(moment: datetime) -> int:
+    """An aware moment as microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND

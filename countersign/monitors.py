@@ -1,0 +1,175 @@
+"""Monitors: whether wrong closes still keep to the allowed rate, told after every audited close.
+
+Two statistics are watched, either of which gives the alarm:
+
+* The *e-process* bets against "the rate is at most the allowed one": its wealth multiplies with every audit, and
+  if the rate keeps to it, it ever reaches 1 / delta with probability delta at most (Ville 1939), however often
+  one looks. It finds a rule that was never good enough.
+* The *Shiryaev-Roberts* detector adds up such bets begun at every earlier audit, so that a long good past does
+  not hide a change. While the rate keeps to the allowed one, an alarm comes on average no sooner than after
+  `PATIENCE` audits (e-detectors: Shin, Ramdas and Rinaldo 2022).
+
+Each bets on several higher rates at once (a mixture). An audit drawn with probability π moves the bet by
+floor / π, `floor` being the smallest probability that any close has to be audited: the expectation of a bet is
+then the population's, not the sample's (as in Waudby-Smith and Ramdas 2024, betting on weighted means).
+
+An alarm stays: only a new certificate, with a monitor of its own, restores autonomy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict, TypeAdapter
+
+from countersign.thresholds.binomial import binomial_cdf
+
+# The bets: multiples of the allowed rate.
+RATES = (2.0, 3.0, 5.0)
+# Audits between false alarms of the detector while the rate is just the allowed one; far more below it.
+PATIENCE = 20_000.0
+_LARGEST = 1e250  # beyond any alarm, and far enough from the largest float
+
+Alarm = Literal["never kept", "changed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Monitor:
+    """The state for one category and version, renewed with every audit.
+
+    `allowed` is the promised rate of wrong closes. `log_wealth` and `detector` hold one figure per bet.
+    `alarm` says which statistic spoke first and `alarm_at` after how many audits; both stay.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    allowed: float
+    delta: float
+    floor: float
+    patience: float
+    log_wealth: tuple[float, ...]
+    detector: tuple[float, ...]
+    audits: int = 0
+    wrong: int = 0
+    alarm: Alarm | None = None
+    alarm_at: int | None = None
+
+    @classmethod
+    def start(
+        cls, *, allowed: float, floor: float = 1.0, delta: float = 0.01, patience: float = PATIENCE
+    ) -> Monitor:
+        """A monitor that has seen nothing. Raises ValueError for rates outside 0 to 1."""
+        if not (0 < allowed < 1 and 0 < floor <= 1 and 0 < delta < 1 and patience > 1):
+            raise ValueError(
+                "A monitor needs allowed, floor and delta between 0 and 1, and patience above 1."
+            )
+        return cls(
+            allowed=allowed,
+            delta=delta,
+            floor=floor,
+            patience=patience,
+            log_wealth=tuple(0.0 for _ in RATES),
+            detector=tuple(0.0 for _ in RATES),
+        )
+
+    @property
+    def evidence(self) -> float:
+        """The wealth of the e-process: 1 is none, 1 / delta is an alarm."""
+        return sum(math.exp(log) for log in self.log_wealth) / len(RATES)
+
+    @property
+    def change(self) -> float:
+        """The detector's figure: `patience` is an alarm."""
+        return sum(self.detector) / len(RATES)
+
+    def audited(self, *, wrong: bool, probability: float | None = None) -> Monitor:
+        """The monitor after one more audited close, drawn with this probability (None: with the floor).
+
+        Raises ValueError for a probability below the floor: its weight would be more than was reckoned with.
+        """
+        probability = self.floor if probability is None else probability
+        if not self.floor <= probability <= 1:
+            raise ValueError(
+                f"An audit was drawn with {probability}, outside {self.floor} to 1; lower the floor."
+            )
+        moves = _moves(self.allowed, self.floor / probability, wrong)
+        after = replace(
+            self,
+            log_wealth=tuple(
+                min(math.log(_LARGEST), log + move) for log, move in zip(self.log_wealth, moves, strict=True)
+            ),
+            detector=tuple(
+                min(_LARGEST, (1.0 + figure) * math.exp(move))
+                for figure, move in zip(self.detector, moves, strict=True)
+            ),
+            audits=self.audits + 1,
+            wrong=self.wrong + wrong,
+        )
+        return after._alarmed() if self.alarm is None else after
+
+    def _alarmed(self) -> Monitor:
+        alarm: Alarm | None = None
+        if self.evidence * self.delta >= 1:
+            alarm = "never kept"
+        elif self.change >= self.patience:
+            alarm = "changed"
+        return replace(self, alarm=alarm, alarm_at=self.audits if alarm else None)
+
+    def to_json(self) -> str:
+        return _JSON.dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Monitor:
+        """Raises ValueError for text that is not a monitor."""
+        return _JSON.validate_json(text)
+
+
+_JSON = TypeAdapter(Monitor)
+
+
+def _moves(allowed: float, weight: float, wrong: bool) -> tuple[float, ...]:
+    """The log of what each bet multiplies by.
+
+    A bet on rate q multiplies by 1 + λ·weight·(wrong - allowed), with the λ that makes it the likelihood ratio
+    of q to the allowed rate where the weight is 1.
+    """
+    moved = weight * ((1.0 if wrong else 0.0) - allowed)
+    # A multiple beyond what a rate can be is cut to seven eighths of the way to 1.
+    rates = (min(multiple * allowed, allowed + 0.875 * (1.0 - allowed)) for multiple in RATES)
+    return tuple(math.log1p((rate - allowed) / (allowed * (1.0 - allowed)) * moved) for rate in rates)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trip:
+    """A trip-wire that was touched: how many reopens since when, where fewer than `bound` are usual."""
+
+    reopens: int
+    bound: int
+    since: datetime
+
+
+def tripped(reopened_at: Sequence[datetime], *, now: datetime, window: timedelta, bound: int) -> Trip | None:
+    """Whether `bound` or more tickets closed by us were reopened within the window that ends now.
+
+    It stands beside the monitor because reopens come sooner than audits. It is no label: people reopen for
+    other reasons, and leave what is wrong closed.
+    """
+    since = now - window
+    reopens = sum(since < moment <= now for moment in reopened_at)
+    return Trip(reopens=reopens, bound=bound, since=since) if reopens >= bound else None
+
+
+def reopen_bound(closes: int, *, usual: float, delta: float = 0.001) -> int:
+    """The bound that so many closes reach with probability delta at most, if `usual` is the share reopened."""
+    low, high = 1, closes + 1
+    while low < high:
+        middle = (low + high) // 2
+        if 1.0 - binomial_cdf(middle - 1, closes, usual) <= delta:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -1,0 +1,34 @@
+"""Certificates in words: what is promised and on what it rests, or what is missing."""
+
+from __future__ import annotations
+
+from countersign.thresholds.certificate import Certificate, NotCertified, Promise
+
+_OF = {"close": "of its closes are wrong", "ticket": "of its tickets are closed wrongly"}
+
+
+def promise_words(promise: Promise) -> str:
+    """As "at most 2% of its closes are wrong, 95% sure"."""
+    return (
+        f"at most {promise.alpha * 100:g}% {_OF[promise.per]}, {round((1 - promise.delta) * 100, 6):g}% sure"
+    )
+
+
+def certificate_words(result: Certificate | NotCertified) -> str:
+    """One or two sentences for an engineer."""
+    head = f"{result.category}: {promise_words(result.promise)}"
+    if isinstance(result, NotCertified):
+        return (
+            f"{head}: not certified, {_labels(result.needed)} more needed with a risk up to {result.threshold:g}, "
+            f"all without an error ({result.errors} of {result.n} wrong so far). Its rule drafts instead of closing."
+        )
+    turn = "the only certification" if result.tuning is None else f"certification {result.tuning}"
+    return (
+        f"{head}, for risks up to {result.threshold:g}: certified. {result.errors} of {_labels(result.n)} wrong, "
+        f"p = {result.p_value:.2g} where {result.delta_spent:.2g} was allowed ({turn}), "
+        f"valid from {result.valid_from:%Y-%m-%d}."
+    )
+
+
+def _labels(n: int) -> str:
+    return "1 label" if n == 1 else f"{n} labels"
