@@ -27,6 +27,7 @@ from countersign.severity import Severity
 from countersign.tickets import Receipt, TicketRef
 
 _log = structlog.get_logger()
+_PREFIX = "countersign:"
 _SHOWN = ("sys_id", "number", "state", "active", "assignment_group", "priority", *mapping.FIELDS.values())
 # A draft without these is none: it could not be found again, or nobody would know what it is.
 _ESSENTIAL = frozenset({"correlation_id", "short_description", "description"})
@@ -44,7 +45,8 @@ class Writer:
             case Note(draft=draft):
                 return self._journal(action, markup.note(draft, action.marker))
             case RetractNote(handle=handle, reason=reason):
-                sentence = f"The note {handle} no longer holds: {reason}."
+                # Without its prefix: a note carries one marker, its own.
+                sentence = f"The note {handle.removeprefix(_PREFIX)} no longer holds: {reason}."
                 return self._journal(action, markup.remark(sentence, action.marker))
             case Close():
                 return self._close(action, action.effect)
