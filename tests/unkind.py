@@ -75,6 +75,7 @@ def answer(status: int, body: bytes = b"{}", **headers: str) -> Callable[[_Handl
         for name, value in headers.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", str(len(body)))
+        handler.send_header("Connection", "close")
         handler.end_headers()
         handler.wfile.write(body)
 
@@ -130,5 +131,6 @@ def _chunks(handler: _Handler, body: bytes, *, whole: bool) -> None:
     handler.send_response(200)
     handler.send_header("Content-Encoding", "gzip")
     handler.send_header("Transfer-Encoding", "chunked")
+    handler.send_header("Connection", "close")
     handler.end_headers()
     handler.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n" + (b"0\r\n\r\n" if whole else b""))
