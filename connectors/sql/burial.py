@@ -31,10 +31,27 @@ def bury_actions(
     db: Database, connection: Connection, graves: Sequence[Grave], *, at: datetime
 ) -> list[Event]:
     """Makes dead letters of these actions and of those that need them; gives what to put on record."""
+    followers = [follower for grave in graves for follower in _followers(connection, grave)]
+    return _bury(db, connection, [*graves, *followers], at)
+
+
+def bury_needing(db: Database, connection: Connection, keys: Sequence[str], *, at: datetime) -> list[Event]:
+    """The same for what was planned anew although the ticket it needs was given up: one of these keys."""
+    gone = connection.execute(
+        select(actions).where(
+            actions.c.key.in_(keys),
+            actions.c.kind == "create_ticket",
+            actions.c.state.in_((ActionState.DEAD.value, ActionState.DROPPED.value)),
+        )
+    ).all()
+    graves = [one for row in gone for one in _followers(connection, Grave(row=row, reason=row.detail))]
+    return _bury(db, connection, graves, at)
+
+
+def _bury(db: Database, connection: Connection, graves: Sequence[Grave], at: datetime) -> list[Event]:
     if not graves:
         return []
-    everybody = [*graves, *(follower for grave in graves for follower in _followers(connection, grave))]
-    unique = list({grave.row.key: grave for grave in reversed(everybody)}.values())
+    unique = list({grave.row.key: grave for grave in reversed(graves)}.values())
     for grave in unique:
         connection.execute(
             update(actions)
@@ -60,7 +77,7 @@ def _followers(connection: Connection, grave: Grave) -> list[Grave]:
             needs_it,
         )
     )
-    reason = f"it needs {dead.kind} {dead.key}, which is a dead letter: {grave.reason}"
+    reason = f"it needs {dead.kind} {dead.key}, which was given up: {grave.reason}"
     return [Grave(row=row, reason=reason, cause=dead.key) for row in rows]
 
 

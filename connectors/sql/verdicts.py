@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from connectors.sql import audit, tickets
+from connectors.sql.burial import bury_needing
 from connectors.sql.codec import ASSESSMENT, CONTEXT, DECISION, EFFECT, MODEL_CALL, TICKET_REF, plain
 from connectors.sql.engine import Database
 from connectors.sql.order import claimable
@@ -55,26 +56,31 @@ def write_verdicts(
     if calls:
         connection.execute(insert(model_calls), calls)
     superseded = _supersede(connection, judged, at)
-    planned = _plan(connection, judged, at)
+    planned, known = _plan(connection, judged, at)
     connection.execute(_DECIDED, [_decided(verdict, row, at) for verdict, row in judged])
     events = [_decided_event(verdict, row) for verdict, row in judged]
-    audit.append(connection, [*events, *superseded, *(_planned_event(row) for row in planned)], at=at)
+    events += [*superseded, *(_planned_event(row) for row in planned)]
+    if known:
+        events += bury_needing(db, connection, known, at=at)
+    audit.append(connection, events, at=at)
     approved = [str(row["key"]) for row in planned if row["state"] == ActionState.APPROVED]
     return claimable(connection, approved, at=at)
 
 
-def _plan(connection: Connection, judged: Sequence[Judgement], at: datetime) -> list[dict[str, object]]:
-    """Inserts the actions that are not in the ledger yet; gives their rows."""
+def _plan(
+    connection: Connection, judged: Sequence[Judgement], at: datetime
+) -> tuple[list[dict[str, object]], list[str]]:
+    """Inserts the actions that are not in the ledger yet; gives their rows, and the keys that are in it."""
     planned = {
         action.key: _action(verdict, row, action, at) for verdict, row in judged for action in verdict.actions
     }
     if not planned:
-        return []
-    for key in connection.execute(_KNOWN_KEYS, {"keys": list(planned)}).scalars():
-        del planned[key]
-    if planned:
-        connection.execute(insert(actions), list(planned.values()))
-    return list(planned.values())
+        return [], []
+    known = list(connection.execute(_KNOWN_KEYS, {"keys": list(planned)}).scalars())
+    new = [row for key, row in planned.items() if key not in known]
+    if new:
+        connection.execute(insert(actions), new)
+    return new, known
 
 
 def _supersede(connection: Connection, judged: Sequence[Judgement], at: datetime) -> list[Event]:
