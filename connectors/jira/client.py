@@ -18,7 +18,7 @@ from countersign.errors import ConfigError, Permanent
 
 Json = dict[str, Any]
 _VENDOR = "jira"
-_NAME = re.compile(r"[A-Za-z0-9_:.-]+")
+_PATH = re.compile(r"[A-Za-z0-9_:-]+(/[A-Za-z0-9_:-]+)*")
 MOST_RECONCILED = 50
 _FIELDS = {"group": "label:team", "category": "label:category", "ci": "label:ci", "service": "components"}
 
@@ -91,22 +91,22 @@ class JiraClient:
     def me(self) -> str:
         """The account id of the integration user; asked for once."""
         if not self._me:
-            self._me = str(self.myself().get("accountId", ""))
+            self._me = str(self.myself()["accountId"])
         return self._me
 
     def myself(self) -> Json:
         with calling(_VENDOR, wrote=False):
-            return _object(self._sdk.myself())
+            return _having("accountId", self._sdk.myself())
 
     def permissions(self, names: Sequence[str]) -> Json:
         """Which of these permissions we have in the project: name -> {havePermission: …}."""
         with calling(_VENDOR, wrote=False):
             asked = {"projectKey": self.config.project, "permissions": ",".join(names)}
-            return _object(_object(self._sdk.my_permissions(**asked)).get("permissions"))
+            return _object(_having("permissions", self._sdk.my_permissions(**asked))["permissions"])
 
     def transitions(self, key: str) -> list[Json]:
-        with calling(_VENDOR, wrote=False):
-            return list(self._sdk.transitions(_checked(key), expand="transitions.fields"))
+        shown = self.get(f"issue/{key}/transitions", {"expand": "transitions.fields"})
+        return list(shown.get("transitions") or ())
 
     def search(
         self, jql: str, fields: Sequence[str], *, reconcile: Sequence[str] = ()
@@ -115,7 +115,8 @@ class JiraClient:
         token, seen = "", set[str]()
         while True:
             with calling(_VENDOR, wrote=False):
-                page = _object(
+                page = _having(
+                    "issues",
                     self._sdk.enhanced_search_issues(
                         jql,
                         nextPageToken=token or None,
@@ -124,9 +125,9 @@ class JiraClient:
                         reconcileIssues=[int(number) for number in reconcile],
                         json_result=True,
                         use_post=True,
-                    )
+                    ),
                 )
-            if page.get("issues"):
+            if page["issues"]:
                 yield list(page["issues"])
             token = str(page.get("nextPageToken") or "")
             if not token:
@@ -138,7 +139,7 @@ class JiraClient:
     def issue(self, key: str, fields: Sequence[str], *, properties: Sequence[str] = ()) -> Json:
         asked = {"fields": ",".join(fields)}
         asked |= {"properties": ",".join(properties)} if properties else {}
-        return self.get(f"issue/{_checked(key)}", asked)
+        return self.get(f"issue/{key}", asked)
 
     def get(self, path: str, asked: Mapping[str, str] | None = None) -> Json:
         return self._send("GET", path, asked=asked)
@@ -165,17 +166,15 @@ class JiraClient:
         write: _Write | None = None,
     ) -> Json:
         """For what python-jira has no method, or one that makes calls of its own."""
+        address = self._sdk._get_url(_checked(path))
         with calling(_VENDOR, wrote=write is not None):
-            address = self._sdk._get_url(path)
             data = None if body is None else json.dumps(body)
             response = self._sdk._session.request(method, address, params=asked, data=data)
             if write is _Write.SILENT:
                 return _nothing(response.status_code, response.content)
             read = response.json()
             answer = {"values": read} if isinstance(read, list) else _object(read)
-            if write is _Write.CREATE and not answer.get("id"):
-                raise Lost(Loss.NONSENSE, "the configured address")
-            return answer
+            return _having("id", answer) if write is _Write.CREATE else answer
 
 
 class _Write(Enum):
@@ -199,11 +198,21 @@ def _object(read: object) -> Json:
     return read
 
 
-def _checked(key: str) -> str:
-    """An issue's key or id as it may stand in a path."""
-    if not _NAME.fullmatch(key) or ".." in key:
-        raise Permanent(f'"{key[:40]}" is not an issue of Jira; look where it was taken from.', where=_VENDOR)
-    return key
+def _having(name: str, read: object) -> Json:
+    """A JSON object with this member: python-jira takes an empty answer for an empty object."""
+    answer = _object(read)
+    if name not in answer:
+        raise Lost(Loss.NONSENSE, "the configured address")
+    return answer
+
+
+def _checked(path: str) -> str:
+    """A path whose keys and ids lead nowhere else."""
+    if not _PATH.fullmatch(path):
+        raise Permanent(
+            f'"{path[:60]}" is not an issue of Jira; look where its key was taken from.', where=_VENDOR
+        )
+    return path
 
 
 def quoted(value: str) -> str:
