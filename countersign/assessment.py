@@ -50,7 +50,7 @@ _FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 # Placeholders of redaction stay: they are put back in the ticket they came from.
 _UNSAFE = re.compile(
     r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|\b(?:mailto|javascript|data):\S+|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|[⟦⟧]"
-    r"|<(?!(?:card|email|iban|ip|phone|secret):\d{1,6}>)[^<>]{1,80}>"
+    r"|</?(?!(?:card|email|iban|ip|phone|secret):\d{1,6}>)[a-zA-Z!][^<>]{0,200}>"
 )
 
 

@@ -23,13 +23,15 @@ OPEN, CLOSE = "⟦", "⟧"
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb⟦⟧]"
 )
+_NEW_LINE = re.compile(r"[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_WHOLE = re.compile(r".*[\s,;\"']", re.DOTALL)
 _BREAK = re.compile(r"\s*\n\s*")
 _SPAN = re.compile(r"^\[[a-z]{1,2}\d{1,3}\] .*$", re.MULTILINE)
 _SAID = re.compile(r"⟦([^⟦⟧]*)⟧")
 # A value cut in its middle would not be known for what it is, so more is redacted than is kept.
 _READ_AHEAD = 4
 _QUOTE = 240
-_PROSE = ("body", "description")
+_PROSE = ("body", "text")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +67,13 @@ def quote(case: Case, span_id: str, visible: frozenset[str]) -> str | None:
     """
     for span in _spans(case, visible):
         if span.id == span_id:
-            more = [text for name, text, _ in span.fields if name in _PROSE and text.strip() not in ("", span.title)]
-            words = visible_text(": ".join((span.title, *more)))
-            return cut(redact(words, frozenset({"secrets"})).text, _QUOTE)
+            more = [
+                text
+                for name, text, _ in span.fields
+                if name in _PROSE and text.strip() not in ("", span.title)
+            ]
+            words = _ahead(": ".join(part for part in (span.title, *more) if part), _QUOTE)
+            return cut(visible_text(redact(words, frozenset({"secrets"})).text), _QUOTE)
     return None
 
 
@@ -89,7 +95,7 @@ def span_ids(text: str) -> tuple[str, ...]:
 
 def visible_text(text: str) -> str:
     """Text without control characters, direction marks and our own marks, on one line."""
-    return _BREAK.sub(" / ", _INVISIBLE.sub("", text.replace("\r", "\n")).strip())
+    return _BREAK.sub(" / ", _shown(text).strip())
 
 
 def cut(text: str, most: int) -> str:
@@ -111,10 +117,22 @@ def _line(span: Span, redactor: Redactor) -> str:
 
 
 def _fenced(text: str, most: int, redactor: Redactor) -> str:
-    ahead = _INVISIBLE.sub("", text.replace("\r", "\n"))
-    if len(ahead) > most * _READ_AHEAD:
-        ahead = ahead[: most * _READ_AHEAD].rpartition(" ")[0]
-    return f"{OPEN}{cut(visible_text(redactor.redact(ahead).text), most)}{CLOSE}"
+    return f"{OPEN}{cut(visible_text(redactor.redact(_ahead(text, most)).text), most)}{CLOSE}"
+
+
+def _ahead(text: str, most: int) -> str:
+    """As much of a text as may be needed to redact it and keep so many characters, without hidden ones."""
+    part = text[: 2 * most * _READ_AHEAD]
+    ahead = _shown(part)
+    if len(part) == len(text) and len(ahead) <= most * _READ_AHEAD:
+        return ahead
+    # What the cut goes through is left out as a whole, or half a value would stay.
+    found = _WHOLE.match(ahead[: most * _READ_AHEAD])
+    return found.group() if found else ""
+
+
+def _shown(text: str) -> str:
+    return _INVISIBLE.sub("", _NEW_LINE.sub("\n", text))
 
 
 def _spans(case: Case, visible: frozenset[str]) -> Iterator[Span]:
