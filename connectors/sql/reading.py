@@ -6,14 +6,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from connectors.sql import audit as audit_rows
 from connectors.sql.engine import Database
 from connectors.sql.loading import with_ticket
 from connectors.sql.order import UNDER_WAY
 from connectors.sql.stories import find_case, tell
-from connectors.sql.tables import actions, alerts, cases, dead_letters, tickets
+from connectors.sql.tables import Moment, actions, alerts, cases, dead_letters, tickets
 from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.cases import Stage
@@ -158,7 +171,7 @@ class SqlReading:
             .where(actions.c.key.in_(of_actions), actions.c.state == ActionState.DEAD.value)
             .values(
                 state=case((unapproved, ActionState.PLANNED.value), else_=doubtful),
-                due_at=case((unapproved, None), else_=now),
+                due_at=case((unapproved, null()), else_=literal(now, Moment)),
                 attempts=0,
                 detail="",
             )
