@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
@@ -39,7 +40,8 @@ class TriageAnswer(BaseModel):
     confidence: Confidence
 
 
-def triage_answer(categories: Iterable[str], groups: Iterable[str]) -> type[TriageAnswer]:
+@cache
+def triage_answer(categories: tuple[str, ...], groups: tuple[str, ...]) -> type[TriageAnswer]:
     """The closed question: a TriageAnswer whose category and group are one of the given words."""
     category: Any = Literal[tuple(categories)]
     group: Any = Literal[tuple(groups)] | None if tuple(groups) else None
