@@ -17,7 +17,7 @@ from countersign.errors import Permanent
 from countersign.ports import Check, Firing, Page
 
 _LARGEST_PAGE = 1000
-_VALID_KEY = "Put a valid API key of this site in COUNTERSIGN_DATADOG_API_KEY."
+_VALID_KEY = "Put a valid API key of this site in COUNTERSIGN_DATADOG__API_KEY."
 _FIRING = {"alert": Firing.YES, "warn": Firing.YES, "no data": Firing.YES, "ok": Firing.NO}
 
 

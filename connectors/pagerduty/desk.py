@@ -105,14 +105,14 @@ class PagerDutyDesk:
             for user in self.client.users(self.client.from_email)
         ):
             raise Permanent(
-                f"PagerDuty has no user {self.client.from_email}; set COUNTERSIGN_PAGERDUTY_FROM to one.",
+                f"PagerDuty has no user {self.client.from_email}; set COUNTERSIGN_PAGERDUTY__SENDER to one.",
                 where=self.name,
             )
 
     def _writer(self) -> None:
         if not self.client.from_email:
             raise Permanent(
-                "PagerDuty wants to know who writes; set COUNTERSIGN_PAGERDUTY_FROM to the email of a user.",
+                "PagerDuty wants to know who writes; set COUNTERSIGN_PAGERDUTY__SENDER to the email of a user.",
                 where=self.name,
             )
 

@@ -19,7 +19,7 @@ from countersign.ports import Check, Firing, Page
 
 _TOTAL = "-"
 _ROWS_PER_FIRING = 10
-_REACHED = "Put a valid token in COUNTERSIGN_SPLUNK_TOKEN (Settings, Tokens)."
+_REACHED = "Put a valid token in COUNTERSIGN_SPLUNK__TOKEN (Settings, Tokens)."
 _SEARCHES = "Give the token's user the capability list_settings and read permission on the alerts' apps."
 
 

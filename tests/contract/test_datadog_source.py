@@ -357,7 +357,7 @@ def test_doctor_says_what_to_grant(box: Sandbox) -> None:
     ]
     box.run(box.faults.clear)
     stranger = DatadogSource(client=_client(box.urls["datadog"], api_key="wrong"), clock=box.world.clock.now)
-    assert ["COUNTERSIGN_DATADOG_API_KEY" in check.detail for check in stranger.check()] == [True] * 3
+    assert ["COUNTERSIGN_DATADOG__API_KEY" in check.detail for check in stranger.check()] == [True] * 3
 
 
 def test_keys_do_not_show() -> None:

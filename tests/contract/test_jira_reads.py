@@ -258,7 +258,7 @@ def test_check_says_that_the_token_is_wrong(box: Sandbox, desk: JiraDesk) -> Non
     box.faults.add(Fault(vendor="jira", kind="status", status=401, times=None))
     (check,) = desk.check()
     assert not check.ok
-    assert "COUNTERSIGN_JIRA_TOKEN" in check.detail
+    assert "COUNTERSIGN_JIRA__TOKEN" in check.detail
 
 
 @pytest.mark.parametrize("kind", ["nonsense", "empty", "truncated", "reset_before"])

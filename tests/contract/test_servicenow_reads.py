@@ -214,7 +214,7 @@ def test_check_says_that_the_password_is_wrong(box: Sandbox, desk: ServiceNowDes
     """Instead of raising."""
     box.faults.add(Fault(vendor="servicenow", kind="status", status=401, times=None))
     assert not any(check.ok for check in desk.check())
-    assert "COUNTERSIGN_SERVICENOW_USER" in desk.check()[0].detail
+    assert "COUNTERSIGN_SERVICENOW__USER" in desk.check()[0].detail
 
 
 def test_the_source_gives_tickets_born_in_the_desk(box: Sandbox, config: ServiceNowConfig) -> None:

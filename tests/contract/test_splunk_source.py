@@ -252,7 +252,7 @@ def test_doctor_tells_what_is_missing(box: Sandbox) -> None:
     logs = SplunkLogs(client=_client(box.urls["splunk"]), clock=box.world.clock.now)
     assert all(check.ok for check in (*_source(box).check(), *logs.check()))
     stranger = SplunkSource(client=_client(box.urls["splunk"], token="wrong"), clock=box.world.clock.now)
-    assert ["COUNTERSIGN_SPLUNK_TOKEN" in check.detail for check in stranger.check()] == [True, True]
+    assert ["COUNTERSIGN_SPLUNK__TOKEN" in check.detail for check in stranger.check()] == [True, True]
     box.run(lambda: box.faults.add(Fault(vendor="splunk", kind="status", status=403, match="fired_alerts")))
     assert [check.detail for check in _source(box).check() if not check.ok] == [
         "Give the token's user the capability list_settings and read permission on the alerts' apps."

@@ -100,7 +100,7 @@ def test_every_status_is_one_of_four_errors(
 def test_a_refused_key_says_where_to_put_a_valid_one() -> None:
     """Whoever reads the error knows the setting and the command, and the sentence has no placeholder left."""
     text = str(fault("datadog", 401, "", {}, False, NOW))
-    assert "COUNTERSIGN_DATADOG_API_KEY" in text
+    assert "COUNTERSIGN_DATADOG__API_KEY" in text
     assert "countersign doctor" in text
     assert "{" not in text
 
