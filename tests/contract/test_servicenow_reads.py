@@ -279,3 +279,16 @@ def test_a_broken_answer_to_a_read_passes(kind: str, box: Sandbox, desk: Service
     with pytest.raises(Transient):
         desk.find(["k"])
     assert desk.find(["k"])
+
+
+def test_no_answer_is_trusted_when_the_query_was_ignored(
+    box: Sandbox, desk: ServiceNowDesk, client: ServiceNowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else everybody would be in every group, and the first item of the CMDB would be everyone's."""
+    _open(box, correlation_id="k")
+    box.run(partial(box.servicenow.add_ci, "db-3"))
+    monkeypatch.setattr("sandbox.servicenow_query._condition", lambda *_: None)
+    assert ServiceNowDirectory(client).groups_of("nobody") == frozenset()
+    assert ServiceNowCmdb(client).item(ci="web-1", service="") is None
+    with pytest.raises(Permanent, match="was not asked for"):
+        desk.find(["other"])
