@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("run", "Run everything that production runs: workers, scheduler and health."),
     "worker": ("worker", "Run one worker, for containers: --queues names what it does."),
     "beat": ("beat", "Run the scheduler alone, for containers."),
+    "alive": ("alive", "Say whether the roles that run here take work, for a container's probe."),
     "doctor": ("doctor", "Try every configured connection and say what is missing."),
     "migrate": ("migrate", "Bring the ledger's tables up to this version."),
     "pull": ("pull", "Read the sources once, now."),
@@ -22,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "actions": ("actions", "List what was written, or waits to be, in other systems."),
     "policy": ("policy", "Check a policy file, tell it in words, compare two."),
     "dead-letters": ("dead_letters", "List, show, replay or dismiss what could not be handled."),
+    "baseline": ("baseline", "Compute the figures from a ticket export, before starting: baseline EXPORT.csv."),
+    "report": ("report", "Compute the figures of the use cases from the ledger."),
     "docs": ("docs", "Write the generated pages, or check that they are up to date."),
     "version": ("", "Print the version."),
 }

@@ -20,5 +20,5 @@ def beat(config: Config = None) -> None:
     from workers.wiring import celery_app
 
     celery_app(settings).Beat(
-        scheduler="celery.beat:Scheduler", max_interval=1, loglevel="WARNING", quiet=True
+        scheduler="workers.heart:BeatingScheduler", max_interval=1, loglevel="WARNING", quiet=True
     ).run()

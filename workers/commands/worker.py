@@ -38,6 +38,7 @@ def worker(
     settings = load_settings(config)
     logs.set_up(settings.log_level)
 
+    from workers.heart import enliven
     from workers.wiring import celery_app, warm_up
 
     warm_up(settings, queues.split(","))
@@ -46,7 +47,9 @@ def worker(
         if processes
         else ["--pool=threads", f"--concurrency={threads}"]
     )
-    celery_app(settings).worker_main(
+    celery = celery_app(settings)
+    enliven(celery, queues)
+    celery.worker_main(
         [
             "--quiet",
             "worker",

@@ -1,0 +1,148 @@
+"""Heartbeats: a role is believed alive while it takes work or has room for it, not while its process exists."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from connectors.redis.server import EmbeddedRedis
+from workers.heart import BeatingScheduler, takes_work
+from workers.heartbeat import FOLDER_VARIABLE, Heartbeat, heartbeats
+from workers.main import main
+from workers.settings import Settings
+from workers.wiring import celery_app
+
+_PAST = timedelta(seconds=-1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def _probe() -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(["alive"])
+    return ended.value.code
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_probe_is_content_while_every_role_beats(capsys: pytest.CaptureFixture[str]) -> None:
+    """`countersign alive` ends with 0 and names the roles."""
+    Heartbeat("pull,act").renew()
+    Heartbeat("beat").renew()
+    assert _probe() == 0
+    assert capsys.readouterr().out == "alive: beat, pull-act\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_role_that_stopped_beating_fails_the_probe(capsys: pytest.CaptureFixture[str]) -> None:
+    """It ends with 1 and says which role, whatever the others do; a new beat mends it."""
+    Heartbeat("pull,act").renew()
+    Heartbeat("assess").renew(_PAST)
+    assert _probe() == 1
+    said = capsys.readouterr().err
+    assert said.startswith("assess has taken no work since ")
+    assert "pull-act" not in said
+    Heartbeat("assess").renew()
+    assert _probe() == 0
+
+
+@pytest.mark.usefixtures("folder")
+def test_nothing_that_ever_beat_fails_the_probe(capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty folder is a role that has not started."""
+    assert _probe() == 1
+    assert "No role has started here yet." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [("", "Heartbeats are off; set COUNTERSIGN_HEARTBEATS"), ("/nowhere", "is no folder; make it")],
+)
+def test_a_probe_without_a_folder_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], named: str, sentence: str
+) -> None:
+    """One sentence that says what to set."""
+    monkeypatch.setenv(FOLDER_VARIABLE, named)
+    assert _probe() == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_without_a_folder_nothing_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a laptop no files appear."""
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    Heartbeat("beat").renew()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("started", "alive"),
+    [
+        ([], True),
+        ([10.0], True),  # one slot is held for ever, the other is free
+        ([10.0, 950.0], True),  # all are held, but one was taken lately
+        ([10.0, 20.0], False),
+    ],
+)
+def test_a_worker_lives_while_it_has_room_or_took_something_lately(started: list[float], alive: bool) -> None:
+    """Two slots at the time 1000: dead is who holds both for longer than the longest task may take."""
+    assert takes_work(started, 2, now=1000.0, longest_s=360) is alive
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis() as server:
+        yield server
+
+
+def test_the_scheduler_beats_only_when_the_broker_took_its_message(
+    folder: Path, broker: EmbeddedRedis
+) -> None:
+    """Works, breaks (no beat is added), recovers."""
+    scheduler = BeatingScheduler(app=celery_app(Settings(broker=SecretStr(broker.url))))
+    sweep = scheduler.schedule["sweep"]
+    scheduler.apply_entry(sweep)
+    assert heartbeats()["beat"] > datetime.now(UTC)
+    (folder / "beat.alive").unlink()
+    broker.kill()
+    scheduler.apply_entry(sweep)
+    assert heartbeats() == {}
+    broker.start()
+    scheduler.apply_entry(sweep)
+    assert list(heartbeats()) == ["beat"]
+
+
+@pytest.mark.slow
+def test_a_real_worker_beats_in_both_kinds_of_pool(folder: Path, broker: EmbeddedRedis) -> None:
+    """Processes and threads each leave a heartbeat once they are connected."""
+    commands = (("--queues", "control,act", "--processes", "1"), ("--queues", "watch", "--threads", "2"))
+    environment = {
+        **os.environ,
+        "COUNTERSIGN_BROKER": broker.url,
+        "COUNTERSIGN_LEDGER": f"sqlite:///{folder / 'ledger.db'}",
+    }
+    workers = [
+        subprocess.Popen([sys.executable, "-m", "workers", "worker", *command], env=environment)
+        for command in commands
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while len(heartbeats()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert _probe() == 0
+        assert sorted(heartbeats()) == ["control-act", "watch"]
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait(timeout=30)
