@@ -14,7 +14,7 @@ from workers.settings import Settings
 def data_folder(name: str) -> Path:
     """policies/ or prompts/: beside the packages in a checkout, inside `countersign` in an installed wheel."""
     root = Path(__file__).resolve().parent.parent
-    for folder in (root / name, root / "countersign" / "_data" / name):
+    for folder in (root / "countersign" / "_data" / name, root / name):
         if folder.is_dir():
             return folder
     raise ConfigError(f"The folder {name}/ is not there; name one in the configuration.")

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
                     file_secret_settings,
                     secrets_dir=folder,
                     secrets_nested_delimiter="__",
-                    env_prefix="",
+                    secrets_prefix="",
                 )
             )
         if path := os.environ.get(CONFIG_VARIABLE):
@@ -156,6 +156,7 @@ def load_settings(path: Path | None = None) -> Settings:
             f"There is no configuration file {named}; name one with --config or {CONFIG_VARIABLE}."
         )
     try:
+        _look_at_secrets()
         return Settings()
     except ValidationError as error:
         raise ConfigError(
@@ -167,6 +168,29 @@ def load_settings(path: Path | None = None) -> Settings:
         raise ConfigError(
             f"{named}{line}: this is not YAML; look for a missing quote or a wrong indent."
         ) from None
+
+
+def _look_at_secrets() -> None:
+    """Refuses secret files that would be passed over; one in capitals is a model provider's own variable.
+
+    A folder that is missing or misspelt would else mean the defaults: an SQLite ledger, an embedded broker.
+    """
+    named = os.environ.get(SECRETS_VARIABLE)
+    if not named:
+        return
+    if not Path(named).is_dir():
+        raise ConfigError(f"There is no folder {named} of secrets; mend {SECRETS_VARIABLE} or mount it.")
+    for file in sorted(Path(named).iterdir()):
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        if not os.access(file, os.R_OK):
+            raise ConfigError(f"The secret {file} can't be read; let user id {os.getuid()} read it.")
+        if file.name.isupper():
+            os.environ.setdefault(file.name, file.read_text(encoding="utf-8").strip())
+        elif file.name.lower().partition("__")[0] not in Settings.model_fields:
+            raise ConfigError(
+                f"The secret {file} belongs to no setting; name it after one, as servicenow__password."
+            )
 
 
 def _sentence(file: str, error: dict[str, Any]) -> str:
