@@ -11,30 +11,27 @@ _CONNECTIONS = 1000
 _KEPT = 100
 _KEPT_S = 30.0
 _CONNECT_S = 5.0
+_READ_S = 60.0
 _LARGEST_BODY = 4 * 1024 * 1024
 
 
-def new_client(timeout_s: float) -> httpx.Client:
-    """A client for threads to share. An answer that takes longer than `timeout_s` in all is cut off."""
-    return httpx.Client(
-        transport=_Bounded(timeout_s),
-        timeout=httpx.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s)),
-        follow_redirects=False,
-    )
+def new_client() -> httpx.Client:
+    """A client for threads to share; close it at the end. A call's read timeout bounds its whole answer too."""
+    timeout = httpx.Timeout(_READ_S, connect=_CONNECT_S)
+    return httpx.Client(transport=_Bounded(), timeout=timeout, follow_redirects=False)
 
 
 class _Bounded(httpx.BaseTransport):
     """The usual transport, whose answers end: a body that drips or never stops is an error."""
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
         limits = httpx.Limits(
             max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT, keepalive_expiry=_KEPT_S
         )
         self._inner = httpx.HTTPTransport(limits=limits)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        until = time.monotonic() + self._timeout_s
+        until = time.monotonic() + (request.extensions.get("timeout", {}).get("read") or _READ_S)
         response = self._inner.handle_request(request)
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _BoundedStream(response.stream, until)

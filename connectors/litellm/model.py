@@ -31,9 +31,9 @@ _importing = threading.Lock()
 class LiteLLMModel:
     """One model as litellm names it (provider/name). Keys come from the environment, as each provider says.
 
-    `timeout_s` bounds a whole call. `client` is shared with other models where given; `api_base` and `api_key`
-    are for an endpoint of one's own that speaks OpenAI's protocol; `price` is for a model that is not in
-    prices.json. May be shared by threads. Nothing is imported or sent before the first call.
+    `timeout_s` bounds a whole call. `client` (of `new_client`) is shared with other models where given;
+    `api_base` and `api_key` are for an endpoint of one's own that speaks OpenAI's protocol; `price` is for a
+    model that is not in prices.json. May be shared by threads. Nothing is imported or sent before the first call.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class LiteLLMModel:
     ) -> None:
         self.name = name
         self._timeout_s = timeout_s
-        self._http = client or new_client(timeout_s)
+        self._http = client or new_client()
         self._api_base = api_base or None
         self._api_key = api_key or None
         self._price = price or prices().get(name)
@@ -60,6 +60,10 @@ class LiteLLMModel:
     def priced(self) -> bool:
         """Whether what a call costs is known; if not, `micro_usd` is 0 and a budget can't be kept."""
         return self._price is not None
+
+    def close(self) -> None:
+        """Closes the connections, those of a shared client too."""
+        self._http.close()
 
     def complete(self, prompt: Prompt) -> Completion:
         """Asks once, without retries. Raises Transient, Permanent or Denied when there is no answer.
