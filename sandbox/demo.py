@@ -70,7 +70,7 @@ def main() -> None:
             night = _watch(console, box, scenario, lines, started, config)
         summary = _summary(box, scenario, config)
         _show_tickets(console, box, before, config)
-    kpis = "not yet"
+    kpis = _countersign(config, "report", "--out", str(OUT))
     summary["seconds"] = round(time.monotonic() - started, 1)
     (OUT / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     _show_summary(console, summary, night)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
@@ -19,6 +20,9 @@ from connectors.sql.tables import audit_head
 from connectors.sql.watch import SqlWatch
 from countersign.errors import CountersignError
 from countersign.ports import Check
+
+if TYPE_CHECKING:
+    from countersign.kpis.history import TicketHistory
 
 REOPEN_AFTER = timedelta(hours=1)
 QUIET_AFTER = timedelta(hours=24)
@@ -55,6 +59,12 @@ class SqlLedger:
         """
         db = Database(url, clock=clock, patience=patience)
         return cls(db, reopen_after=reopen_after, quiet_after=quiet_after)
+
+    def histories(self, use_case: str, *, since: datetime) -> tuple[TicketHistory, ...]:
+        """What the figures are computed from: one row a decided case since then, oldest first."""
+        from connectors.sql.histories import read_histories  # numpy, which only figures need
+
+        return read_histories(self._db, use_case, since)
 
     def check(self) -> Sequence[Check]:
         """Reached, up to date, writable; stops at the first that fails."""
