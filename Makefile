@@ -26,13 +26,15 @@ test: .venv/.dev  ## Run all tests, on real Redis, SQLite and PostgreSQL (PYTEST
 
 check: lint test  ## Run everything CI checks
 
-lint: .venv/.dev  ## Run ruff, mypy, the import rules, and the searches for dead code and dead dependencies
+lint: .venv/.dev  ## Run ruff, mypy, the import rules, the searches for dead code and dead dependencies, the deploy checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "mend it with: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/vulture
 	@$(BIN)/deptry .
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy
 #	@$(BIN)/countersign docs --check  # DOCS_CHECK: enable once the command exists
 
 contract: .venv/.dev  ## Run only the tests of the connectors and the sandbox against the vendors' contracts
