@@ -96,15 +96,16 @@ class Monitor:
             raise ValueError(
                 f"An audit was drawn with {probability}, outside {self.floor} to 1; lower the floor."
             )
-        moves = _moves(self.allowed, self.floor / probability, wrong)
+        factors = bet_factors(self.allowed, weight=self.floor / probability, wrong=wrong)
         after = replace(
             self,
             log_wealth=tuple(
-                min(math.log(_LARGEST), log + move) for log, move in zip(self.log_wealth, moves, strict=True)
+                min(math.log(_LARGEST), log + math.log(factor))
+                for log, factor in zip(self.log_wealth, factors, strict=True)
             ),
             detector=tuple(
-                min(_LARGEST, (1.0 + figure) * math.exp(move))
-                for figure, move in zip(self.detector, moves, strict=True)
+                min(_LARGEST, (1.0 + figure) * factor)
+                for figure, factor in zip(self.detector, factors, strict=True)
             ),
             audits=self.audits + 1,
             wrong=self.wrong + wrong,
@@ -131,8 +132,8 @@ class Monitor:
 _JSON = TypeAdapter(Monitor)
 
 
-def _moves(allowed: float, weight: float, wrong: bool) -> tuple[float, ...]:
-    """The log of what each bet multiplies by.
+def bet_factors(allowed: float, *, weight: float, wrong: bool) -> tuple[float, ...]:
+    """What one audit of this weight (floor / probability) multiplies each bet by.
 
     A bet on rate q multiplies by 1 + λ·weight·(wrong - allowed), with the λ that makes it the likelihood ratio
     of q to the allowed rate where the weight is 1.
@@ -140,7 +141,7 @@ def _moves(allowed: float, weight: float, wrong: bool) -> tuple[float, ...]:
     moved = weight * ((1.0 if wrong else 0.0) - allowed)
     # A multiple beyond what a rate can be is cut to seven eighths of the way to 1.
     rates = (min(multiple * allowed, allowed + 0.875 * (1.0 - allowed)) for multiple in RATES)
-    return tuple(math.log1p((rate - allowed) / (allowed * (1.0 - allowed)) * moved) for rate in rates)
+    return tuple(1.0 + (rate - allowed) / (allowed * (1.0 - allowed)) * moved for rate in rates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
