@@ -30,6 +30,8 @@ class Ledger(Protocol):
     @property
     def reading(self) -> Reading: ...
 
+    def close(self) -> None: ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:

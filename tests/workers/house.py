@@ -53,7 +53,9 @@ class House:
         return replace(self, parts=replace(self.parts, models=lambda _policy: models))
 
     def _first(self, stage: str) -> Iterator[Wake]:
-        ids: Sequence[str] = {"pull": sorted(self.parts.sources), "watch": sorted(self.parts.desks)}.get(stage, ("",))
+        ids: Sequence[str] = {"pull": sorted(self.parts.sources), "watch": sorted(self.parts.desks)}.get(
+            stage, ("",)
+        )
         return (Wake(stage, (one,)) for one in ids)
 
 
@@ -64,7 +66,11 @@ def house(folder: Path, ledger: str, **settings: object) -> Iterator[House]:
         config = write_config(folder, box, ledger, **settings)
         loaded = load_settings(config)
         migrate(loaded)
-        yield House(box=box, parts=open_parts(loaded), config=config)
+        parts = open_parts(loaded)
+        try:
+            yield House(box=box, parts=parts, config=config)
+        finally:
+            parts.ledger.close()
 
 
 def write_config(folder: Path, box: Sandbox, ledger: str, **settings: object) -> Path:
