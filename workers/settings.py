@@ -62,6 +62,20 @@ class Jira(_Part):
     project: str = Field(description="Key of the project, as OPS.")
     change_project: str = Field(default="", description="Project of change issues; the same if left out.")
     change_type: str = "Change"
+    ticket_type: str = Field(default="Task", description="Issue type of tickets that are opened.")
+    service_project: bool = Field(
+        default=True,
+        description="A service management project: a comment not marked internal reaches the customer.",
+    )
+    fields: dict[str, str] = Field(
+        default={
+            "group": "label:team",
+            "category": "label:category",
+            "ci": "label:ci",
+            "service": "components",
+        },
+        description="Where group, category, service and ci live: label:PREFIX, components or a field's id.",
+    )
 
 
 class Models(_Part):
@@ -127,10 +141,11 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before secret files before the YAML file."""
+        del dotenv_settings  # a .env file in the working folder must not change what production does
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         if folder := os.environ.get(SECRETS_VARIABLE):
             sources.append(
