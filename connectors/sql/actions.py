@@ -113,7 +113,7 @@ class SqlActions:
                 update(actions)
                 .where(
                     actions.c.case_id == case_id,
-                    actions.c.code == code.strip().lower(),
+                    actions.c.code == plain(code).strip().lower(),
                     actions.c.state == ActionState.PLANNED.value,
                 )
                 .values(
@@ -143,7 +143,7 @@ class SqlActions:
             now = self._db.now(connection)
             planned = [actions.c.case_id == case_id, actions.c.state == ActionState.PLANNED.value]
             if code:
-                planned.append(actions.c.code == code.strip().lower())
+                planned.append(actions.c.code == plain(code).strip().lower())
             rows = connection.execute(select(actions).where(*planned).with_for_update()).all()
             keys = {row.key for row in rows}
             for row in rows:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 
 from connectors.sql import audit
+from connectors.sql.codec import plain
 from connectors.sql.engine import Database
 from connectors.sql.order import ALL_USE_CASES
 from connectors.sql.tables import stops
@@ -33,8 +34,8 @@ class SqlControls:
         """No action of the use case is claimed from now on. What is being posted this moment is finished."""
         with self._db.write() as connection:
             now = self._db.now(connection)
-            row = self._db.insert(stops).values(use_case=use_case, author=by, at=now)
-            if connection.execute(row.on_conflict_do_nothing()).rowcount:
+            row = self._db.insert(stops).values(use_case=use_case, author=plain(by), at=now)
+            if connection.execute(row.on_conflict_do_nothing().returning(stops.c.use_case)).first():
                 stopped = Event(actor=by, event="use_case.stopped", case_id="", subject=use_case, detail={})
                 audit.append(connection, [stopped], at=now)
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from connectors.sql import audit as audit_rows
+from connectors.sql.codec import plain
 from connectors.sql.engine import Database
 from connectors.sql.loading import with_ticket
 from connectors.sql.order import UNDER_WAY
@@ -50,7 +51,7 @@ class SqlReading:
         asked = select(cases, tickets.c.key.label("ticket_key")).outerjoin(tickets, with_ticket)
         if stage:
             asked = asked.where(cases.c.stage == stage)
-        if ticket:
+        if ticket := plain(ticket):
             asked = asked.where(or_(tickets.c.key == ticket, tickets.c.id == ticket))
         with self._db.read() as connection:
             rows = connection.execute(asked.order_by(cases.c.id.desc()).limit(limit))
@@ -75,7 +76,7 @@ class SqlReading:
             return tuple(_action_line(row) for row in connection.execute(asked))
 
     def dead_letter(self, letter_id: str) -> DeadLetter:
-        asked = select(dead_letters).where(dead_letters.c.id == as_typed(letter_id))
+        asked = select(dead_letters).where(dead_letters.c.id == as_typed(plain(letter_id)))
         with self._db.read() as connection:
             row = connection.execute(asked).one_or_none()
         if row is None:
@@ -98,7 +99,9 @@ class SqlReading:
         """As the port says. An alert's letter is only marked: whoever replays it has its payload read again.
         Replaying an action replays what died for want of it. Raises NotFound."""
         with self._db.write() as connection:
-            asked = select(dead_letters).where(dead_letters.c.id == as_typed(letter_id)).with_for_update()
+            asked = (
+                select(dead_letters).where(dead_letters.c.id == as_typed(plain(letter_id))).with_for_update()
+            )
             row = connection.execute(asked).one_or_none()
             if row is None:
                 raise NotFound(f"There is no dead letter {letter_id}; `countersign dead-letters` lists them.")
@@ -109,7 +112,7 @@ class SqlReading:
             connection.execute(
                 update(dead_letters)
                 .where(dead_letters.c.id.in_([letter.id for letter in resolved]))
-                .values(state=how, resolved_by=by, resolved_at=now)
+                .values(state=how, resolved_by=plain(by), resolved_at=now)
             )
             if how == "replayed":
                 self._due_again(connection, resolved)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from connectors.sql.audit import to_record
-from connectors.sql.codec import ASSESSMENT, CONTEXT, CORRECTION, DECISION, MODEL_CALL, RECEIPT
+from connectors.sql.codec import ASSESSMENT, CONTEXT, CORRECTION, DECISION, MODEL_CALL, RECEIPT, plain
 from connectors.sql.loading import newest_alerts, to_action, to_case, with_ticket
 from connectors.sql.tables import (
     actions,
@@ -30,6 +30,7 @@ _CASES = select(cases, tickets.c.body.label("ticket_body")).outerjoin(tickets, w
 
 def find_case(connection: Connection, typed: str) -> Row[Any]:
     """The case of an id, of a unique beginning of one, or of a ticket's key (its newest). Raises NotFound."""
+    typed = plain(typed)
     wanted = as_typed(typed)
     begins = cases.c.id.startswith(wanted, autoescape=True)
     rows = connection.execute(_CASES.where(begins).limit(2)).all() if wanted else ()

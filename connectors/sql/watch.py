@@ -86,8 +86,8 @@ class SqlWatch:
     def fire_once(self, name: str, fire_time: datetime) -> bool:
         with self._db.write() as connection:
             row = {"name": name, "fire_time": fire_time, "fired_at": self._db.now(connection)}
-            fired = connection.execute(self._db.insert(schedules).values(row).on_conflict_do_nothing())
-            return fired.rowcount == 1
+            insert = self._db.insert(schedules).values(row).on_conflict_do_nothing()
+            return connection.execute(insert.returning(schedules.c.name)).first() is not None
 
     def _remember(
         self,

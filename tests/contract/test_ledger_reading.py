@@ -1,0 +1,233 @@
+"""Reading: stories, lists, dead letters and sums say what happened, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from countersign.cases import Stage
+from countersign.errors import NotFound
+from countersign.ports import Unreadable
+from countersign.tickets import TicketState
+from tests.ledger_world import (
+    CHANGE,
+    CLOSE,
+    FEED,
+    LEASE,
+    NOTE,
+    ROUTE,
+    START,
+    USE_CASE,
+    World,
+    call,
+    done,
+    firing,
+    recovery,
+    ticket,
+    told,
+)
+
+NOW = timedelta(0)
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    world = World(database_url)
+    yield world
+    world.close()
+
+
+def dead_case(world: World) -> str:
+    claimed = world.case()
+    for _ in range(3):
+        world.ledger.cases.give_back(claimed.case.id, claimed.fence, due_in=NOW, error="broken")
+        claimed = next(iter(world.claim()), claimed)
+    return claimed.case.id
+
+
+def test_a_story_is_found_by_what_people_have_at_hand(world: World) -> None:
+    """By its id, a beginning of it typed in capitals, or the key of its ticket."""
+    case_id = world.decided(on=ticket())
+    story = world.ledger.reading.story(case_id)
+    assert story.case.id == case_id
+    assert world.ledger.reading.story(case_id[:10].upper()) == story
+    assert world.ledger.reading.story("ops-7") == story
+
+
+def test_a_beginning_of_two_ids_is_not_enough(world: World) -> None:
+    """Nobody reads the wrong story; and what is not there is said so."""
+    world.decided(firing(1, rule="a"))
+    world.decided(firing(2, rule="b"))
+    for typed in ("c", "c_", "OPS-99", "", "%"):
+        with pytest.raises(NotFound):
+            world.ledger.reading.story(typed)
+
+
+def test_the_ticket_of_two_cases_tells_of_the_newest(world: World) -> None:
+    """A ticket's key finds the last case that was linked to it."""
+    world.decided(firing(1, rule="a"), on=ticket())
+    world.clock.turn(timedelta(seconds=1))
+    newest = world.decided(firing(2, rule="b"), on=ticket())
+    assert world.ledger.reading.story("OPS-7").case.id == newest
+
+
+def test_cases_are_listed_newest_first(world: World) -> None:
+    """With what was decided and the ticket; filtered by stage or ticket."""
+    first = world.decided(firing(1, rule="a"), on=ticket())
+    world.clock.turn(timedelta(seconds=1))
+    (second,) = world.record(firing(2, rule="b")).due
+    reading = world.ledger.reading
+    assert [line.id for line in reading.cases(limit=5)] == [second, first]
+    assert [line.id for line in reading.cases(limit=1)] == [second]
+    assert [line.id for line in reading.cases(limit=5, stage="due")] == [second]
+    (line,) = reading.cases(limit=5, ticket="OPS-7")
+    assert (line.id, line.ticket, line.outcome, line.rule, line.category) == (
+        first,
+        "OPS-7",
+        "draft_note",
+        "noise",
+        "informational",
+    )
+
+
+def test_a_replayed_case_is_due_again(world: World) -> None:
+    """With its attempts at 0; replaying twice is replaying once."""
+    case_id = dead_case(world)
+    reading = world.ledger.reading
+    (letter,) = reading.dead_letters(limit=5)
+    assert reading.resolve_dead_letter(letter.id, how="replayed", by="ann").state == "replayed"
+    claimed = world.claim_one()
+    assert (claimed.case.id, claimed.attempt) == (case_id, 1)
+    assert reading.resolve_dead_letter(letter.id, how="replayed", by="ann").state == "replayed"
+    assert reading.resolve_dead_letter(letter.id, how="dismissed", by="ann").state == "replayed"
+    assert world.claim() == ()
+    assert reading.dead_letters(limit=5) == ()
+
+
+def test_a_dismissed_case_stays_where_it_is(world: World) -> None:
+    """Dismissing says that a person has seen to it."""
+    case_id = dead_case(world)
+    reading = world.ledger.reading
+    (letter,) = reading.dead_letters(limit=5)
+    reading.resolve_dead_letter(letter.id, how="dismissed", by="ann")
+    assert reading.story(case_id).stage == Stage.DEAD
+    assert [one.id for one in reading.dead_letters(limit=5, state="dismissed")] == [letter.id]
+
+
+def test_a_replayed_action_that_was_in_doubt_is_probed(world: World) -> None:
+    """It may have happened all the same, so a replay looks for it first."""
+    world.decided(effects=[NOTE], on=ticket())
+    world.ledger.actions.settle([told(world.take_one(), "in_doubt")])
+    world.ledger.actions.settle([told(world.take_one(), "dead", detail="nobody knows")])
+    (letter,) = world.ledger.reading.dead_letters(limit=5)
+    world.ledger.reading.resolve_dead_letter(letter.id.upper(), how="replayed", by="ann")
+    claimed = world.take_one()
+    assert (claimed.attempt, claimed.in_doubt) == (1, True)
+
+
+def test_a_letter_that_is_not_there(world: World) -> None:
+    """Resolving it says so."""
+    with pytest.raises(NotFound, match="no dead letter"):
+        world.ledger.reading.resolve_dead_letter("d0", how="replayed", by="ann")
+
+
+def test_an_alert_letter_is_marked(world: World) -> None:
+    """Its payload is there for whoever maps it again."""
+    broken = Unreadable(source_id="e9", reason="no title", payload="{}")
+    world.ledger.intake.record_page(FEED, world.fence, entries=[], unreadable=[broken], cursor="x")
+    (letter,) = world.ledger.reading.dead_letters(limit=5)
+    replayed = world.ledger.reading.resolve_dead_letter(letter.id, how="replayed", by="ann")
+    assert (replayed.state, replayed.payload) == ("replayed", "{}")
+
+
+@pytest.mark.parametrize(
+    ("effects", "outcome"),
+    [
+        ([NOTE, ROUTE, CHANGE, CLOSE], "closed"),
+        ([NOTE, ROUTE, CHANGE], "changes"),
+        ([NOTE, ROUTE], "routed"),
+        ([NOTE], "noted"),
+        ([], "held"),
+    ],
+)
+def test_a_case_came_to_its_weightiest_action(world: World, effects: list[object], outcome: str) -> None:
+    """close > change > route > note; a decision that writes nothing is held."""
+    world.decided(effects=effects, on=ticket())  # type: ignore[arg-type]
+    world.do_all()
+    outcomes = world.ledger.reading.tally().outcomes
+    assert {word: count for word, count in outcomes.items() if count} == {outcome: 1}
+
+
+def test_what_is_not_finished_is_waiting(world: World) -> None:
+    """Undecided, not yet done, or waiting for a person: the case has come to nothing yet."""
+    world.decided(firing(1, rule="a"), effects=[CLOSE], asks=["close"], on=ticket(1))
+    world.decided(firing(2, rule="b"), effects=[NOTE], on=ticket(2))
+    world.record(firing(3, rule="c"))
+    tally = world.ledger.reading.tally()
+    assert tally.outcomes["waiting"] == 3
+    assert tally.waiting == 2
+
+
+def test_the_tally_counts_the_whole_ledger(world: World) -> None:
+    """Alerts, cases by stage, actions by state, open dead letters."""
+    world.decided(firing(1, rule="a"), firing(2, rule="a"), effects=[NOTE, ROUTE], on=ticket())
+    world.ledger.actions.settle([told(world.take_one(), "dead")])
+    world.record(firing(3, rule="b"))
+    tally = world.ledger.reading.tally()
+    assert (tally.alerts, tally.dead_letters) == (3, 1)
+    assert (tally.cases, tally.actions) == ({"decided": 1, "due": 1}, {"dead": 1, "approved": 1})
+
+
+def test_similar_cases_are_of_the_same_fingerprint_or_words(world: World) -> None:
+    """Decided ones, newest first, with what came of them; never the case itself or another use case's."""
+    resolved = ticket(state=TicketState.RESOLVED)
+    earlier = world.decided(firing(1), on=resolved)
+    world.clock.turn(timedelta(seconds=1))
+    same_words = world.decided(firing(2, rule="renamed"))
+    world.clock.turn(timedelta(seconds=1))
+    world.decided(firing(3, rule="cpu", summary="cpu is hot"))
+    world.record(firing(4), use_case="another")
+    world.record(firing(5))
+    claimed = {one.case.use_case: one.case for one in world.claim()}
+    memory = world.ledger.memory
+    similar = memory.similar(list(claimed.values()), limit=3)
+    assert [one.case_id for one in similar[claimed[USE_CASE].id]] == [same_words, earlier]
+    assert similar[claimed["another"].id] == ()
+    assert similar[claimed[USE_CASE].id][1].ticket_key == "OPS-7"
+    assert [one.case_id for one in memory.similar([claimed[USE_CASE]], limit=1)[claimed[USE_CASE].id]] == [
+        same_words
+    ]
+    assert memory.similar([], limit=3) == {}
+
+
+def test_a_case_is_not_similar_to_itself(world: World) -> None:
+    """Looked at again, it does not find its own decision."""
+    world.decided(firing(1))
+    world.record(recovery(2, key="key-1"))
+    case = world.claim_one().case
+    assert world.ledger.memory.similar([case], limit=3)[case.id] == ()
+
+
+def test_what_was_spent_since(world: World) -> None:
+    """The sum of a use case's model calls from a moment on."""
+    world.decided(firing(1, rule="a"))
+    world.clock.turn(LEASE)
+    world.decided(firing(2, rule="b"))
+    memory = world.ledger.memory
+    assert memory.spent(USE_CASE, since=START) == 2 * call().micro_usd
+    assert memory.spent(USE_CASE, since=START + LEASE) == call().micro_usd
+    assert memory.spent("another", since=START) == 0
+
+
+def test_settled_actions_are_in_the_story(world: World) -> None:
+    """A story shows each action with its state, attempts and receipt."""
+    case_id = world.decided(effects=[NOTE], on=ticket())
+    world.ledger.actions.settle([done(world.take_one())])
+    (record,) = world.ledger.reading.story(case_id).actions
+    assert (record.state, record.attempts, record.receipt and record.receipt.handle) == (
+        "done",
+        1,
+        "comment-1",
+    )
