@@ -27,6 +27,7 @@ from rich.text import Text
 
 from sandbox import datadog, pagerduty, splunk
 from sandbox.faults import Fault
+from sandbox.jira_records import JIRA_FIELDS
 from sandbox.realdata import load
 from sandbox.scenario import Scenario, play
 from sandbox.server import Sandbox
@@ -113,7 +114,10 @@ def _write_config(box: Sandbox) -> Path:
         "splunk": {"url": urls["splunk"], "token": splunk.TOKEN},
         "pagerduty": {"url": urls["pagerduty"], "token": pagerduty.TOKEN, "sender": pagerduty.BOT_EMAIL},
         "servicenow": {"url": urls["servicenow"], "user": "countersign", "password": "demo"},
-        "jira": {"url": urls["jira"], "user": "countersign@example.com", "token": "demo", "project": "OPS"},
+        "jira": {
+            "url": urls["jira"], "user": "countersign@example.com", "token": "demo", "project": "OPS",
+            "change_project": "CHG", "ticket_type": "Incident", "fields": JIRA_FIELDS,
+        },
     }  # fmt: skip
     path = OUT / "countersign.yaml"
     path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")

@@ -320,3 +320,11 @@ def _label(name: str, value: object) -> str:
     if name == "status":
         return STATUSES[str(value)][0]
     return "" if value is None else _NAMED.get(name, {}).get(str(value), str(value))
+
+# Where the imitated site keeps what its tickets say, as a client's configuration names it.
+JIRA_FIELDS = {
+    "group": "customfield_10052",
+    "category": "customfield_10050",
+    "service": "customfield_10053",
+    "ci": "label:ci",
+}

@@ -77,8 +77,7 @@ def _naming_change(claimed: ClaimedAction) -> Action:
     action, change = claimed.action, claimed.earlier.get("draft_change")
     if change is None or not isinstance(action.effect, Note):
         return action
-    key = change.handle.rpartition("|")[2]
-    return replace(action, effect=Note(draft=action.effect.draft.naming_change(key)))
+    return replace(action, effect=Note(draft=action.effect.draft.naming_change(change.handle)))
 
 
 def _settled(

@@ -11,7 +11,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from celery import Celery
-from connectors.litellm.model import LiteLLMModel
 
 from connectors.cursor import Pace
 from connectors.datadog.client import DatadogClient, DatadogConfig
@@ -22,6 +21,7 @@ from connectors.jira.client import JiraClient, JiraConfig
 from connectors.jira.desk import JiraDesk
 from connectors.jira.directory import JiraDirectory
 from connectors.jira.source import JiraSource
+from connectors.litellm.model import LiteLLMModel
 from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
 from connectors.pagerduty.desk import PagerDutyDesk
 from connectors.pagerduty.source import PagerDutySource
@@ -184,6 +184,9 @@ def _jira(settings: Settings, policies: Mapping[str, Policy]) -> JiraClient | No
             match=_match(policies, "jira", " OR "),
             change_project=found.change_project,
             change_type=found.change_type,
+            ticket_type=found.ticket_type,
+            service_project=found.service_project,
+            fields=found.fields,
             look_back=settings.timing.look_back,
         )
     )

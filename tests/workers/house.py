@@ -13,6 +13,7 @@ import yaml
 from countersign.policy import Policy
 from countersign.ports import Model
 from sandbox import datadog, pagerduty, splunk
+from sandbox.jira_records import JIRA_FIELDS
 from sandbox.server import Sandbox
 from workers.parts import Parts, Wake
 from workers.settings import load_settings
@@ -89,6 +90,9 @@ def write_config(folder: Path, box: Sandbox, ledger: str, **settings: object) ->
             "user": "countersign@example.com",
             "token": "test-token",
             "project": "OPS",
+            "change_project": "CHG",
+            "ticket_type": "Incident",
+            "fields": JIRA_FIELDS,
         },
         **settings,
     }
