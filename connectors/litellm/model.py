@@ -8,8 +8,9 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -25,7 +26,14 @@ _MAX_TOKENS = 1000
 # For whose calls litellm takes a client in a wrapper of its own.
 _HANDLED = frozenset({"anthropic", "gemini", "vertex_ai"})
 _AGAIN = "Your last answer could not be used: {repair} Answer the question about the case above again."
+_Form = Literal["schema", "json", "free"]
 _importing = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wire:
+    client: Any
+    form: _Form
 
 
 class LiteLLMModel:
@@ -55,6 +63,7 @@ class LiteLLMModel:
         self._price = price or prices().get(name)
         self._max_tokens = max_tokens
         self._not_before = 0.0
+        self._wired: _Wire | None = None
 
     @property
     def priced(self) -> bool:
@@ -91,6 +100,7 @@ class LiteLLMModel:
         return self._completion(response, round((time.monotonic() - started) * 1000))
 
     def _request(self, litellm: Any, prompt: Prompt) -> dict[str, Any]:
+        wire = self._wire(litellm)
         messages = [
             {"role": "system", "content": prompt.shared},
             {"role": "user", "content": prompt.case.text},
@@ -108,21 +118,19 @@ class LiteLLMModel:
             "drop_params": True,
             "api_base": self._api_base,
             "api_key": self._api_key,
-            "client": self._client(litellm),
-            "response_format": self._format(litellm, prompt.schema),
+            "client": wire.client,
+            "response_format": _format(wire.form, prompt.schema),
         }
 
-    def _format(self, litellm: Any, schema: Mapping[str, object]) -> dict[str, Any] | None:
-        """The strictest form of answer that the model takes: our schema, any JSON, or whatever it writes."""
-        if litellm.supports_response_schema(model=self.name):
-            return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
-        _, provider, _, _ = litellm.get_llm_provider(self.name, api_base=self._api_base)
-        takes = litellm.get_supported_openai_params(model=self.name, custom_llm_provider=provider) or ()
-        return {"type": "json_object"} if "response_format" in takes else None
+    def _wire(self, litellm: Any) -> _Wire:
+        """What is the same for every call, found out once: a client around our own, and the form of answers."""
+        if self._wired is None:
+            _, provider, _, _ = litellm.get_llm_provider(self.name, api_base=self._api_base)
+            self._wired = _Wire(client=self._client(provider), form=_form(litellm, self.name, provider))
+        return self._wired
 
-    def _client(self, litellm: Any) -> Any:
+    def _client(self, provider: str) -> Any:
         """What litellm calls a client, around our own: plain calls would open a connection each."""
-        _, provider, _, _ = litellm.get_llm_provider(self.name, api_base=self._api_base)
         if provider in _HANDLED:
             handler = importlib.import_module("litellm.llms.custom_httpx.http_handler")
             return handler.HTTPHandler(client=self._http)
@@ -151,6 +159,20 @@ class LiteLLMModel:
         )
 
 
+def _form(litellm: Any, name: str, provider: str) -> _Form:
+    """The strictest form of answer that the model takes: our schema, any JSON, or whatever it writes."""
+    if litellm.supports_response_schema(model=name):
+        return "schema"
+    takes = litellm.get_supported_openai_params(model=name, custom_llm_provider=provider) or ()
+    return "json" if "response_format" in takes else "free"
+
+
+def _format(form: _Form, schema: Mapping[str, object]) -> dict[str, Any] | None:
+    if form == "schema":
+        return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+    return {"type": "json_object"} if form == "json" else None
+
+
 def warm() -> None:
     """Imports litellm now (about three seconds): for the parent of workers, before they are forked."""
     _litellm()
@@ -160,7 +182,8 @@ def _litellm() -> tuple[Any, type[Exception]]:
     """litellm, told to stay local and silent, and the class of every error that it raises."""
     with _importing:
         os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-        litellm: Any = importlib.import_module("litellm")
+        import litellm
+
         errors = importlib.import_module("openai").OpenAIError
         litellm.telemetry = False
         litellm.suppress_debug_info = True

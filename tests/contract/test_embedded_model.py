@@ -16,9 +16,9 @@ from countersign.alerts import AlertState
 from countersign.assessment import TriageAnswer, parse_answer, triage_answer
 from countersign.cases import Case
 from countersign.errors import ConfigError
-from countersign.evals import evaluate
+from countersign.evals import Guess, Row, asked_of, evaluate, score
 from countersign.policy.schema import CATEGORIES
-from countersign.prompts import Prompt, examples
+from countersign.prompts import Prompt, examples, prompt_file
 from countersign.redaction import Redactor
 from countersign.spans import case_text
 from tests.unit.builders import ALERT, CASE
@@ -182,6 +182,20 @@ def test_is_good_enough_on_real_data(data_dir: Path, name: str, accuracy: float,
     scores = evaluate(learner, labelled_sets(data_dir)[name])
     assert scores.accuracy >= accuracy
     assert scores.ece <= ece
+
+
+def test_any_model_can_be_measured(model: EmbeddedModel) -> None:
+    """A model that is asked through its question is scored on the same rows as one that learned them."""
+    file = prompt_file("triage/v1", (EXAMPLES.parent / "v1.md").read_text(encoding="utf-8"))
+    rows = [
+        Row(text, "capacity") for text in ("disk full on db-9", "no space left on device", "swap nearly full")
+    ]
+    rows += [Row(text, "access") for text in ("reset my password", "account is locked", "cannot log in")]
+    classify = asked_of(model, file)(rows)
+    answers = classify([row.text for row in rows])
+    scores = score([Guess(label, sure, row.label) for (label, sure), row in zip(answers, rows, strict=True)])
+    assert scores.accuracy == 1.0
+    assert 0.0 < scores.ece < 1.0
 
 
 def test_a_folder_without_sets_is_named(tmp_path: Path) -> None:
