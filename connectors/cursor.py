@@ -38,7 +38,7 @@ def window(cursor: str | None, now: datetime, pace: Pace) -> Window | None:
 
 
 def advanced(cursor: str | None, at: datetime, until: datetime) -> str:
-    """The cursor after everything up to `at` was read; it never goes back, nor past the window's end."""
+    """The cursor after all up to `at` was read. It goes back only with our clock, to the window's end."""
     known = read_until(cursor) if cursor else at
     return json.dumps({"until": min(max(known, at), until).astimezone(UTC).isoformat()})
 

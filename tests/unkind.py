@@ -110,11 +110,12 @@ def endless(handler: _Handler) -> None:
 
 
 def huge(handler: _Handler) -> None:
-    """Sends more than any answer may hold."""
+    """Sends more than any answer may hold, and good JSON at that."""
     handler.send_response(200)
     handler.end_headers()
     for _ in range(64):
         handler.wfile.write(b" " * 1024 * 1024)
+    handler.wfile.write(b"{}")
 
 
 def zipped(handler: _Handler) -> None:

@@ -193,6 +193,14 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         assert (len(server.asked), len(elsewhere.asked)) == (1, 0)
 
 
+def test_a_redirect_is_not_followed_on_the_same_host_either() -> None:
+    """A redirected POST would be repeated, or turned into a GET."""
+    with Unkind(answer(307, Location="/elsewhere")) as server:
+        with pytest.raises(Permanent, match="redirects"):
+            _call(server.url, "POST", wrote=True)
+        assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize(
     "written", ["http://127.0.0.2:{port}", "https://127.0.0.1:{port}", "http://127.0.0.1:1"]
 )
