@@ -16,7 +16,9 @@ from countersign.evals import Classifier, Row
 def learner(rows: Sequence[Row]) -> Classifier:
     """The embedded classifier, taught from the rows: a Maker for `countersign.evals.evaluate`."""
     classifier = TextClassifier([row.text for row in rows], {"label": [row.label for row in rows]})
-    return lambda texts: [(v.label, v.confidence) for v in classifier.classify("label", classifier.read(texts))]
+    return lambda texts: [
+        (v.label, v.confidence) for v in classifier.classify("label", classifier.read(texts))
+    ]
 
 
 def labelled_sets(folder: Path) -> dict[str, tuple[Row, ...]]:
