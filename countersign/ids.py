@@ -10,6 +10,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _MISREAD = str.maketrans("ilo", "110")
 _RANDOM_DIGITS = 4
 _DIGITS = 9 + _RANDOM_DIGITS
+ID_CHARACTERS = 1 + _DIGITS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -171,6 +171,8 @@ def _postgres_engine(url: URL, patience: timedelta) -> Engine:
         "lock_timeout": milliseconds,
         "statement_timeout": 3 * milliseconds,
         "idle_in_transaction_session_timeout": 6 * milliseconds,
+        # A prepared plan for any values searches an IN list once per row: 30 ms for a page instead of 4.
+        "plan_cache_mode": "force_custom_plan",
     }
     return create_engine(
         url,

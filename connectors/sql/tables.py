@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    literal_column,
 )
 from sqlalchemy.engine import Dialect
 
@@ -260,6 +261,16 @@ actions = Table(
     Column("planned_at", Moment, nullable=False),
     Column("done_at", Moment),
     Index("ix_actions_case", "case_id", "revision", "seq"),
+)
+
+# Words of the statement, not bound values, or SQLite could not tell that this index answers it.
+waits_for_approval = actions.c.state == literal_column("'planned'")
+Index(
+    "ix_actions_planned",
+    actions.c.use_case,
+    actions.c.planned_at,
+    sqlite_where=waits_for_approval,
+    postgresql_where=waits_for_approval,
 )
 
 corrections = Table(

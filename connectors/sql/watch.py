@@ -12,7 +12,14 @@ from connectors.sql import feeds as feed_rows
 from connectors.sql import tickets as ticket_rows
 from connectors.sql.codec import CORRECTION, TICKET_CHANGE, key_text, plain
 from connectors.sql.engine import Database
-from connectors.sql.tables import actions, cases, corrections, schedules, ticket_changes
+from connectors.sql.tables import (
+    actions,
+    cases,
+    corrections,
+    schedules,
+    ticket_changes,
+    waits_for_approval,
+)
 from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.ledger import Correction, Watched
@@ -64,7 +71,7 @@ class SqlWatch:
                 update(actions)
                 .where(
                     actions.c.use_case == use_case,
-                    actions.c.state == ActionState.PLANNED.value,
+                    waits_for_approval,
                     actions.c.planned_at < now - older_than,
                 )
                 .values(state=ActionState.DROPPED.value, due_at=None, detail=why)

@@ -256,6 +256,14 @@ def _actions() -> None:
     )
     op.create_index("ix_actions_case", "actions", ["case_id", "revision", "seq"], unique=False)
     op.create_index(op.f("ix_actions_due_at"), "actions", ["due_at"], unique=False)
+    op.create_index(
+        "ix_actions_planned",
+        "actions",
+        ["use_case", "planned_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'planned'"),
+        postgresql_where=sa.text("state = 'planned'"),
+    )
     op.create_table(
         "corrections",
         sa.Column("case_id", sa.String(), nullable=False),
