@@ -33,6 +33,10 @@ class Ledger(Protocol):
     def close(self) -> None: ...
 
 
+class Closing(Protocol):
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
     """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates."""
@@ -49,6 +53,12 @@ class Parts:
     cmdb: Cmdb | None
     logs: Mapping[str, LogSearch]
     models: Callable[[Policy], Sequence[Model]]
+    clients: Sequence[Closing] = ()
+
+    def close(self) -> None:
+        """Ends every connection; the parts are of no use afterwards."""
+        for client in (*self.clients, self.ledger):
+            client.close()
 
 
 @dataclass(frozen=True, slots=True)

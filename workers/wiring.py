@@ -236,6 +236,7 @@ def open_parts(settings: Settings) -> Parts:
         cmdb=cmdb,
         logs=logs,
         models=models_for(settings),
+        clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
     )
 
 

@@ -71,11 +71,15 @@ class DatadogClient:
             read_s=config.read_s,
             ca=config.ca,
         )
-        api.rest_client.pool_manager = _Pool(new_session(wire))
+        self._session = new_session(wire)
+        api.rest_client.pool_manager = _Pool(self._session)
         self._authentication = AuthenticationApi(api)  # type: ignore[no-untyped-call]
         self._monitors = MonitorsApi(api)  # type: ignore[no-untyped-call]
         self._events = EventsApi(api)  # type: ignore[no-untyped-call]
         self._logs = LogsApi(api)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        self._session.close()
 
     def validate(self) -> None:
         """Denied unless the API key is valid; the application key shows in the other calls."""

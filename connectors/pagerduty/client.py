@@ -56,6 +56,9 @@ class PagerDutyClient:
         fit(session, wire)
         self._session = session
 
+    def close(self) -> None:
+        self._session.close()
+
     def log_page(
         self, since: datetime, until: datetime, *, offset: int, limit: int = LARGEST_PAGE
     ) -> dict[str, Any]:

@@ -53,18 +53,22 @@ class SplunkClient:
             read_s=config.read_s,
             ca=config.ca,
         )
+        self._session = new_session(wire)
         # The SDK's own handler has no timeout and does not verify TLS. Without "-" it sees one app only.
         self._service = splunk.connect(
             scheme=parts.scheme,
             host=parts.hostname,
             port=parts.port or 8089,
             splunkToken=config.token,
-            handler=_handler(new_session(wire)),
+            handler=_handler(self._session),
             owner="-",
             app="-",
             autologin=False,
             retries=0,
         )
+
+    def close(self) -> None:
+        self._session.close()
 
     def info(self) -> list[Any]:
         return self._list("server/info", "entry", count=1)

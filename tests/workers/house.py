@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
 
+from connectors.sql.ledger import SqlLedger
 from countersign.policy import Policy
 from countersign.ports import Model
 from sandbox import datadog, pagerduty, splunk
@@ -25,12 +27,23 @@ POLICIES = [str(ROOT / "policies" / name) for name in ("alert-triage.yaml", "jir
 
 
 @dataclass
+class Clock:
+    """The ledger's clock, which a test can put forward instead of waiting."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
 class House:
-    """The product and its outside. `errors` is what stages raised while running."""
+    """The product and its outside."""
 
     box: Sandbox
     parts: Parts
     config: Path
+    clock: Clock
 
     def run(self, *stages: str) -> None:
         """Runs stages for every feed and desk, and everything that they wake, until nothing is awake."""
@@ -42,6 +55,21 @@ class House:
     def once(self) -> None:
         """A night without Celery: read, decide and write all, and look at what people did."""
         self.run("pull", "sweep", "watch", "sweep")
+
+    def pull(self, source: str) -> Iterator[Wake]:
+        """Reads one source, as its task does."""
+        return STAGES["pull"](self.parts, [source])
+
+    def impatient(self) -> House:
+        """The same house, whose ledger waits a tenth of a second for a lock."""
+        url = self.parts.settings.ledger.get_secret_value()
+        ledger = SqlLedger.open(url, clock=self.clock, patience=timedelta(seconds=0.1))
+        return replace(self, parts=replace(self.parts, ledger=ledger))
+
+    def later(self, **ahead: float) -> None:
+        """Puts the ledger's clock forward and lets the sweeper send what has become due."""
+        self.clock.ahead += timedelta(**ahead)
+        self.run("sweep")
 
     def with_policy(self, **changes: object) -> House:
         """The same house under a changed ServiceNow policy."""
@@ -67,11 +95,14 @@ def house(folder: Path, ledger: str, **settings: object) -> Iterator[House]:
         config = write_config(folder, box, ledger, **settings)
         loaded = load_settings(config)
         migrate(loaded)
-        parts = open_parts(loaded)
+        clock = Clock()
+        opened = open_parts(loaded)
+        opened.ledger.close()
+        parts = replace(opened, ledger=SqlLedger.open(ledger, clock=clock))
         try:
-            yield House(box=box, parts=parts, config=config)
+            yield House(box=box, parts=parts, config=config, clock=clock)
         finally:
-            parts.ledger.close()
+            parts.close()
 
 
 def write_config(folder: Path, box: Sandbox, ledger: str, **settings: object) -> Path:
@@ -84,7 +115,7 @@ def write_config(folder: Path, box: Sandbox, ledger: str, **settings: object) ->
         "datadog": {"url": urls["datadog"], "api_key": datadog.API_KEY, "app_key": datadog.APP_KEY},
         "splunk": {"url": urls["splunk"], "token": splunk.TOKEN},
         "pagerduty": {"url": urls["pagerduty"], "token": pagerduty.TOKEN, "sender": pagerduty.BOT_EMAIL},
-        "servicenow": {"url": urls["servicenow"], "user": "countersign", "password": "test-password"},
+        "servicenow": {"url": urls["servicenow"], "user": "countersign", "password": "test-password-4711"},
         "jira": {
             "url": urls["jira"],
             "user": "countersign@example.com",

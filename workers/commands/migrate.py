@@ -13,7 +13,7 @@ app = new_app("Bring the ledger's tables up to this version.")
 @app.command()
 def migrate(config: Config = None) -> None:
     """Migrate forwards; workers of the version before may go on meanwhile."""
-    from workers import wiring
+    from workers.wiring import migrate as bring_up_to_date
 
-    wiring.migrate(load_settings(config))
+    bring_up_to_date(load_settings(config))
     typer.echo("The ledger is up to date.")
