@@ -1,0 +1,346 @@
+"""Figures that count: reopens, closes by the policy, noise, moves, drafts and what a ticket costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detectable_change
+from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints
+from countersign.kpis.rates import net_of, ratio_of, share_of, weighted_share, wilson
+from countersign.kpis.settings import Measuring
+from countersign.kpis.survival import clustered_variance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cohort:
+    """The tickets that are counted, which of them go together, and which were ever finished."""
+
+    tickets: Histories
+    clusters: Ints
+    finished: Bools
+    usd_per_hour: float | None
+
+
+def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
+    events = tickets.events.take(tickets.events.at <= how.end)
+    resolved = events.last(Event.RESOLVED, len(tickets)) >= 0
+    closed = tickets.finished & ~(tickets.closed > how.end)
+    return Cohort(
+        tickets=tickets, clusters=clusters, finished=resolved | closed, usd_per_hour=how.usd_per_hour
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """A figure that counts: its words, the fields it can't do without, and how it is computed."""
+
+    blank: Figure
+    needs: tuple[str, ...]
+    compute: Callable[[Figure, Cohort], Figure]
+
+    def of(self, cohort: Cohort) -> Figure:
+        absent = [_FIELDS[field] for field in self.needs if field not in cohort.tickets.recorded]
+        if absent:
+            return replace(self.blank, unknown=f"not recorded: {' or '.join(absent)}")
+        return self.compute(self.blank, cohort)
+
+
+_FIELDS = {
+    "alerts": "alerts of a ticket",
+    "closed_by_policy": "who closed a ticket",
+    "draft": "what became of drafts",
+    "minutes": "people's minutes",
+    "model_usd": "the model's price",
+    "moves": "changes of group",
+    "needed_work": "whether work was needed",
+    "reopens": "reopenings",
+    "wrong": "whether a close was wrong",
+}
+
+
+def count_figures(cohort: Cohort) -> Iterator[Figure]:
+    """Every figure that counts, in a fixed order."""
+    return (counted.of(cohort) for counted in COUNTS)
+
+
+def _left_out(*reasons: tuple[str, Bools]) -> tuple[Exclusion, ...]:
+    return tuple(Exclusion(reason=reason, count=int(hit.sum())) for reason, hit in reasons if hit.any())
+
+
+def _share(figure: Figure, hits: Bools, rows: Bools, clusters: Ints, nobody: str) -> Figure:
+    """The share of `hits` among `rows`; `nobody` says why it is unknown if there are none."""
+    if not rows.any():
+        return replace(figure, unknown=nobody)
+    value, low, high, error = share_of(hits[rows].astype(np.float64), clusters[rows])
+    return replace(
+        figure, value=value, low=low, high=high, n=int(rows.sum()), detectable=detectable_change(error)
+    )
+
+
+def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure:
+    """The mean of the values that are known; `reason` tells about the others."""
+    known = np.isfinite(values)
+    figure = replace(figure, n=int(known.sum()), excluded=_left_out((f"{reason} are not known", ~known)))
+    if not figure.n:
+        return replace(figure, unknown=f"{reason} are not known for any ticket")
+    mean = float(values[known].mean())
+    variance = clustered_variance((values[known] - mean) / figure.n, cohort.clusters[known])
+    if not np.isfinite(variance):
+        return replace(figure, value=mean)
+    error = float(np.sqrt(variance))
+    low, high = max(0.0, mean - Z95 * error), mean + Z95 * error
+    return replace(figure, value=mean, low=low, high=high, detectable=detectable_change(error))
+
+
+def _ratio(figure: Figure, upper: Floats, lower: Floats, known: Bools, cohort: Cohort) -> Figure:
+    figure = replace(figure, excluded=_left_out(("what it needs is not known of the ticket", ~known)))
+    found = ratio_of(upper[known], lower[known], cohort.clusters[known])
+    if found is None:
+        return replace(figure, unknown="there is no alert")
+    n = int(known.sum())
+    value, low, high, error = found
+    if error == 0:  # all or nothing: the linearised interval has no width, Wilson's has
+        low, high = wilson(value * n, n)
+    return replace(
+        figure, value=value, low=low, high=min(1.0, high), n=n, detectable=detectable_change(error)
+    )
+
+
+def _finished_share(
+    figure: Figure, cohort: Cohort, hits: Bools, finished: Bools, known: Bools, what: str
+) -> Figure:
+    excluded = _left_out(
+        ("it has not been finished yet", ~finished), (f"{what} are not known", finished & ~known)
+    )  # fmt: skip
+    figure = replace(figure, excluded=excluded)
+    return _share(figure, hits, finished & known, cohort.clusters, "no ticket has been finished")
+
+
+def _reopen_rate(figure: Figure, cohort: Cohort) -> Figure:
+    reopens = cohort.tickets.reopens
+    ever = cohort.finished | (reopens > 0)
+    return _finished_share(figure, cohort, reopens > 0, ever, np.isfinite(reopens), "its reopenings")
+
+
+def _first_touch_rate(figure: Figure, cohort: Cohort) -> Figure:
+    moves, reopens = cohort.tickets.moves, cohort.tickets.reopens
+    known = np.isfinite(moves) & np.isfinite(reopens)
+    once = (moves == 0) & (reopens == 0)
+    return _finished_share(figure, cohort, once, cohort.finished, known, "its changes of group or reopenings")
+
+
+def _reassignments(figure: Figure, cohort: Cohort) -> Figure:
+    return _mean(figure, cohort.tickets.moves, cohort, "changes of group")
+
+
+def _close_rate(figure: Figure, cohort: Cohort) -> Figure:
+    closed = cohort.tickets.closed_by_policy
+    figure = replace(figure, excluded=_left_out(("it is not known who closed it", closed == UNKNOWN)))
+    return _share(figure, closed == 1, closed != UNKNOWN, cohort.clusters, "there is no ticket")
+
+
+def _wrong_close_rate(figure: Figure, cohort: Cohort) -> Figure:
+    tickets = cohort.tickets
+    closes = tickets.closed_by_policy == 1
+    judged = closes & (tickets.wrong != UNKNOWN)
+    figure = replace(
+        figure, n=int(judged.sum()), excluded=_left_out(("it has not been judged", closes & ~judged))
+    )
+    if not figure.n:
+        return replace(figure, unknown="no close by the policy has been judged")
+    value, low, high = weighted_share((tickets.wrong[judged] == 1).astype(np.float64), tickets.weight[judged])
+    cautious = (value * figure.n + 2) / (figure.n + 4)
+    error = float(np.sqrt(cautious * (1 - cautious) / figure.n))
+    return replace(figure, value=value, low=low, high=high, detectable=detectable_change(error))
+
+
+def _deflection_rate(figure: Figure, cohort: Cohort) -> Figure:
+    closed, wrong = CLOSE_RATE.of(cohort), WRONG_CLOSE_RATE.of(cohort)
+    figure = replace(figure, n=closed.n, excluded=closed.excluded)
+    if closed.value == 0:
+        return replace(figure, value=0.0, low=0.0, high=closed.high, detectable=closed.detectable)
+    all_closed, all_wrong = _bounded(closed), _bounded(wrong)
+    if all_closed is None or all_wrong is None:
+        return replace(figure, n=0, unknown=closed.unknown or wrong.unknown)
+    kept = (1 - all_wrong[0], 1 - all_wrong[2], 1 - all_wrong[1])
+    value, low, high = net_of(all_closed, kept)
+    return replace(
+        figure, value=value, low=low, high=high, detectable=detectable_change((high - low) / (2 * Z95))
+    )
+
+
+def _bounded(figure: Figure) -> tuple[float, float, float] | None:
+    if figure.value is None or figure.low is None or figure.high is None:
+        return None
+    return figure.value, figure.low, figure.high
+
+
+def _noise_ratio(figure: Figure, cohort: Cohort) -> Figure:
+    alerts, needed = cohort.tickets.alerts, cohort.tickets.needed_work
+    known = np.isfinite(alerts) & (needed != UNKNOWN)
+    return _ratio(figure, np.where(needed == 0, alerts, 0.0), alerts, known, cohort)
+
+
+def _duplicate_ratio(figure: Figure, cohort: Cohort) -> Figure:
+    alerts = cohort.tickets.alerts
+    return _ratio(figure, np.clip(alerts - 1, 0.0, None), alerts, np.isfinite(alerts), cohort)
+
+
+def _minutes_per_ticket(figure: Figure, cohort: Cohort) -> Figure:
+    return _mean(figure, cohort.tickets.minutes, cohort, "people's minutes")
+
+
+def _cost_per_ticket(figure: Figure, cohort: Cohort) -> Figure:
+    if cohort.usd_per_hour is None:
+        return replace(figure, unknown="not told: what an hour of people's time costs")
+    cost = cohort.tickets.minutes / 60 * cohort.usd_per_hour + cohort.tickets.model_usd
+    return _mean(figure, cost, cohort, "people's minutes or the model's price")
+
+
+def _drafts(use: DraftUse) -> Callable[[Figure, Cohort], Figure]:
+    def compute(figure: Figure, cohort: Cohort) -> Figure:
+        drafts = cohort.tickets.draft
+        hits = drafts.codes == (drafts.names.index(use) if use in drafts.names else UNKNOWN)
+        return _share(figure, hits & drafts.known, drafts.known, cohort.clusters, "no draft was written")
+
+    return compute
+
+
+def _named(key: str, title: str, definition: str, better: Better, unit: Unit = "share") -> Figure:
+    return Figure(key=key, title=title, definition=definition, unit=unit, better=better)
+
+
+REOPEN_RATE = Counted(
+    blank=_named(
+        "reopen_rate",
+        "Reopened",
+        "Tickets reopened at least once, of those resolved or closed at least once.",
+        "lower",
+    ),
+    needs=("reopens",),
+    compute=_reopen_rate,
+)
+FIRST_TOUCH_RATE = Counted(
+    blank=_named(
+        "first_touch_rate",
+        "Resolved at first touch",
+        "Tickets finished without changing the group and without being reopened, of all finished.",
+        "higher",
+    ),
+    needs=("moves", "reopens"),
+    compute=_first_touch_rate,
+)
+REASSIGNMENTS = Counted(
+    blank=_named(
+        "reassignments",
+        "Changes of group",
+        "How often a ticket changes its group, on average.",
+        "lower",
+        "count",
+    ),
+    needs=("moves",),
+    compute=_reassignments,
+)
+DEFLECTION_RATE = Counted(
+    blank=_named(
+        "deflection_rate",
+        "Deflection",
+        "Tickets closed without a person, and rightly so, of all tickets: those closed by the policy less the wrong "
+        "closes, as far as closes were judged.",
+        "higher",
+    ),
+    needs=("closed_by_policy", "wrong"),
+    compute=_deflection_rate,
+)
+CLOSE_RATE = Counted(
+    blank=_named(
+        "close_rate",
+        "Closed by the policy",
+        "Tickets closed without a person, rightly or not, of all tickets.",
+        "higher",
+    ),
+    needs=("closed_by_policy",),
+    compute=_close_rate,
+)
+WRONG_CLOSE_RATE = Counted(
+    blank=_named(
+        "wrong_close_rate",
+        "Wrong closes",
+        "Closes by the policy that were wrong, of those judged; each stands for as many as it was drawn from.",
+        "lower",
+    ),
+    needs=("closed_by_policy", "wrong"),
+    compute=_wrong_close_rate,
+)
+NOISE_RATIO = Counted(
+    blank=_named(
+        "noise_ratio",
+        "Alert noise",
+        "Alerts of tickets in which nobody had to do anything, of all alerts.",
+        "lower",
+    ),
+    needs=("alerts", "needed_work"),
+    compute=_noise_ratio,
+)
+DUPLICATE_RATIO = Counted(
+    blank=_named(
+        "duplicate_ratio",
+        "Repeated alerts",
+        "Alerts beyond the first of their ticket, of all alerts.",
+        "lower",
+    ),
+    needs=("alerts",),
+    compute=_duplicate_ratio,
+)
+MINUTES_PER_TICKET = Counted(
+    blank=_named(
+        "minutes_per_ticket",
+        "People's time per ticket",
+        "Minutes people worked on a ticket, on average.",
+        "lower",
+        "min",
+    ),
+    needs=("minutes",),
+    compute=_minutes_per_ticket,
+)
+COST_PER_TICKET = Counted(
+    blank=_named(
+        "cost_per_ticket",
+        "Cost per ticket",
+        "People's minutes at their hourly cost plus the model's price, on average over all tickets.",
+        "lower",
+        "usd",
+    ),
+    needs=("minutes", "model_usd"),
+    compute=_cost_per_ticket,
+)
+_DRAFT_WORDS: tuple[tuple[DraftUse, str, str, Better], ...] = (
+    (DraftUse.AS_IS, "Drafts used as they are", "used as they were", "higher"),
+    (DraftUse.EDITED, "Drafts edited", "changed before use", "neither"),
+    (DraftUse.REJECTED, "Drafts rejected", "turned down", "lower"),
+    (DraftUse.UNSEEN, "Drafts not looked at", "never looked at", "lower"),
+)
+DRAFTS = tuple(
+    Counted(
+        blank=_named(f"drafts.{use}", title, f"Drafts that people {words}, of all drafts written.", better),
+        needs=("draft",),
+        compute=_drafts(use),
+    )
+    for use, title, words, better in _DRAFT_WORDS
+)
+COUNTS = (
+    DEFLECTION_RATE,
+    CLOSE_RATE,
+    WRONG_CLOSE_RATE,
+    REOPEN_RATE,
+    FIRST_TOUCH_RATE,
+    REASSIGNMENTS,
+    NOISE_RATIO,
+    DUPLICATE_RATIO,
+    MINUTES_PER_TICKET,
+    COST_PER_TICKET,
+    *DRAFTS,
+)

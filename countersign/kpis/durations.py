@@ -1,0 +1,130 @@
+"""Duration figures: median, 90th percentile and restricted mean of a set of spans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from countersign.kpis.figures import Z95, Figure, detectable_change
+from countersign.kpis.history import Bools, Codes, Floats, Ints
+from countersign.kpis.survival import (
+    Curve,
+    clustered_variance,
+    curve_of,
+    influence,
+    quantile,
+    reach,
+    restricted_mean,
+)
+from countersign.kpis.times import Spans
+
+_UNREACHED = "fewer than {share:.0%} are through so far"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measure:
+    """What a duration is called and what it means, in one sentence."""
+
+    key: str
+    title: str
+    definition: str
+
+
+def duration_figures(
+    measure: Measure, spans: Spans, hours: Floats, clusters: Ints, horizon: float
+) -> tuple[Figure, ...]:
+    """Median, 90th percentile and restricted mean of `hours`, one for each of the spans; `horizon` in hours."""
+    curve = curve_of(hours, spans.observed)
+    blank = Figure(
+        key=measure.key,
+        title=measure.title,
+        definition=measure.definition,
+        unit="h",
+        better="lower",
+        n=curve.n,
+        censored=curve.censored,
+        excluded=spans.excluded,
+        unknown="" if curve.n else "no ticket has the times it needs",
+    )
+    return (
+        _quantile(blank, curve, 0.5, "median", "Median"),
+        _quantile(blank, curve, 0.9, "p90", "90th percentile"),
+        _mean(blank, curve, hours, spans.observed, clusters, horizon),
+    )
+
+
+def _quantile(blank: Figure, curve: Curve, share: float, name: str, words: str) -> Figure:
+    named = replace(
+        blank,
+        key=f"{blank.key}.{name}",
+        title=f"{blank.title}, {words.lower()}",
+        definition=f"{blank.definition} {words} by Kaplan–Meier: open tickets count as lasting longer than until now.",
+    )
+    if not curve.n:
+        return named
+    value, low, high = quantile(curve, share)
+    if value is None:
+        return replace(named, low=low, unknown=_UNREACHED.format(share=share))
+    error = (high - low) / (2 * Z95) if low is not None and high is not None else None
+    return replace(named, value=value, low=low, high=high, detectable=detectable_change(error))
+
+
+def _mean(
+    blank: Figure, curve: Curve, hours: Floats, observed: Bools, clusters: Ints, horizon: float
+) -> Figure:
+    reached = reach(curve, horizon)
+    named = replace(
+        blank,
+        key=f"{blank.key}.mean",
+        title=f"{blank.title}, mean",
+        definition=f"{blank.definition} Mean restricted to the first {reached / 24:.4g} days, open tickets included.",
+    )
+    if not curve.n:
+        return named
+    value, variance = restricted_mean(curve, reached)
+    together = clustered_variance(influence(hours, observed, curve, reached), clusters)
+    error = float(np.sqrt(np.nanmax([variance, together])))
+    known = curve.n > 1
+    return replace(
+        named,
+        value=value,
+        low=max(0.0, value - Z95 * error) if known else None,
+        high=value + Z95 * error if known else None,
+        detectable=detectable_change(error),
+    )
+
+
+def standardised_mean(
+    blank: Figure, hours: Floats, observed: Bools, category: Codes, mix: dict[str, float], horizon: float
+) -> Figure:
+    """The restricted mean that these tickets would have with the categories in the proportions of `mix`.
+
+    Direct standardisation. Categories of `mix` without a ticket here are left out and told; the others keep their
+    proportions.
+    """
+    parts = {name: category.codes == number for number, name in enumerate(category.names)}
+    present = {
+        name: share for name, share in mix.items() if share > 0 and name in parts and parts[name].any()
+    }
+    total = sum(present.values())
+    if not total:
+        return replace(blank, unknown="no ticket has a category of the mix it is compared with")
+    value = variance = 0.0
+    for name, share in present.items():
+        curve = curve_of(hours[parts[name]], observed[parts[name]])
+        mean, spread = restricted_mean(curve, reach(curve, horizon))
+        value += share / total * mean
+        variance += (share / total) ** 2 * spread
+    missing = sum(mix.values()) - total
+    note = f" {missing / sum(mix.values()):.1%} of that mix has no ticket here." if missing > 1e-9 else ""
+    error = float(np.sqrt(variance))
+    return replace(
+        blank,
+        definition=blank.definition + note,
+        value=value,
+        low=max(0.0, value - Z95 * error),
+        high=value + Z95 * error,
+        n=int(sum(parts[name].sum() for name in present)),
+        detectable=detectable_change(error),
+    )

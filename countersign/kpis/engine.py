@@ -1,0 +1,187 @@
+"""The engine: every figure of a set of ticket histories, in one fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from countersign.kpis.changes import ChangeHistory, change_figures
+from countersign.kpis.counts import cohort_of, count_figures
+from countersign.kpis.durations import Measure, duration_figures, standardised_mean
+from countersign.kpis.figures import Z95, Figure, detectable_change
+from countersign.kpis.history import Histories, Ints
+from countersign.kpis.settings import Measuring
+from countersign.kpis.times import (
+    HOUR,
+    Spans,
+    business_seconds,
+    paused_seconds,
+    to_acknowledge,
+    to_detect,
+    to_resolve,
+)
+
+DETECT = Measure(
+    key="time_to_detect",
+    title="Time to detect",
+    definition="From when the trouble began to its first alert, or to its ticket if that came first.",
+)
+ACKNOWLEDGE = Measure(
+    key="time_to_acknowledge",
+    title="Time to acknowledge",
+    definition="From the opening of the ticket to the first human who took it.",
+)
+RESOLVE = Measure(
+    key="time_to_resolve",
+    title="Time to resolve",
+    definition="From the opening of the ticket to its last resolution that was not reopened within {days:g} days, on "
+    "the wall clock, pauses included.",
+)
+RESOLVE_BUSINESS = Measure(
+    key="time_to_resolve_business",
+    title="Time to resolve, business hours",
+    definition="From the opening of the ticket to its last resolution that was not reopened within {days:g} days, "
+    "counting only {hours} ({zone}), pauses included.",
+)
+RESOLVE_UNPAUSED = Measure(
+    key="time_to_resolve_unpaused",
+    title="Time to resolve without pauses",
+    definition="From the opening of the ticket to its last resolution that was not reopened within {days:g} days, on "
+    "the wall clock, less the time it was on hold.",
+)
+
+_NEEDS = {
+    DETECT.key: ("began", "when the trouble began"),
+    ACKNOWLEDGE.key: ("acknowledged", "who took a ticket, and when"),
+    RESOLVE.key: ("resolved", "when a ticket was resolved"),
+    RESOLVE_BUSINESS.key: ("resolved", "when a ticket was resolved"),
+    RESOLVE_UNPAUSED.key: ("paused", "when a ticket was on hold"),
+}
+
+
+def measure(
+    tickets: Histories,
+    how: Measuring,
+    *,
+    changes: Iterable[ChangeHistory] = (),
+    mix: dict[str, float] | None = None,
+) -> tuple[Figure, ...]:
+    """Every figure, the times first. `mix` (category -> share) is what the standardised mean is compared with;
+    without it, that figure is left out."""
+    clusters = cluster_ids(tickets)
+    figures = list(_durations(tickets, how, clusters))
+    if mix is not None:
+        figures.append(standardised(tickets, how, mix))
+    figures.extend(count_figures(cohort_of(tickets, how, clusters)))
+    figures.extend(change_figures(changes))
+    return tuple(figures)
+
+
+def cluster_ids(tickets: Histories) -> Ints:
+    """A number for each ticket that is the same for those of one cluster; a ticket without one stands alone."""
+    codes = tickets.cluster.codes
+    return np.where(codes >= 0, codes, len(tickets.cluster.names) + np.arange(len(codes)))
+
+
+def category_mix(tickets: Histories) -> dict[str, float]:
+    """The share of each category among tickets that have one, for standardising others."""
+    codes = tickets.category.codes[tickets.category.known]
+    counts = np.bincount(codes, minlength=len(tickets.category.names))
+    return {
+        name: float(counts[number] / len(codes))
+        for number, name in enumerate(tickets.category.names)
+        if counts[number]
+    }
+
+
+def resolve_spans(tickets: Histories, how: Measuring) -> Spans:
+    """The spans of `time_to_resolve`."""
+    return to_resolve(tickets, how.end, how.reopened_within.total_seconds())
+
+
+def standardised(tickets: Histories, how: Measuring, mix: dict[str, float]) -> Figure:
+    """The restricted mean of the time to resolve, had the categories been in the proportions of `mix`."""
+    named = _told(RESOLVE, how)
+    blank = Figure(
+        key="time_to_resolve.standardised",
+        title="Time to resolve, mean at the reference mix",
+        definition=f"{named.definition} Restricted mean per category, weighted by the reference's shares of "
+        "categories, since closing easy tickets makes the rest look slower.",
+        unit="h",
+        better="lower",
+    )
+    if "resolved" not in tickets.recorded or "category" not in tickets.recorded:
+        return replace(blank, unknown="not recorded: times of resolution or categories")
+    spans = resolve_spans(tickets, how)
+    category = replace(tickets.category, codes=tickets.category.codes[spans.rows])
+    figure = standardised_mean(
+        blank, spans.hours, spans.observed, category, mix, how.horizon.total_seconds() / HOUR
+    )
+    return replace(figure, censored=int((~spans.observed).sum()), excluded=spans.excluded)
+
+
+def _told(what: Measure, how: Measuring) -> Measure:
+    words = {
+        "days": how.reopened_within.total_seconds() / 86400,
+        "hours": how.business.text,
+        "zone": how.business.zone,
+    }
+    return replace(what, definition=what.definition.format(**words))
+
+
+def _durations(tickets: Histories, how: Measuring, clusters: Ints) -> Iterable[Figure]:
+    resolve = resolve_spans(tickets, how)
+    business = business_seconds(resolve.start, resolve.end, how.business) / HOUR
+    ends = np.full(len(tickets), np.nan)
+    ends[resolve.rows] = resolve.end
+    unpaused = resolve.hours - paused_seconds(tickets, ends)[resolve.rows] / HOUR
+    detect, acknowledge = to_detect(tickets, how.end), to_acknowledge(tickets, how.end)
+    table = (
+        (DETECT, detect, detect.hours),
+        (ACKNOWLEDGE, acknowledge, acknowledge.hours),
+        (RESOLVE, resolve, resolve.hours),
+        (RESOLVE_BUSINESS, resolve, business),
+        (RESOLVE_UNPAUSED, resolve, unpaused),
+    )
+    horizon = how.horizon.total_seconds() / HOUR
+    for what, spans, hours in table:
+        figures = duration_figures(_told(what, how), spans, hours, clusters[spans.rows], horizon)
+        yield from _if_recorded(figures, tickets, *_NEEDS[what.key])
+    yield from _if_recorded((_plain_mean(resolve, how),), tickets, *_NEEDS[RESOLVE.key])
+
+
+def _if_recorded(figures: tuple[Figure, ...], tickets: Histories, field: str, words: str) -> Iterable[Figure]:
+    if field in tickets.recorded:
+        return figures
+    return tuple(
+        replace(
+            figure,
+            value=None, low=None, high=None, n=0, censored=0, excluded=(), detectable=None,
+            unknown=f"not recorded: {words}",
+        )
+        for figure in figures
+    )  # fmt: skip
+
+
+def _plain_mean(resolve: Spans, how: Measuring) -> Figure:
+    hours = resolve.hours[resolve.observed]
+    n = len(hours)
+    blank = Figure(
+        key="time_to_resolve.mean_of_resolved",
+        title="Time to resolve, mean of those resolved",
+        definition=f"{_told(RESOLVE, how).definition} Plain mean of resolved tickets, as most tools show it; it "
+        "flatters while hard tickets are still open.",
+        unit="h",
+        better="lower",
+        n=n,
+        excluded=resolve.excluded,
+        unknown="" if n else "no ticket has been resolved",
+    )
+    if not n:
+        return blank
+    mean = float(hours.mean())
+    error = float(hours.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    low, high = (max(0.0, mean - Z95 * error), mean + Z95 * error) if error is not None else (None, None)
+    return replace(blank, value=mean, low=low, high=high, detectable=detectable_change(error))

@@ -1,0 +1,85 @@
+"""Figures: one measured value with everything a reader needs to judge it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["h", "share", "count", "usd", "min"]
+Better = Literal["lower", "higher", "neither"]
+
+Z95 = 1.959963984540054
+# 80 % power at a two-sided 5 % test, two periods of equal size: (1.960 + 0.842) * sqrt(2).
+_DETECTABLE = 2.8015852 * math.sqrt(2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exclusion:
+    """How many tickets a figure leaves out, and why."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A measured value. `value` None means unknown (never 0), and `unknown` says why.
+
+    `low` and `high` bound it with 95 % confidence; None where the data bound it on one side only. `n` counts the
+    tickets it rests on, `censored` those among them whose end is not known yet. `detectable` is the smallest change,
+    in the figure's unit, that two periods of this size would show with 80 % power.
+    """
+
+    key: str
+    title: str
+    definition: str
+    unit: Unit
+    better: Better = "neither"
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    censored: int = 0
+    excluded: tuple[Exclusion, ...] = ()
+    detectable: float | None = None
+    unknown: str = ""
+
+
+def detectable_change(standard_error: float | None) -> float | None:
+    """The smallest change that a comparison with an equal period would show with 80 % power."""
+    if standard_error is None or not math.isfinite(standard_error) or standard_error <= 0:
+        return None
+    return _DETECTABLE * standard_error
+
+
+def shown(value: float | None, unit: Unit) -> str:
+    """A value in a reader's words: "12.3 %", "4.5 h", "2.1 d", "$0.42"; "unknown" for None."""
+    if value is None:
+        return "unknown"
+    if unit == "share":
+        return f"{value * 100:.1f} %"
+    if unit == "h":
+        return (
+            f"{value / 24:.1f} d"
+            if abs(value) >= 48
+            else f"{value:.1f} h"
+            if abs(value) >= 1
+            else f"{value * 60:.0f} min"
+        )
+    if unit == "usd":
+        return f"${value:,.2f}"
+    if unit == "min":
+        return f"{value:.1f} min"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.2f}"
+
+
+def shown_interval(figure: Figure) -> str:
+    """The interval in a reader's words, or "" for a figure without one."""
+    if figure.value is None or (figure.low is None and figure.high is None):
+        return ""
+    if figure.high is None:
+        return f"at least {shown(figure.low, figure.unit)}"
+    if figure.low is None:
+        return f"at most {shown(figure.high, figure.unit)}"
+    return f"{shown(figure.low, figure.unit)} to {shown(figure.high, figure.unit)}"

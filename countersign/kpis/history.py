@@ -1,0 +1,256 @@
+"""Ticket histories: what happened to a ticket, as one row, and many of them as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from countersign.lanes import Lane
+
+Floats = npt.NDArray[Any]  # of numbers, NaN where unknown
+Ints = npt.NDArray[Any]  # of whole numbers, of any width
+Bools = npt.NDArray[np.bool_]
+
+UNKNOWN = -1
+
+
+class DraftUse(StrEnum):
+    """What people did with a draft."""
+
+    AS_IS = "as_is"
+    EDITED = "edited"
+    REJECTED = "rejected"
+    UNSEEN = "unseen"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TicketHistory:
+    """One ticket, from a desk's export or from the ledger. None and "" mean unknown; times are aware.
+
+    `began`: when the trouble began; `detected`: the first alert. `acknowledged`: the first human who took it.
+    `finished`: the desk has it as resolved or closed. `paused` and `resumed` are None where the desk does not
+    record them. `moves` counts changes of group, `reopens` reopenings (at least as many as `reopened` has times).
+    `needed_work`: somebody had to do something. `wrong`: judged a wrong close (None: not judged), and `weight` is
+    1 over the probability that it was chosen to be judged. `minutes` is people's time, `model_usd` the model's price.
+    """
+
+    id: str
+    opened: datetime | None
+    began: datetime | None = None
+    detected: datetime | None = None
+    acknowledged: datetime | None = None
+    closed: datetime | None = None
+    resolved: tuple[datetime, ...] = ()
+    reopened: tuple[datetime, ...] = ()
+    paused: tuple[datetime, ...] | None = None
+    resumed: tuple[datetime, ...] | None = None
+    finished: bool = False
+    category: str = ""
+    priority: str = ""
+    service: str = ""
+    cluster: str = ""
+    lane: Lane | None = None
+    moves: int | None = None
+    reopens: int | None = None
+    alerts: int | None = None
+    needed_work: bool | None = None
+    closed_by_policy: bool | None = None
+    wrong: bool | None = None
+    weight: float = 1.0
+    draft: DraftUse | None = None
+    minutes: float | None = None
+    model_usd: float | None = None
+
+
+class Event(IntEnum):
+    """What can happen to a ticket more than once."""
+
+    RESOLVED = 0
+    REOPENED = 1
+    PAUSED = 2
+    RESUMED = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Codes:
+    """A column of few different words: `codes` index `names`, UNKNOWN (-1) where there is none."""
+
+    codes: Ints
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, words: Iterable[str]) -> Codes:
+        known: dict[str, int] = {"": UNKNOWN}
+        codes = [known.setdefault(word, len(known) - 1) for word in words]
+        return cls(codes=np.array(codes, dtype=np.int64), names=tuple(known)[1:])
+
+    @classmethod
+    def none(cls, count: int) -> Codes:
+        return cls(codes=np.full(count, UNKNOWN, dtype=np.int64), names=())
+
+    @property
+    def known(self) -> Bools:
+        return np.not_equal(self.codes, UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Events:
+    """Things that happened, sorted by ticket and time: `ticket` is the row it belongs to, `kind` an Event."""
+
+    ticket: Ints
+    kind: Ints
+    at: Floats
+
+    @classmethod
+    def of(cls, ticket: Ints, kind: Ints, at: Floats) -> Events:
+        order = np.lexsort((at, ticket))  # stable: what has the same time stays in the order it was told in
+        return cls(ticket=ticket[order], kind=kind[order], at=at[order])
+
+    @classmethod
+    def none(cls) -> Events:
+        nothing = np.zeros(0, dtype=np.int64)
+        return cls(ticket=nothing, kind=nothing, at=np.zeros(0))
+
+    def take(self, keep: Bools) -> Events:
+        return Events(ticket=self.ticket[keep], kind=self.kind[keep], at=self.at[keep])
+
+    def last(self, kind: Event, count: int) -> Ints:
+        """The place of each ticket's last event of a kind, -1 without one; `count` tickets."""
+        of_kind = np.flatnonzero(self.kind == kind)
+        found = np.full(count, -1, dtype=np.int64)
+        found[self.ticket[of_kind]] = of_kind  # sorted by time, so that the last one stays
+        return found
+
+    def time(self, places: Ints) -> Floats:
+        """The times at some places, NaN for -1."""
+        return np.concatenate((self.at, [np.nan]))[places]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Histories:
+    """Many ticket histories as columns of one length; the meaning of each is that of `TicketHistory`.
+
+    Times are seconds since 1970 in UTC, NaN unknown. Numbers are NaN where unknown; flags are 1, 0 or UNKNOWN.
+    `recorded` names the fields that whoever gave the rows records at all: what is not in it is unknown, not absent.
+    """
+
+    opened: Floats
+    began: Floats
+    detected: Floats
+    acknowledged: Floats
+    closed: Floats
+    events: Events
+    finished: Bools
+    category: Codes
+    priority: Codes
+    service: Codes
+    cluster: Codes
+    lane: Codes
+    draft: Codes
+    moves: Floats
+    reopens: Floats
+    alerts: Floats
+    minutes: Floats
+    model_usd: Floats
+    weight: Floats
+    needed_work: Ints
+    closed_by_policy: Ints
+    wrong: Ints
+    recorded: frozenset[str]
+
+    def __len__(self) -> int:
+        return len(self.opened)
+
+    def take(self, keep: Bools) -> Histories:
+        """The tickets for which `keep` is True."""
+        renumbered = np.cumsum(keep) - 1
+        kept = self.events.take(keep[self.events.ticket])
+        events = Events(ticket=renumbered[kept.ticket], kind=kept.kind, at=kept.at)
+        columns: dict[str, Any] = {name: getattr(self, name)[keep] for name in _ARRAYS}
+        columns |= {
+            name: Codes(codes=getattr(self, name).codes[keep], names=getattr(self, name).names)
+            for name in _CODES
+        }
+        return replace(self, events=events, **columns)
+
+    def opened_between(self, since: datetime, until: datetime) -> Histories:
+        """The tickets that were opened from `since` (included) to `until` (excluded)."""
+        return self.take((self.opened >= since.timestamp()) & (self.opened < until.timestamp()))
+
+
+_TIMES = ("opened", "began", "detected", "acknowledged", "closed")
+_NUMBERS = ("moves", "reopens", "alerts", "minutes", "model_usd", "weight")
+_FLAGS = ("needed_work", "closed_by_policy", "wrong")
+_CODES = ("category", "priority", "service", "cluster", "lane", "draft")
+_ARRAYS = (*_TIMES, *_NUMBERS, *_FLAGS, "finished")
+FIELDS = frozenset(field.name for field in fields(TicketHistory))
+
+
+def empty_columns(count: int) -> Histories:
+    """`count` tickets of which nothing is known; to be filled with `dataclasses.replace`."""
+    columns: dict[str, Any] = {name: np.full(count, np.nan) for name in (*_TIMES, *_NUMBERS)}
+    columns |= {name: np.full(count, UNKNOWN, dtype=np.int64) for name in _FLAGS}
+    columns |= {name: Codes.none(count) for name in _CODES}
+    columns |= {"weight": np.ones(count), "finished": np.zeros(count, dtype=np.bool_)}
+    return Histories(**columns, events=Events.none(), recorded=frozenset())
+
+
+def as_columns(rows: Sequence[TicketHistory], *, recorded: frozenset[str] = FIELDS) -> Histories:
+    """Rows as columns. Raises ValueError for a time without a zone."""
+    columns: dict[str, Any] = {}
+    for names, convert, kind in (
+        (_TIMES, _seconds, np.float64),
+        (_NUMBERS, _number, np.float64),
+        (_FLAGS, _flag, np.int64),
+    ):
+        columns |= {
+            name: np.array([convert(getattr(row, name)) for row in rows], dtype=kind) for name in names
+        }
+    columns |= {name: Codes.of(str(getattr(row, name) or "") for row in rows) for name in _CODES}
+    told = np.array([len(row.reopened) or np.nan for row in rows], dtype=np.float64)
+    columns["reopens"] = np.fmax(columns["reopens"], told)
+    columns["finished"] = np.array([row.finished for row in rows], dtype=np.bool_)
+    return Histories(**columns, events=_events(rows), recorded=recorded)
+
+
+def _events(rows: Sequence[TicketHistory]) -> Events:
+    happened = [
+        (number, kind, _seconds(at))
+        for number, row in enumerate(rows)
+        for kind, times in (
+            (Event.RESOLVED, row.resolved),
+            (Event.REOPENED, row.reopened),
+            (Event.PAUSED, row.paused or ()),
+            (Event.RESUMED, row.resumed or ()),
+        )
+        for at in times
+    ]
+    if not happened:
+        return Events.none()
+    table = np.array(happened, dtype=np.float64)
+    return Events.of(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2])
+
+
+def _seconds(at: datetime | None) -> float:
+    if at is None:
+        return np.nan
+    if at.tzinfo is None:
+        raise ValueError(f"{at.isoformat()} has no zone; give an aware time.")
+    return (at - _EPOCH).total_seconds()
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _flag(value: bool | None) -> int:
+    return UNKNOWN if value is None else int(value)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,68 @@
+"""Shares, ratios and means with their intervals, also where tickets of one cluster go together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from countersign.kpis.figures import Z95
+from countersign.kpis.history import Floats, Ints
+from countersign.kpis.survival import clustered_variance
+
+
+def wilson(hits: float, n: float) -> tuple[float, float]:
+    """The 95 % Wilson interval of a share (E. B. Wilson 1927); n > 0."""
+    share, square = hits / n, Z95**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = Z95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def share_of(hits: Floats, clusters: Ints) -> tuple[float, float, float, float]:
+    """A share with its 95 % limits and standard error; `hits` holds 0 and 1.
+
+    Tickets that go together are worth fewer independent ones: Wilson's n is divided by the design effect.
+    """
+    n, share = len(hits), float(hits.mean())
+    plain = share * (1 - share) / n
+    together = clustered_variance((hits - share) / n, clusters)
+    worth = n / max(1.0, together / plain) if plain > 0 and math.isfinite(together) else n
+    low, high = wilson(share * worth, worth)
+    cautious = (share * worth + 2) / (worth + 4)
+    return share, low, high, math.sqrt(cautious * (1 - cautious) / worth)
+
+
+def ratio_of(upper: Floats, lower: Floats, clusters: Ints) -> tuple[float, float, float, float] | None:
+    """The ratio of two sums with its 95 % limits and standard error (linearised); None if the lower sum is 0."""
+    total = float(lower.sum())
+    if total <= 0:
+        return None
+    ratio = float(upper.sum()) / total
+    error = math.sqrt(clustered_variance((upper - ratio * lower) / total, clusters))
+    spread = Z95 * error if math.isfinite(error) else math.inf
+    return ratio, max(0.0, ratio - spread), ratio + spread, error
+
+
+def net_of(rate: tuple[float, float, float], kept: tuple[float, float, float]) -> tuple[float, float, float]:
+    """The product of two independent shares, each (value, low, high), with limits recovered on the log scale.
+
+    Source: Zou & Donner 2008, method of variance estimates recovery.
+    """
+    value = rate[0] * kept[0]
+    if value <= 0:
+        return value, 0.0, rate[2] * kept[2]
+    down = math.hypot(*(_log_ratio(part[0], part[1]) for part in (rate, kept)))
+    up = math.hypot(*(_log_ratio(part[2], part[0]) for part in (rate, kept)))
+    return value, value * math.exp(-down), min(1.0, value * math.exp(up))
+
+
+def _log_ratio(upper: float, lower: float) -> float:
+    return math.log(upper / lower) if lower > 0 else math.inf
+
+
+def weighted_share(hits: Floats, weights: Floats) -> tuple[float, float, float]:
+    """A share among judged tickets, each standing for `weight` ones, with Wilson limits at Kish's effective n."""
+    share = float(np.average(hits, weights=weights))
+    worth = float(weights.sum() ** 2 / (weights**2).sum())
+    return share, *wilson(share * worth, worth)

@@ -1,0 +1,128 @@
+"""Times to an event of which some have not happened yet: Kaplan–Meier, quantiles and the restricted mean.
+
+Sources: Kaplan & Meier 1958; Brookmeyer & Crowley 1982 with the log-log transformation (as R's survfit); the
+restricted mean's Greenwood variance, and its influence function, as in Andersen et al., Statistical Models Based
+on Counting Processes, IV.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from countersign.kpis.figures import Z95
+from countersign.kpis.history import Bools, Floats, Ints
+
+_SAME = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """The share not yet through, after each time at which something happened (`times`, rising, one unit)."""
+
+    times: Floats
+    at_risk: Floats
+    events: Floats
+    survival: Floats
+    longest: float
+    n: int
+    censored: int
+
+
+def curve_of(durations: Floats, observed: Bools) -> Curve:
+    """The Kaplan–Meier curve; `observed` is False where the duration only says "longer than"."""
+    order = np.sort(durations[observed])
+    times, events = np.unique(order, return_counts=True)
+    at_risk = len(durations) - np.searchsorted(np.sort(durations), times, side="left")
+    survival: Floats = np.cumprod(1.0 - events / at_risk, dtype=np.float64)
+    return Curve(
+        times=times,
+        at_risk=at_risk.astype(np.float64),
+        events=events.astype(np.float64),
+        survival=survival,
+        longest=float(durations.max()) if len(durations) else 0.0,
+        n=len(durations),
+        censored=int(len(durations) - observed.sum()),
+    )
+
+
+def quantile(curve: Curve, share: float) -> tuple[float | None, float | None, float | None]:
+    """The time by which `share` are through, with its 95 % limits; None where the curve does not get there.
+
+    Where the curve lies exactly on the level, the middle of that step: without censoring this is the usual median.
+    """
+    level = 1.0 - share
+    low, high = _limits(curve)
+    return _crossing(curve, curve.survival, level), _first(curve, low, level), _first(curve, high, level)
+
+
+def _crossing(curve: Curve, values: Floats, level: float) -> float | None:
+    reached = np.flatnonzero(values <= level + _SAME)
+    if not len(reached):
+        return None
+    first = int(reached[0])
+    on_level = abs(values[first] - level) <= _SAME and first + 1 < len(values)
+    return float(curve.times[first] + curve.times[first + 1]) / 2 if on_level else float(curve.times[first])
+
+
+def _first(curve: Curve, values: Floats, level: float) -> float | None:
+    reached = np.flatnonzero(values <= level + _SAME)
+    return float(curve.times[reached[0]]) if len(reached) else None
+
+
+def _limits(curve: Curve) -> tuple[Floats, Floats]:
+    """Pointwise 95 % limits of the curve, NaN (which nothing crosses) where it is 0 or 1."""
+    left = curve.at_risk - curve.events
+    inside = (left > 0) & (curve.survival > 0) & (curve.survival < 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.cumsum(np.where(left > 0, curve.events / (curve.at_risk * left), 0.0))
+        log = np.log(curve.survival)
+        spread = np.exp(Z95 * np.sqrt(variance) / np.abs(log))
+        low, high = curve.survival**spread, curve.survival ** (1 / spread)
+    return np.where(inside, low, np.nan), np.where(inside, high, np.nan)
+
+
+def reach(curve: Curve, horizon: float) -> float:
+    """How far a restricted mean can go: the horizon, or less where the longest observation is still going on."""
+    through = len(curve.survival) > 0 and curve.survival[-1] <= _SAME
+    return horizon if through else min(horizon, curve.longest)
+
+
+def _areas(curve: Curve, horizon: float) -> tuple[float, Floats]:
+    """The area under the curve up to the horizon, and what of it lies after each time."""
+    edges = np.minimum(np.concatenate(([0.0], curve.times, [horizon])), horizon)
+    pieces = np.concatenate(([1.0], curve.survival)) * np.diff(edges)
+    after = np.cumsum(pieces[::-1])[::-1]
+    return float(after[0]), after[1:]
+
+
+def restricted_mean(curve: Curve, horizon: float) -> tuple[float, float]:
+    """The mean of min(duration, horizon), and the variance of that mean."""
+    mean, after = _areas(curve, horizon)
+    left = curve.at_risk - curve.events
+    counts = (left > 0) & (curve.times <= horizon)
+    terms = after[counts] ** 2 * curve.events[counts] / (curve.at_risk[counts] * left[counts])
+    return mean, float(terms.sum())
+
+
+def influence(durations: Floats, observed: Bools, curve: Curve, horizon: float) -> Floats:
+    """What each duration adds to the error of the restricted mean: they sum to 0, their squares to its variance."""
+    _, after = _areas(curve, horizon)
+    hazard = np.where(curve.times <= horizon, after * curve.events / curve.at_risk**2, 0.0)
+    cumulated = np.concatenate(([0.0], np.cumsum(hazard)))
+    passed = np.searchsorted(curve.times, durations, side="right")
+    expected = cumulated[passed]
+    own = np.zeros(len(durations))
+    happened = observed & (durations <= horizon)
+    place = passed[happened] - 1
+    own[happened] = after[place] / curve.at_risk[place]
+    return expected - own
+
+
+def clustered_variance(influences: Floats, clusters: Ints) -> float:
+    """The variance of a sum of influences that belong together within a cluster; NaN for a single cluster."""
+    _, group = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(group, weights=influences)
+    groups = len(sums)
+    return float((sums**2).sum() * groups / (groups - 1)) if groups > 1 else float("nan")

@@ -1,0 +1,214 @@
+"""The engine: every figure with its n, what was left out and why, and unknown where it is unknown."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from countersign.kpis.changes import ChangeHistory, change_figures
+from countersign.kpis.engine import category_mix, measure, standardised
+from countersign.kpis.figures import Figure, shown, shown_interval
+from countersign.kpis.history import FIELDS, DraftUse, Histories, TicketHistory, as_columns
+from countersign.kpis.settings import Measuring
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+HOW = Measuring(until=START + timedelta(days=30), usd_per_hour=60.0)
+
+
+def ticket(number: int = 0, **fields: object) -> TicketHistory:
+    return TicketHistory(id=f"INC{number}", opened=START, **fields)  # type: ignore[arg-type]
+
+
+def figures(rows: list[TicketHistory], *, recorded: frozenset[str] = FIELDS) -> dict[str, Figure]:
+    return {figure.key: figure for figure in measure(as_columns(rows, recorded=recorded), HOW)}
+
+
+def many(count: int, **fields: object) -> list[TicketHistory]:
+    return [ticket(number, **fields) for number in range(count)]
+
+
+def test_nothing_is_shown_as_zero_that_is_unknown() -> None:
+    """No ticket at all: every figure is unknown and says why."""
+    for figure in figures([]).values():
+        assert figure.value is None
+        assert figure.unknown
+
+
+def test_what_is_not_recorded_is_unknown_even_with_tickets() -> None:
+    """An export without a column for it says nothing about it."""
+    found = figures(
+        many(10, resolved=(START + timedelta(hours=1),)), recorded=frozenset({"opened", "resolved"})
+    )
+    assert found["time_to_resolve.median"].value == 1
+    assert found["reopen_rate"].value is None
+    assert found["reopen_rate"].unknown == "not recorded: reopenings"
+    assert found["time_to_acknowledge.median"].unknown.startswith("not recorded")
+
+
+def test_every_figure_has_its_definition_and_key_once() -> None:
+    """Keys are unique, and definitions are sentences."""
+    found = measure(as_columns(many(3)), HOW, mix={"a": 1.0})
+    assert len({figure.key for figure in found}) == len(found)
+    assert all(figure.definition.endswith(".") for figure in found)
+
+
+def test_reopened_tickets_are_counted_among_the_finished() -> None:
+    """An open ticket can't have been reopened; it is left out and told."""
+    done = {"finished": True, "resolved": (START + timedelta(hours=1),)}
+    figure = figures([*many(3, reopens=0, **done), ticket(9, reopens=2, **done), ticket(10)])["reopen_rate"]
+    assert (figure.value, figure.n) == (0.25, 4)
+    assert [(left.reason, left.count) for left in figure.excluded] == [("it has not been finished yet", 1)]
+
+
+def test_deflection_is_net_of_wrong_closes() -> None:
+    """40 of 100 closed, 10 judged, 1 wrong: 36 %."""
+    closed = [ticket(n, closed_by_policy=True, wrong=(n == 0) if n < 10 else None) for n in range(40)]
+    found = figures([*closed, *(ticket(n, closed_by_policy=False) for n in range(40, 100))])
+    deflection = found["deflection_rate"]
+    assert deflection.value == pytest.approx(0.36)
+    assert deflection.low is not None
+    assert deflection.high is not None
+    assert deflection.low < 0.36 < deflection.high < found["close_rate"].high  # type: ignore[operator]
+    assert (found["wrong_close_rate"].value, found["wrong_close_rate"].n) == (0.1, 10)
+
+
+def test_deflection_is_unknown_while_no_close_was_judged() -> None:
+    """Closing without looking is no proof that it was right."""
+    found = figures([ticket(1, closed_by_policy=True), ticket(2, closed_by_policy=False)])
+    assert found["close_rate"].value == 0.5
+    assert found["deflection_rate"].value is None
+    assert found["deflection_rate"].unknown == "no close by the policy has been judged"
+
+
+def test_a_judged_close_stands_for_those_it_was_drawn_from() -> None:
+    """One wrong close drawn with certainty and one right one of ten: 1 of 11 is wrong."""
+    rows = [
+        ticket(1, closed_by_policy=True, wrong=True),
+        ticket(2, closed_by_policy=True, wrong=False, weight=10.0),
+    ]
+    assert figures(rows)["wrong_close_rate"].value == pytest.approx(1 / 11)
+
+
+def test_noise_and_repeats_are_shares_of_alerts() -> None:
+    """Ten alerts of which eight meant nothing; two tickets, so eight repeats."""
+    found = figures([ticket(1, alerts=8, needed_work=False), ticket(2, alerts=2, needed_work=True)])
+    assert found["noise_ratio"].value == pytest.approx(0.8)
+    assert found["duplicate_ratio"].value == pytest.approx(0.8)
+
+
+def test_cost_is_peoples_minutes_and_the_models_price() -> None:
+    """30 minutes at 60 dollars an hour plus one dollar."""
+    found = figures(many(5, minutes=30.0, model_usd=1.0))
+    assert found["cost_per_ticket"].value == pytest.approx(31)
+    assert found["minutes_per_ticket"].value == pytest.approx(30)
+
+
+def test_cost_is_unknown_without_an_hourly_cost() -> None:
+    """The model's price alone is not what a ticket costs."""
+    found = {f.key: f for f in measure(as_columns(many(5, minutes=30.0)), replace(HOW, usd_per_hour=None))}
+    assert found["cost_per_ticket"].unknown == "not told: what an hour of people's time costs"
+
+
+def test_drafts_are_shares_of_the_drafts_written() -> None:
+    """A ticket without a draft does not count."""
+    uses = [DraftUse.AS_IS, DraftUse.AS_IS, DraftUse.EDITED, DraftUse.REJECTED, None]
+    found = figures([ticket(number, draft=use) for number, use in enumerate(uses)])
+    assert found["drafts.as_is"].value == 0.5
+    assert found["drafts.unseen"].value == 0
+    assert found["drafts.unseen"].n == 4
+
+
+def test_first_touch_means_no_move_and_no_reopening() -> None:
+    """One of three finished tickets stayed where it was and stayed closed."""
+    rows = [ticket(n, finished=True, moves=n % 2, reopens=n // 2) for n in range(3)]
+    assert figures(rows)["first_touch_rate"].value == pytest.approx(1 / 3)
+
+
+def test_a_change_counts_once_however_many_tickets_it_caused() -> None:
+    """Two rows of one change, as a join makes them, are one failed change of two."""
+    changes = [
+        ChangeHistory(id="CHG1", incidents=("INC1",)),
+        ChangeHistory(id="CHG1", incidents=("INC2",)),
+        ChangeHistory(id="CHG2", failed=False),
+        ChangeHistory(id="CHG3"),
+    ]
+    fail, rework = change_figures(changes)
+    assert (fail.value, fail.n) == (0.5, 2)
+    assert [left.count for left in fail.excluded] == [1]
+    assert rework.value is None
+
+
+def test_tickets_of_one_cluster_widen_the_interval() -> None:
+    """A storm of equal tickets is one piece of evidence."""
+    alone = [ticket(n, finished=True, reopens=int(n % 10 == 0)) for n in range(200)]
+    together = [replace(row, cluster=str(number % 10)) for number, row in enumerate(alone)]
+    spread = [f.high - f.low for f in (figures(rows)["reopen_rate"] for rows in (alone, together))]  # type: ignore[operator]
+    assert spread[1] > 2 * spread[0]
+
+
+def mixed(easy: int, hard: int) -> Histories:
+    return as_columns(
+        [ticket(n, category="easy", resolved=(START + timedelta(hours=1),)) for n in range(easy)]
+        + [ticket(n, category="hard", resolved=(START + timedelta(hours=11),)) for n in range(hard)]
+    )
+
+
+def test_at_the_reference_mix_closing_easy_tickets_changes_nothing() -> None:
+    """Half of the easy tickets are gone: the plain mean rises, the standardised one does not."""
+    before, after = mixed(80, 20), mixed(40, 20)
+    mix = category_mix(before)
+    assert mix == pytest.approx({"easy": 0.8, "hard": 0.2})
+    assert standardised(before, HOW, mix).value == pytest.approx(3)
+    assert standardised(after, HOW, mix).value == pytest.approx(3)
+
+
+def test_a_category_missing_from_the_mix_is_told() -> None:
+    """What can't be standardised is said, not filled in."""
+    figure = standardised(mixed(0, 20), HOW, {"easy": 0.8, "hard": 0.2})
+    assert figure.value == pytest.approx(11)
+    assert "80.0% of that mix has no ticket here" in figure.definition
+
+
+def test_a_bigger_period_sees_smaller_changes() -> None:
+    """The smallest change to be seen falls with the root of n."""
+    found = [
+        figures(many(count, finished=True, reopens=0))["reopen_rate"].detectable for count in (100, 10_000)
+    ]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[1] < found[0] / 5
+
+
+def test_an_interval_that_does_not_reach_is_one_sided() -> None:
+    """Too few resolved for an upper limit: "at least"."""
+    figure = Figure(key="k", title="t", definition="d.", unit="h", value=3.0, low=2.0)
+    assert shown_interval(figure) == "at least 2.0 h"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (None, "h", "unknown"),
+        (0.123, "share", "12.3 %"),
+        (0.5, "h", "30 min"),
+        (72, "h", "3.0 d"),
+        (0.4, "usd", "$0.40"),
+    ],
+)
+def test_values_are_shown_in_words(value: float | None, unit: str, words: str) -> None:
+    """Hours become minutes or days where those read better."""
+    assert shown(value, unit) == words  # type: ignore[arg-type]
+
+
+def test_the_share_of_a_simulated_population_lies_in_its_interval() -> None:
+    """95 % intervals hold the truth in about 95 of 100 periods, also near 0."""
+    generator = random.Random(1)
+    hits = 0
+    for _ in range(400):
+        rows = [ticket(n, finished=True, reopens=int(generator.random() < 0.02)) for n in range(150)]
+        figure = figures(rows)["reopen_rate"]
+        hits += figure.low <= 0.02 <= figure.high  # type: ignore[operator]
+    assert 0.92 <= hits / 400 <= 0.99
