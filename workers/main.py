@@ -23,7 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "actions": ("actions", "List what was written, or waits to be, in other systems."),
     "policy": ("policy", "Check a policy file, tell it in words, compare two."),
     "dead-letters": ("dead_letters", "List, show, replay or dismiss what could not be handled."),
-    "baseline": ("baseline", "Compute the figures from a ticket export, before starting: baseline EXPORT.csv."),
+    "baseline": (
+        "baseline",
+        "Compute the figures from a ticket export, before starting: baseline EXPORT.csv.",
+    ),
     "report": ("report", "Compute the figures of the use cases from the ledger."),
     "docs": ("docs", "Write the generated pages, or check that they are up to date."),
     "version": ("", "Print the version."),

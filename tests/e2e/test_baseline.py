@@ -1,0 +1,90 @@
+"""`countersign baseline`: figures of an export from the command line, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+LIST = "Number,Opened,Resolved,State,Reopen count\n"
+ROWS = "INC1,2026-03-02 09:00:00,2026-03-02 11:00:00,Closed,0\nINC2,2026-03-02 09:00:00,?,New,0\n"
+
+
+def countersign(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "workers", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_the_figures_of_an_export_come_as_json_in_any_encoding(tmp_path: Path, codec: str) -> None:
+    """Encoding and form are found; unknown is null with its reason."""
+    export = tmp_path / "export.csv"
+    export.write_bytes((LIST + ROWS.replace("INC1", "Störung1")).encode(codec))
+    done = countersign("baseline", str(export), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    figures = {figure["key"]: figure for figure in told["figures"]}
+    assert (told["tickets"], told["rows"], told["problems"]) == (2, 2, [])
+    assert figures["time_to_resolve.median"]["value"] == 2
+    assert figures["time_to_resolve.median"]["censored"] == 1
+    assert figures["deflection_rate"]["value"] is None
+    assert "not recorded" in figures["deflection_rate"]["unknown"]
+
+
+def test_words_tell_what_was_assumed_left_out_and_wrong(tmp_path: Path) -> None:
+    """A reader sees the value, its interval, what is unknown and which row to mend."""
+    export = tmp_path / "export.csv"
+    export.write_text(LIST + ROWS + "INC3,2026-03-02 09:00:00,tomorrow,Closed,0\n", encoding="utf-8")
+    done = countersign("baseline", str(export))
+    assert done.returncode == 0, done.stderr
+    assert "3 tickets in 3 rows" in done.stdout
+    assert "Times have no zone" in done.stdout
+    assert "1: it is finished, but has no time of resolution" in done.stdout
+    assert 'row 4, Resolved: "tomorrow" is not a time' in done.stdout
+    assert "not recorded: who closed a ticket" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere.csv"], "nowhere.csv can't be read (No such file or directory); name a CSV file."),
+        (["{file}", "--dates", "odd"], "--dates is day-first or month-first, not 'odd'."),
+        (["{file}", "--map", "opened"], "--map 'opened' has no column"),
+        (["{file}", "--zone", "Rome"], '"Rome" is not a time zone'),
+        (["{file}", "--business-hours", "always"], '"always" is not a span of business hours'),
+        (["{file}", "--encoding", "utf-99"], "name its encoding with --encoding"),
+        (["{file}", "--form", "remedy"], 'There is no form "remedy"'),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    """No traceback: what is wrong, and what to write."""
+    export = tmp_path / "export.csv"
+    export.write_text(LIST + ROWS, encoding="utf-8")
+    done = countersign("baseline", *(argument.format(file=export) for argument in arguments))
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Hash seeds differ between runs; the result does not."""
+    export = tmp_path / "export.csv"
+    export.write_text(LIST + ROWS + ROWS, encoding="utf-8")
+    first, second = (countersign("baseline", str(export), "--json").stdout for _ in range(2))
+    assert first == second
+
+
+def test_help_costs_no_numpy() -> None:
+    """Only a run that measures pays for the machinery."""
+    code = "import sys; from workers.main import main; main(['--help']); print('numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "baseline" in done.stdout
+    assert done.stdout.endswith("False\n")

@@ -1,0 +1,223 @@
+"""`countersign baseline`: the figures of a ticket export, before Countersign does anything."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+from zoneinfo import ZoneInfo
+
+import typer
+
+from countersign.errors import ConfigError
+from workers.console import AsJson, new_app, show_json, show_table
+
+if TYPE_CHECKING:
+    from countersign.exports.reading import Export
+    from countersign.kpis.figures import Figure
+    from countersign.kpis.settings import Measuring
+
+app = new_app("Compute the figures from a ticket export, before starting: baseline EXPORT.csv.")
+_CHUNK = 1 << 20
+_SHOWN = 20
+
+
+@app.command()
+def baseline(
+    export: Annotated[
+        Path, typer.Argument(metavar="EXPORT.csv", help="Tickets of ServiceNow, Jira or another tool.")
+    ],
+    as_json: AsJson = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field; repeatable."),
+    ] = None,
+    form: Annotated[
+        str, typer.Option(help="servicenow, jira, log or mapped; found by the header if left out.")
+    ] = "",
+    dates: Annotated[str, typer.Option(help="day-first or month-first, where dates leave it open.")] = "",
+    zone: Annotated[str, typer.Option(help="Zone of times that name none, as Europe/Rome.")] = "",
+    encoding: Annotated[
+        str, typer.Option(help="Encoding of the file; found from its bytes if left out.")
+    ] = "",
+    business_hours: Annotated[str, typer.Option(help="Hours on the business clock.")] = "Mon-Fri 08:00-18:00",
+    reopened_within: Annotated[
+        int, typer.Option(min=0, help="Days in which a reopening undoes a resolution.")
+    ] = 7,
+    horizon: Annotated[int, typer.Option(min=1, help="Days that restricted means look ahead.")] = 30,
+    usd_per_hour: Annotated[
+        float | None, typer.Option(min=0, help="What an hour of people's time costs.")
+    ] = None,
+) -> None:
+    """Times to acknowledge and resolve, reopenings and the rest, each with n, interval and what was left out."""
+    mapping = dict(_pair(text) for text in column or ())
+    read = _read(export, mapping, form=form, order=_order(dates), zone=_zone(zone), encoding=encoding)
+
+    from countersign.kpis.engine import measure
+    from countersign.kpis.settings import Measuring
+    from countersign.kpis.times import BusinessHours
+
+    try:
+        hours = BusinessHours(text=business_hours, zone=zone or "UTC").checked()
+    except ValueError as problem:
+        raise ConfigError(f"--business-hours: {problem}") from None
+    how = Measuring(
+        until=read.until,
+        reopened_within=timedelta(days=reopened_within),
+        horizon=timedelta(days=horizon),
+        business=hours,
+        usd_per_hour=usd_per_hour,
+    )
+    figures = measure(read.tickets, how)
+    if as_json:
+        show_json(_plain(export, read, how, figures))
+    else:
+        _tell(read, figures)
+
+
+def _read(
+    path: Path,
+    mapping: dict[str, str],
+    *,
+    form: str,
+    order: Literal["day-first", "month-first"] | None,
+    zone: ZoneInfo | None,
+    encoding: str,
+) -> Export:
+    from countersign.exports.encodings import Encoding, encoding_of
+    from countersign.exports.reading import read
+    from countersign.exports.survey import survey
+
+    try:
+        found = Encoding(name=encoding) if encoding else encoding_of(_chunks(path))
+        with path.open(encoding=found.name, newline="") as lines:
+            plan = survey(lines, mapping=mapping, form=form, order=order)
+        with path.open(encoding=found.name, newline="") as lines:
+            export = read(lines, plan, zone=zone, progress=_progress())
+    except OSError as problem:
+        raise ConfigError(f"{path} can't be read ({problem.strerror}); name a CSV file.") from None
+    except (UnicodeError, LookupError) as problem:
+        raise ConfigError(f"{path} can't be read ({problem}); name its encoding with --encoding.") from None
+    if not found.assumption:
+        return export
+
+    from dataclasses import replace
+
+    return replace(export, assumptions=(found.assumption, *export.assumptions))
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+class _Counter:
+    """Tells on a terminal how far reading is; called with the number of rows."""
+
+    def __call__(self, rows: int) -> None:
+        sys.stderr.write(f"\r{rows:,} rows read")
+        sys.stderr.flush()
+
+
+def _progress() -> _Counter | None:
+    return _Counter() if sys.stderr.isatty() else None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, separator, name = text.partition("=")
+    if not separator or not name:
+        raise ConfigError(f'--map {text!r} has no column; write it as --map opened="Created on".')
+    return field.strip(), name
+
+
+def _order(text: str) -> Literal["day-first", "month-first"] | None:
+    if text in ("", "day-first", "month-first"):
+        return cast("Literal['day-first', 'month-first'] | None", text or None)
+    raise ConfigError(f"--dates is day-first or month-first, not {text!r}.")
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    from countersign.policy.calendars import known_zone
+
+    try:
+        return ZoneInfo(known_zone(name)) if name else None
+    except ValueError as problem:
+        raise ConfigError(f"--zone: {problem}") from None
+
+
+def _plain(path: Path, read: Export, how: Measuring, figures: tuple[Figure, ...]) -> dict[str, object]:
+    return {
+        "export": path.name,
+        "rows": read.rows,
+        "tickets": len(read.tickets),
+        "until": read.until,
+        "assumptions": read.assumptions,
+        "measuring": how,
+        "figures": figures,
+        "problem_counts": _counts(read),
+        "problems": read.problems,
+    }
+
+
+def _counts(read: Export) -> list[dict[str, object]]:
+    return [
+        {"column": column, "problem": kind, "rows": count}
+        for (column, kind), count in sorted(read.counts.items())
+    ]
+
+
+def _tell(read: Export, figures: tuple[Figure, ...]) -> None:
+    from countersign.kpis.figures import shown, shown_interval
+
+    typer.echo(f"{len(read.tickets):,} tickets in {read.rows:,} rows, known until {_minute(read.until)}.")
+    for sentence in read.assumptions:
+        typer.echo(f"- {sentence}")
+    typer.echo("")
+    known = [figure for figure in figures if figure.value is not None]
+    rows = [
+        (
+            figure.title,
+            shown(figure.value, figure.unit),
+            shown_interval(figure),
+            f"{figure.n:,}",
+            shown(figure.detectable, figure.unit) if figure.detectable else "",
+        )
+        for figure in known
+    ]
+    columns = ("figure", "value", "95 % interval", "n", "change to be seen")
+    show_table(columns, rows, empty="There is nothing to measure.")
+    typer.echo(
+        "\nThe last column is the smallest change that two periods of this size would show (power 80 %)."
+    )
+    left_out = ((f"{left.count:,}: {left.reason}", figure) for figure in known for left in figure.excluded)
+    _tell_reasons("Left out", left_out)
+    _tell_reasons("Unknown", ((figure.unknown, figure) for figure in figures if figure.value is None))
+    _tell_problems(read)
+
+
+def _tell_reasons(heading: str, reasons: Iterable[tuple[str, Figure]]) -> None:
+    """One line for each reason, with the figures it holds for."""
+    titles: dict[str, dict[str, None]] = {}
+    for reason, figure in reasons:
+        titles.setdefault(reason, {})[figure.title.split(",")[0]] = None
+    if titles:
+        typer.echo(f"\n{heading}:")
+    for reason, named in titles.items():
+        typer.echo(f"- {reason} ({', '.join(named)})")
+
+
+def _tell_problems(read: Export) -> None:
+    if not read.counts:
+        return
+    typer.echo(f"\n{sum(read.counts.values()):,} problems, of which the first:")
+    for problem in read.problems[:_SHOWN]:
+        typer.echo(f"  {problem}")
+    for (column, kind), count in sorted(read.counts.items()):
+        typer.echo(f"{count:,} x {kind}" + (f" in {column}" if column else ""))
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
