@@ -112,15 +112,16 @@ class History:
         """The decisions, put in order of time (and of their ids where the times are equal)."""
         ordered = sorted(decisions, key=lambda past: (past.at, past.id))
         kinds: dict[Circumstances, int] = {}
+        # Most records share the object of their circumstances, and a look at its id is cheaper than its hash.
+        shared = {id(past.circumstances): past.circumstances for past in ordered}
+        codes = {known: kinds.setdefault(kind, len(kinds)) for known, kind in shared.items()}
         risks = [np.nan if past.risk is None else past.risk for past in ordered]
         return cls(
             ids=[past.id for past in ordered],
             at=np.array([microseconds(past.at) for past in ordered], dtype=np.int64),
             risk=np.array(risks, dtype=np.float64),
             alerts=np.array([past.alerts for past in ordered], dtype=np.int64),
-            kind=np.array(
-                [kinds.setdefault(past.circumstances, len(kinds)) for past in ordered], dtype=np.int64
-            ),
+            kind=np.array([codes[id(past.circumstances)] for past in ordered], dtype=np.int64),
             kinds=tuple(kinds),
         )
 

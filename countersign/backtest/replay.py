@@ -1,8 +1,9 @@
 """Replay: every recorded decision decided again by `decide` itself, each distinct situation once.
 
-Two records that `decide` can't tell apart get one call. What it compares with a number (risk with a threshold,
-time with a calendar, alerts and closes with limits) is reduced to where the number lies among the numbers of
-the policy: below, at, or above each. So the comparison itself stays in `decide`, and equality counts exactly.
+Records that `decide` can't tell apart get one call, with the first of them. What it compares with a number
+(risk with a threshold, time with a calendar, alerts and closes with limits) is reduced to where the number lies
+among the numbers of the policy: below, at, or above each. What it compares with a word (service, tag, source,
+group) is reduced to whether that word stands anywhere in the policy. So the comparisons stay in `decide`.
 
 The policy is replayed as if it acted, without a control lane: autonomy `act`, nothing stopped. Closes used up
 by the limits are those of the replay itself, in the last hour and, for each service, in the last 24 hours.
@@ -12,13 +13,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from countersign.backtest.history import History, Integers, microseconds
+from countersign.backtest.history import Circumstances, History, Integers, microseconds
 from countersign.decision import Decision, Facts, Outcome, decide
 from countersign.policy import Policy
 from countersign.severity import Severity
@@ -128,7 +129,7 @@ def _situations(history: History, policy: Policy, certified: Mapping[str, float]
     risks = [threshold.risk_below for threshold in thresholds if threshold.risk_below is not None]
     windows = [window for name in policy.never_close.calendars for window in policy.calendars[name]]
     times = [microseconds(bound) for window in windows for bound in window.bounds]
-    situation = history.kind.astype(np.int64)
+    situation = _alike(history, policy)[history.kind]
     for values, marks in (
         (history.risk, [*risks, *certified.values()]),
         (history.at, times),
@@ -137,6 +138,48 @@ def _situations(history: History, policy: Policy, certified: Mapping[str, float]
         cuts = np.unique(np.array(marks, dtype=values.dtype))
         situation = situation * (2 * len(cuts) + 1) + _places(values, cuts)
     return situation
+
+
+def _alike(history: History, policy: Policy) -> Integers:
+    """For each kind of circumstances a number that is equal where they differ only in words unknown to the policy."""
+    words = {"", *_words(policy.model_dump(mode="json", by_alias=True))}
+    numbers: dict[tuple[object, ...], int] = {}
+    return np.array(
+        [numbers.setdefault(_in_words(kind, words), len(numbers)) for kind in history.kinds], dtype=np.int64
+    )
+
+
+def _in_words(kind: Circumstances, words: set[str]) -> tuple[object, ...]:
+    """Circumstances with None for each word that the policy does not know."""
+    return (
+        kind.source if kind.source in words else None,
+        kind.service if kind.service in words else None,
+        kind.group if kind.group in words else None,
+        kind.tags & words,
+        kind.category,
+        kind.severity.name,
+        kind.assessed_severity.name,
+        kind.firing.name,
+        kind.ticket and kind.ticket.name,
+        kind.unassessed,
+        kind.recovered,
+        kind.born_in_desk,
+        kind.first_seen,
+        kind.assigned,
+    )
+
+
+def _words(part: object) -> Iterator[str]:
+    """Every text in a policy's document, keys included."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            yield key
+            yield from _words(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _words(value)
 
 
 def _places(values: npt.NDArray[np.generic], cuts: npt.NDArray[np.generic]) -> Integers:
