@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import pysnow
-from pysnow.exceptions import MissingResult, UnexpectedResponseFormat
 from requests.auth import HTTPBasicAuth
 
 from connectors.servicenow.query import Row, is_sys_id
 from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Refused, Wire, calling, new_session
 from countersign.errors import ConfigError, Permanent
+
+with warnings.catch_warnings():
+    # It says at import that libmagic is not on this machine; it would guess the types of attachments, which we state.
+    warnings.filterwarnings("ignore", message="Missing the python-magic library")
+    import pysnow
+    from pysnow.exceptions import MissingResult, UnexpectedResponseFormat
 
 _VENDOR = "servicenow"
 _TABLES = "/api/now"
