@@ -15,6 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from countersign.errors import CountersignError, Denied
+from workers import logs
 
 Config = Annotated[
     Path | None,
@@ -33,6 +34,8 @@ def new_app(summary: str) -> typer.Typer:
 
 def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> None:
     """Runs a command's application. A mistake ends it with one sentence; a bug keeps its traceback."""
+    # Results alone go to stdout; a command that works for long says more than warnings (see the roles).
+    logs.set_up("WARNING")
     try:
         app(args=list(arguments), prog_name=f"countersign {name}")
     except CountersignError as problem:

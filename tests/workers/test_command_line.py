@@ -1,0 +1,186 @@
+"""The command line: what a person types, and the one sentence they get when it does not work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from sandbox.scenario import play
+from tests.workers.house import House
+from workers.main import COMMANDS, help_text
+
+HEAVY = ("litellm", "sklearn", "celery", "sqlalchemy", "numpy", "typer")
+
+
+def _countersign(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")}
+    return subprocess.run(
+        [sys.executable, "-m", "workers", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**clean, **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration of a house after a night."""
+    from tests.workers.house import house
+
+    folder = tmp_path_factory.mktemp("cli")
+    with house(folder, f"sqlite:///{folder / 'ledger.db'}") as home:
+        play(home.box)
+        home.once()
+    return home.config
+
+
+def test_every_command_of_the_table_exists() -> None:
+    """The table that help is printed from names real commands with a description."""
+    for name, (module, _) in COMMANDS.items():
+        if module:
+            assert get_command(import_module(f"workers.commands.{module}").app).help
+        assert f"  {name} " in help_text()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["policy", "check", "policies/alert-triage.yaml"]])
+def test_help_and_policy_check_import_nothing_heavy(arguments: list[str]) -> None:
+    """Neither a model, Celery, SQLAlchemy nor numpy is imported for them; help needs not even typer."""
+    code = (
+        "import sys\nfrom workers.main import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        f"print('imported:', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    allowed = "['typer']" if arguments[0] == "policy" else "[]"
+    assert done.stdout.splitlines()[-1] == f"imported: {allowed}"
+
+
+def test_a_typing_mistake_is_met_with_the_nearest_command() -> None:
+    """`countersign caess` says which command was meant, and ends with 2."""
+    done = _countersign("caess")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "countersign: there is no command 'caess', did you mean 'cases'?; see countersign --help.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("ledgre: x", "there is no setting ledgre; remove it or mend its spelling."),
+        (
+            "servicenow: {user: x}",
+            "servicenow.url is missing; write it there or set COUNTERSIGN_SERVICENOW__URL.",
+        ),
+        ("timing: {pull: soon}", 'timing.pull: Value error, "soon" is not a duration'),
+        ("ledger: [", "this is not YAML"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    """The file, the setting and what to do; no traceback."""
+    config = tmp_path / "countersign.yaml"
+    config.write_text(text, encoding="utf-8")
+    done = _countersign("cases", "--config", str(config))
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_configuration_is_one_sentence(tmp_path: Path) -> None:
+    """It names the file that is not there."""
+    done = _countersign("cases", "--config", str(tmp_path / "none.yaml"))
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "There is no configuration file" in done.stderr
+
+
+def test_a_ledger_without_tables_says_what_to_run(tmp_path: Path) -> None:
+    """A fresh ledger is met with `countersign migrate`, not with an SQL error."""
+    done = _countersign("cases", COUNTERSIGN_LEDGER=f"sqlite:///{tmp_path / 'new.db'}")
+    assert done.returncode == 1
+    assert "countersign migrate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_lists_are_json_for_machines(told: Path) -> None:
+    """cases, actions, status and dead-letters print JSON that agrees with one another."""
+    asked = (
+        ("cases", "--limit", "1000"),
+        ("actions", "--limit", "1000"),
+        ("status",),
+        ("dead-letters", "list"),
+    )
+    cases, actions, status, letters = (
+        json.loads(_countersign(*one, "--json", "--config", str(told)).stdout) for one in asked
+    )
+    assert len(cases) == sum(status["cases"].values())
+    assert len(actions) == sum(status["actions"].values())
+    assert len(letters) == status["dead_letters"] == 3
+    assert sum(case["alerts"] for case in cases) == status["alerts"]
+
+
+def test_the_story_of_a_case_is_told_from_its_ticket(told: Path) -> None:
+    """`case show INC…` tells alerts, context, assessment, decision, what was written, and the audit log."""
+    listed = json.loads(_countersign("cases", "--json", "--limit", "1000", "--config", str(told)).stdout)
+    closed = next(line for line in listed if line["outcome"] == "close")
+    story = _countersign("case", "show", closed["ticket"], "--config", str(told)).stdout
+    parts = [
+        "Case c",
+        "\nAlerts:",
+        "\nContext",
+        "\nDecision 1",
+        "because rule",
+        "\nWhat was written",
+        "\nAudit log",
+    ]
+    places = [story.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "not a language model" in story
+
+
+def test_a_case_that_is_not_there_is_one_sentence(told: Path) -> None:
+    """It says where to look instead."""
+    done = _countersign("case", "show", "INC9999999", "--config", str(told))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "countersign cases" in done.stderr
+
+
+def test_dead_letters_are_shown_and_dismissed_once(told: Path) -> None:
+    """A letter shows its payload and reason; dismissed, it leaves the list; again, nothing changes."""
+    first = json.loads(_countersign("dead-letters", "list", "--json", "--config", str(told)).stdout)[0]
+    shown = json.loads(_countersign("dead-letters", "show", first["id"], "--config", str(told)).stdout)
+    once = _countersign("dead-letters", "dismiss", first["id"], "--config", str(told))
+    twice = _countersign("dead-letters", "dismiss", first["id"], "--config", str(told))
+    left = json.loads(_countersign("dead-letters", "list", "--json", "--config", str(told)).stdout)
+    assert shown["reason"]
+    assert shown["payload"]
+    assert once.stdout == twice.stdout
+    assert first["id"] not in [letter["id"] for letter in left]
+
+
+def test_doctor_names_what_works_and_what_is_missing(home: House) -> None:
+    """Against the sandbox everything is in order; with a wrong key it says which and ends with 1."""
+    config = str(home.config)
+    well = _countersign("doctor", "--json", "--config", config)
+    ill = _countersign("doctor", "--json", "--config", config, COUNTERSIGN_SPLUNK__TOKEN="wrong")
+    assert [check["what"] for check in json.loads(well.stdout) if not check["ok"]] == []
+    assert well.returncode == 0
+    broken = [check for check in json.loads(ill.stdout) if not check["ok"]]
+    assert ill.returncode == 1
+    assert all("splunk" in check["what"].lower() for check in broken)
+    assert all(check["detail"].endswith(".") for check in broken)
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    """`countersign docs --check` agrees with the pages in the tree."""
+    assert _countersign("docs", "--check").stderr == ""

@@ -1,0 +1,122 @@
+"""In the ticket: engineers approve, reject and correct where they read the draft, and nowhere else."""
+
+from __future__ import annotations
+
+from countersign.ledger import Story
+from tests.workers.house import House
+
+LEAD, OTHER = "dana.okafor", "lena.fischer"
+
+
+def _asked(home: House) -> tuple[House, str]:
+    """A house that asks before it closes, and the number of a ticket in which it did."""
+    home = home.with_policy(control_lane=0.0, autonomy="draft")
+    row = home.box.run(
+        lambda: home.box.servicenow.open_incident(
+            short_description="Certificate of mail-relay was renewed",
+            description="Certificate renewal finished, valid for 90 days, no action needed",
+            impact="3",
+            urgency="3",
+        )
+    )
+    home.once()
+    return home, str(row["number"])
+
+
+def _story(home: House, ticket: str) -> Story:
+    return home.parts.ledger.reading.story(ticket)
+
+
+def _code(home: House, ticket: str) -> str:
+    return next(one.action.code for one in _story(home, ticket).actions if one.state == "planned")
+
+
+def _say(home: House, ticket: str, who: str, text: str, *, internal: bool = True) -> None:
+    desk = home.box.servicenow
+    home.box.run(lambda: desk.add_note(desk.incident(ticket)["sys_id"], who, text, internal=internal))
+    home.run("watch", "sweep")
+
+
+def _close(home: House, ticket: str) -> str:
+    return next(one.state for one in _story(home, ticket).actions if one.action.effect.kind == "close")
+
+
+def _open(home: House, ticket: str) -> bool:
+    return home.box.run(lambda: home.box.servicenow.incident(ticket)["state"]) not in ("6", "7")
+
+
+def test_the_draft_says_how_to_approve_exactly_this(home: House) -> None:
+    """The note in the ticket holds the code of the close that waits, and nothing was closed."""
+    home, ticket = _asked(home)
+    notes = home.box.run(lambda: home.box.servicenow.journal(home.box.servicenow.incident(ticket)["sys_id"]))
+    assert f"/countersign approve {_code(home, ticket)}" in notes[-1]["value"]
+    assert _open(home, ticket)
+
+
+def test_a_lead_approves_and_the_ticket_is_closed_once(home: House) -> None:
+    """An approver's word closes the ticket; saying it twice closes it once; the ledger knows who."""
+    home, ticket = _asked(home)
+    code = _code(home, ticket)
+    _say(home, ticket, LEAD, f"/countersign approve {code}")
+    _say(home, ticket, LEAD, f"/countersign approve {code}")
+    closes = [write for write in home.box.world.writes if write.kind == "close"]
+    approved = [one.approved_by for one in _story(home, ticket).actions if one.action.effect.kind == "close"]
+    assert (len(closes), _open(home, ticket), approved) == (1, False, [LEAD])
+
+
+def test_somebody_without_the_right_approves_nothing(home: House) -> None:
+    """A person outside the policy's approvers is recorded as refused, and the close goes on waiting."""
+    home, ticket = _asked(home)
+    _say(home, ticket, OTHER, f"/countersign approve {_code(home, ticket)}")
+    assert (_close(home, ticket), _open(home, ticket)) == ("planned", True)
+    assert [(one.by, one.verdict) for one in _story(home, ticket).corrections] == [(OTHER, "refused")]
+
+
+def test_a_comment_that_customers_see_commands_nothing(home: House) -> None:
+    """The right words by the right person in a customer-visible comment: still nothing."""
+    home, ticket = _asked(home)
+    _say(home, ticket, LEAD, f"/countersign approve {_code(home, ticket)}", internal=False)
+    assert (_close(home, ticket), _open(home, ticket)) == ("planned", True)
+
+
+def test_a_wrong_code_approves_nothing(home: House) -> None:
+    """An approval is bound to the payload's hash: another code, or none, is refused."""
+    home, ticket = _asked(home)
+    wrong = f"{int(_code(home, ticket), 16) ^ 1:04x}"
+    _say(home, ticket, LEAD, f"/countersign approve {wrong}")
+    _say(home, ticket, LEAD, "/countersign approve")
+    assert (_close(home, ticket), _open(home, ticket)) == ("planned", True)
+
+
+def test_a_rejection_drops_what_waits(home: House) -> None:
+    """Rejected: the close is dropped for good, and approving it afterwards does nothing."""
+    home, ticket = _asked(home)
+    code = _code(home, ticket)
+    _say(home, ticket, LEAD, f"/countersign reject {code}")
+    _say(home, ticket, LEAD, f"/countersign approve {code}")
+    assert (_close(home, ticket), _open(home, ticket)) == ("dropped", True)
+
+
+def test_a_correction_is_kept_as_data(home: House) -> None:
+    """`wrong category=…` becomes a correction with the field and who said so."""
+    home, ticket = _asked(home)
+    _say(home, ticket, OTHER, "/countersign wrong category=security because it was revoked")
+    corrections = _story(home, ticket).corrections
+    assert ("wrong", "category", "security", OTHER) in [
+        (c.verdict, c.field, c.after, c.by) for c in corrections
+    ]
+
+
+def test_an_approval_that_nobody_gives_expires(home: House) -> None:
+    """After the policy's time the close is dropped; the ticket stays with the people who have it."""
+    home, ticket = _asked(home)
+    home.later(hours=25)
+    _say(home, ticket, LEAD, "/countersign approve")
+    assert (_close(home, ticket), _open(home, ticket)) == ("dropped", True)
+
+
+def test_what_we_wrote_ourselves_commands_nothing(home: House) -> None:
+    """Our own note quotes the command; reading it back approves nothing."""
+    home, ticket = _asked(home)
+    home.run("watch", "sweep")
+    assert (_close(home, ticket), _story(home, ticket).corrections) == ("planned", ())
