@@ -43,6 +43,7 @@ class ServiceNow:
         self.hidden: set[str] = set()
         self.zone = timedelta(hours=-7)
         self._attachments: dict[str, bytes] = {}
+        self.add_user("countersign")  # the integration's own account
 
     def routes(self) -> list[web.RouteDef]:
         made: list[web.RouteDef] = []
