@@ -120,6 +120,26 @@ def influence(durations: Floats, observed: Bools, curve: Curve, horizon: float) 
     return expected - own
 
 
+def left_out(durations: Floats, observed: Bools, group: Ints, curve: Curve, horizon: float) -> Floats:
+    """By how much each group, numbered from 0 up, moves the restricted mean: the mean less that without the group.
+
+    The jackknife: where tickets are few, nearer to the truth than the influence function, which it tends to.
+    """
+    groups, steps = int(group.max()) + 1, len(curve.times)
+    passed = np.searchsorted(curve.times, durations, side="right")
+    gone = np.zeros((groups, steps + 1))
+    np.add.at(gone, (group, passed), 1.0)
+    at_risk = curve.at_risk - (
+        np.bincount(group, minlength=groups)[:, None] - np.cumsum(gone, axis=1)[:, :steps]
+    )
+    events = np.tile(curve.events, (groups, 1))
+    np.add.at(events, (group[observed], passed[observed] - 1), -1.0)
+    survival = np.cumprod(1.0 - events / np.maximum(at_risk, 1.0), axis=1)
+    widths = np.diff(np.minimum(np.concatenate(([0.0], curve.times, [horizon])), horizon))
+    without = widths[0] + survival @ widths[1:]
+    return restricted_mean(curve, horizon)[0] - without
+
+
 def clustered_variance(influences: Floats, clusters: Ints) -> float:
     """The variance of a sum of influences that belong together within a cluster; NaN for a single cluster."""
     _, group = np.unique(clusters, return_inverse=True)
