@@ -110,7 +110,10 @@ def _compare(signal: Signal) -> Drift:
     freedom = len(rows) - 1
     effect = _cramer(pearson / total, freedom, total)
     # Williams' correction: G runs high in small tables.
-    williams = 1 + sum(total / size for size in (n_before, n_now)) / (6 * total)
+    spread = (total / n_before + total / n_now - 1) * (
+        sum(total / (old + new) for old, new in rows.values()) - 1
+    )
+    williams = 1 + spread / (6 * total * freedom)
     return replace(
         blank,
         g=g,

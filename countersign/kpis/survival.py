@@ -137,7 +137,8 @@ def left_out(durations: Floats, observed: Bools, group: Ints, curve: Curve, hori
     survival = np.cumprod(1.0 - events / np.maximum(at_risk, 1.0), axis=1)
     widths = np.diff(np.minimum(np.concatenate(([0.0], curve.times, [horizon])), horizon))
     without = widths[0] + survival @ widths[1:]
-    return restricted_mean(curve, horizon)[0] - without
+    moved: Floats = restricted_mean(curve, horizon)[0] - without
+    return moved
 
 
 def clustered_variance(influences: Floats, clusters: Ints) -> float:

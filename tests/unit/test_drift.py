@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from scipy.stats import chi2, chi2_contingency
 
 from countersign.drift import Drift, Signal, audit_share, bins, drifts, other_model
 
@@ -83,11 +84,20 @@ def test_many_signals_looked_at_together_are_corrected() -> None:
     assert among[0].p == pytest.approx(100 * alone.p)  # type: ignore[operator]
 
 
-def test_the_test_agrees_with_published_values() -> None:
-    """Sokal & Rohlf's G for 2 x 2 by hand: 20 of 100 against 35 of 100 gives G = 5.65, p = 0.018 with Williams."""
-    (drift,) = drifts([Signal(name="x", before={"a": 20, "b": 80}, now={"a": 35, "b": 65})])
-    assert drift.g == pytest.approx(5.7003, abs=0.1)
-    assert drift.p == pytest.approx(0.0175, abs=0.002)
+@pytest.mark.parametrize("now", [(35, 65, 40), (60, 60, 60), (10, 30, 300), (61, 59, 62)])
+def test_the_test_agrees_with_another_implementation(now: tuple[int, int, int]) -> None:
+    """G and its p-value are those of scipy, with Williams' correction put on by hand."""
+    before = (50, 70, 90)
+    signal = Signal(
+        name="x", before=dict(zip("abc", before, strict=True)), now=dict(zip("abc", now, strict=True))
+    )
+    (drift,) = drifts([signal])
+    g = chi2_contingency([before, now], correction=False, lambda_="log-likelihood").statistic
+    total, columns = sum(before) + sum(now), [sum(pair) for pair in zip(before, now, strict=True)]
+    rows = (sum(before), sum(now))
+    spread = (total * sum(1 / n for n in rows) - 1) * (total * sum(1 / n for n in columns) - 1)
+    assert drift.g == pytest.approx(g)
+    assert drift.p == pytest.approx(chi2.sf(g / (1 + spread / (6 * total * 2)), 2))
 
 
 def test_too_few_to_tell_is_unknown_and_never_fires() -> None:

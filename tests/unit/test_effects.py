@@ -125,12 +125,11 @@ def test_copies_of_a_ticket_add_no_certainty() -> None:
 
 def tickets(count: int, lane: Lane | None, hours: float) -> list[TicketHistory]:
     opened = datetime(2026, 3, 2, tzinfo=UTC)
+    ends = [opened + timedelta(hours=hours + number / 10) for number in range(count)]
     return [
-        TicketHistory(
-            id=f"{lane}{number}", opened=opened, lane=lane, category="disk", resolved=(opened + timedelta(hours=hours + number / 10),)
-        )
-        for number in range(count)
-    ]  # fmt: skip
+        TicketHistory(id=f"{lane}{number}", opened=opened, lane=lane, category="disk", resolved=(end,))
+        for number, end in enumerate(ends)
+    ]
 
 
 def test_tickets_of_no_lane_are_left_out_and_told() -> None:
