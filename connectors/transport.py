@@ -27,6 +27,7 @@ from urllib3.exceptions import (
 )
 
 from connectors.faults import VENDORS, fault, said
+from connectors.manifest import Manifest, path_below, read_manifest
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 
 CONNECT_S = 5.0
@@ -45,6 +46,7 @@ class Wire:
 
     `url` is the base URL: no other scheme, host or port is ever called. `connect_s` and `read_s` are seconds.
     `ca` is the path of a certificate authority's PEM file, for a server that the public ones don't know.
+    `manifest` lists the calls that may be made; the vendor's own, unless another is given.
     """
 
     vendor: str
@@ -52,6 +54,7 @@ class Wire:
     connect_s: float = CONNECT_S
     read_s: float = READ_S
     ca: str = ""
+    manifest: Manifest | None = None
 
 
 class Loss(Enum):
@@ -157,6 +160,7 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
+        self.manifest = wire.manifest or read_manifest(wire.vendor)
         super().__init__(pool_connections=1, pool_maxsize=_CONNECTIONS, max_retries=0, pool_block=True)
 
     def send(
@@ -169,6 +173,7 @@ class _Adapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         self._stay_at_home(request)
+        self._stay_in_manifest(request)
         request.headers["User-Agent"] = IDENTITY
         started = time.monotonic()
         status, lost = 0, ""
@@ -198,6 +203,16 @@ class _Adapter(HTTPAdapter):
             raise Permanent(
                 f"A call meant for {self.wire.vendor} was aimed at {urlsplit(request.url or '').hostname}, "
                 f"and was not sent; put the right address in its url.",
+                where=self.wire.vendor,
+            )
+
+    def _stay_in_manifest(self, request: requests.PreparedRequest) -> None:
+        """In production too: nobody has granted such a call, and refusing it before it is sent loses nothing."""
+        path = path_below(self.wire.url, request.url or "")
+        if self.manifest.lists(request.method or "", path) is None:
+            raise Permanent(
+                f"The call {request.method} {path[:200]} is not in the manifest of {self.wire.vendor}, "
+                f"and was not sent; list it there with its reason, or don't make it.",
                 where=self.wire.vendor,
             )
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from countersign.actions import Action
 from countersign.alerts import Alert
 from countersign.context import ConfigItem, RecentChange
+from countersign.policy.schema import Autonomy
 from countersign.prompts import Prompt
 from countersign.tickets import Receipt, Ticket, TicketPage, TicketRef
 
@@ -43,11 +44,15 @@ class Firing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One thing that `doctor` tried: what it is, whether it worked, and what to do if not."""
+    """One thing that `doctor` tried: what it is, whether it worked, and what to do if not.
+
+    `needs` is the autonomy from which on it has to work: a policy that only observes can do without the rest.
+    """
 
     what: str
     ok: bool
     detail: str
+    needs: Autonomy = "observe"
 
 
 class AlertSource(Protocol):
@@ -107,6 +112,8 @@ class Cmdb(Protocol):
 
 class LogSearch(Protocol):
     def lines(self, *, service: str, around: datetime, limit: int) -> Sequence[str]: ...
+
+    def check(self) -> Sequence[Check]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from functools import partial
 
 from connectors.checks import tried
 from connectors.datadog.client import DatadogClient
+from connectors.manifest import read_manifest
 from connectors.payload import Node
 from countersign.errors import UnreadableAlert
 from countersign.ports import Check
@@ -42,8 +43,7 @@ class DatadogLogs:
     def check(self) -> Sequence[Check]:
         now = self.clock()
         one = partial(self.client.logs, query="*", since=now - timedelta(minutes=1), until=now, limit=1)
-        grant = "Give the application key the scopes logs_read_data and logs_read_index_data."
-        return (tried("Datadog logs can be read", one, grant=grant),)
+        return (tried("Datadog logs can be read", one, read_manifest("datadog").scope("logs_read_data")),)
 
 
 def _line(row: object) -> str:

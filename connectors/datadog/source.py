@@ -11,13 +11,13 @@ from connectors.checks import tried
 from connectors.cursor import Pace, Window, advanced, window
 from connectors.datadog.client import DatadogClient
 from connectors.datadog.mapping import to_alert
+from connectors.manifest import read_manifest
 from connectors.payload import sorted_out, text_in
 from countersign.alerts import Alert
 from countersign.errors import Permanent
 from countersign.ports import Check, Firing, Page
 
 _LARGEST_PAGE = 1000
-_VALID_KEY = "Put a valid API key of this site in COUNTERSIGN_DATADOG__API_KEY."
 _FIRING = {"alert": Firing.YES, "warn": Firing.YES, "no data": Firing.YES, "ok": Firing.NO}
 
 
@@ -96,22 +96,18 @@ class DatadogSource:
         return {_firing(known.get(_members(scope))) for scope in scopes}
 
     def check(self) -> Sequence[Check]:
-        now = self.clock()
+        now, scope = self.clock(), read_manifest("datadog").scope
         since = now - timedelta(minutes=1)
         one = partial(self.client.events, query=self.query, since=since, until=now, after="", limit=1)
         return (
-            tried("Datadog is reached with a valid API key", self.client.validate, grant=_VALID_KEY),
-            tried("Datadog events can be read", one, grant=_grant("events_read")),
+            tried("Datadog is reached with a valid API key", self.client.validate, scope("API key")),
+            tried("Datadog events can be read", one, scope("events_read")),
             tried(
                 "Datadog monitors can be read",
                 partial(self.client.monitor_names, 1),
-                grant=_grant("monitors_read"),
+                scope("monitors_read"),
             ),
         )
-
-
-def _grant(scope: str) -> str:
-    return f"Give the application key the scope {scope} (Organization Settings, Application Keys)."
 
 
 def _members(scope: str) -> frozenset[str]:

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from connectors.checks import found
 from connectors.jira.client import JiraClient
+from connectors.manifest import Scope, read_manifest
 from countersign.errors import OutsideError
 from countersign.ports import Check
 
-# Their permission -> what we need it for.
-_PERMISSIONS = {
-    "BROWSE_PROJECTS": "read issues",
-    "ADD_COMMENTS": "write notes",
-    "DELETE_OWN_COMMENTS": "take notes back",
-    "EDIT_ISSUES": "set fields and route",
-    "TRANSITION_ISSUES": "close and reopen",
-    "CREATE_ISSUES": "draft changes and open tickets",
-    "LINK_ISSUES": "link a change to its ticket",
-}
+_SIGNED_IN = "API token"
 
 
 def checks(client: JiraClient) -> tuple[Check, ...]:
-    """One Check for reaching the site as our user, one for the project, and one per permission."""
-    what = f"reach {client.url} as {client.config.user}"
+    """One Check for reaching the site as our user, and one per permission of the manifest."""
+    manifest = read_manifest("jira")
+    signed_in, what = manifest.scope(_SIGNED_IN), f"reach {client.url} as {client.config.user}"
     try:
-        name = str(client.myself().get("displayName", ""))
+        client.myself()
     except OutsideError as error:
-        return (Check(what=what, ok=False, detail=str(error)),)
-    return (Check(what=what, ok=True, detail=f"reached, and known as {name}"), *_permissions(client))
+        return (found(what, signed_in, str(error)),)
+    permissions = [scope for scope in manifest.scopes if scope.name != _SIGNED_IN]
+    return (found(what, signed_in), *_permissions(client, permissions))
 
 
-def _permissions(client: JiraClient) -> tuple[Check, ...]:
+def _permissions(client: JiraClient, scopes: list[Scope]) -> tuple[Check, ...]:
     project = client.config.project
     try:
-        have = client.permissions(tuple(_PERMISSIONS))
+        have = client.permissions([scope.name for scope in scopes])
     except OutsideError as error:
-        return (Check(what=f"permissions in {project}", ok=False, detail=str(error)),)
-    return tuple(
-        Check(
-            what=f"{purpose} in {project}",
-            ok=bool((have.get(name) or {}).get("havePermission")),
-            detail=f"permission {name}"
-            if (have.get(name) or {}).get("havePermission")
-            else f"grant the permission {name} to the integration user in project {project}",
+        return tuple(
+            found(f"{scope.why} in {project}", scope, str(error)) for scope in scopes
         )
-        for name, purpose in _PERMISSIONS.items()
+    return tuple(
+        found(f"{scope.why} in {project}", scope, "" if _held(have.get(scope.name)) else scope.grant)
+        for scope in scopes
     )
+
+
+def _held(permission: object) -> bool:
+    return isinstance(permission, Mapping) and permission.get("havePermission") is True

@@ -10,6 +10,7 @@ from functools import partial
 
 from connectors.checks import tried
 from connectors.cursor import Pace
+from connectors.manifest import read_manifest
 from connectors.pagerduty.changes import Changes
 from connectors.pagerduty.client import PagerDutyClient
 from connectors.pagerduty.mapping import KEY, to_ticket
@@ -89,13 +90,11 @@ class PagerDutyDesk:
         return None
 
     def check(self) -> Sequence[Check]:
-        now = self.clock()
+        now, scope = self.clock(), read_manifest("pagerduty").scope
         log = partial(self.client.log_page, now - timedelta(minutes=1), now, offset=0, limit=1)
         return (
-            tried("PagerDuty's log can be read", log, grant="Give the API key read access to log entries."),
-            tried(
-                "PagerDuty knows the user we write as", self._we, grant="Give the API key access to users."
-            ),
+            tried("PagerDuty's log can be read", log, scope("read access")),
+            tried("PagerDuty knows the user we write as", self._we, scope("a user to write as")),
         )
 
     def _we(self) -> None:

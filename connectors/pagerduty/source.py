@@ -10,6 +10,7 @@ from typing import Any
 
 from connectors.checks import tried
 from connectors.cursor import Pace, advanced, window
+from connectors.manifest import read_manifest
 from connectors.pagerduty.client import PagerDutyClient
 from connectors.pagerduty.log import entries
 from connectors.pagerduty.mapping import KEY, concerns, to_alert
@@ -18,7 +19,6 @@ from countersign.alerts import Alert
 from countersign.ports import Check, Firing, Page
 
 _FIRING = {"triggered": Firing.YES, "acknowledged": Firing.YES, "resolved": Firing.NO}
-_VALID_KEY = "Give the API key read access to log entries: make it under Integrations, API Access Keys."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,4 +71,5 @@ class PagerDutySource:
     def check(self) -> Sequence[Check]:
         now = self.clock()
         one = partial(self.client.log_page, now - timedelta(minutes=1), now, offset=0, limit=1)
-        return (tried("PagerDuty's log can be read with this API key", one, grant=_VALID_KEY),)
+        scope = read_manifest("pagerduty").scope("read access")
+        return (tried("PagerDuty's log can be read with this API key", one, scope),)

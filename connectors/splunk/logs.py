@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from connectors.checks import tried
+from connectors.manifest import read_manifest
 from connectors.payload import Node
 from connectors.splunk.client import SplunkClient
 from countersign.errors import UnreadableAlert
@@ -50,8 +51,7 @@ class SplunkLogs:
             until=now,
             limit=1,
         )
-        grant = "Give the token's user the capability search and the indexes to be searched."
-        return (tried("Splunk logs can be searched", one, grant=grant),)
+        return (tried("Splunk logs can be searched", one, read_manifest("splunk").scope("search")),)
 
 
 def _line(row: object) -> str:

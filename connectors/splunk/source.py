@@ -10,6 +10,7 @@ from typing import Any
 
 from connectors.checks import tried
 from connectors.cursor import Pace, Window, advanced, read_until, window
+from connectors.manifest import read_manifest
 from connectors.payload import Node, sorted_out, text_in
 from connectors.splunk.client import SplunkClient
 from connectors.splunk.mapping import to_alert
@@ -19,8 +20,6 @@ from countersign.ports import Check, Firing, Page
 
 _TOTAL = "-"
 _ROWS_PER_FIRING = 10
-_REACHED = "Put a valid token in COUNTERSIGN_SPLUNK__TOKEN (Settings, Tokens)."
-_SEARCHES = "Give the token's user the capability list_settings and read permission on the alerts' apps."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,9 +123,10 @@ class SplunkSource:
         return Firing.NO if listed else Firing.UNKNOWN
 
     def check(self) -> Sequence[Check]:
+        scope = read_manifest("splunk").scope
         return (
-            tried("Splunk is reached with a valid token", self.client.info, grant=_REACHED),
-            tried("Splunk fired alerts can be read", self.client.fired_searches, grant=_SEARCHES),
+            tried("Splunk is reached with a valid token", self.client.info, scope("token")),
+            tried("Splunk fired alerts can be read", self.client.fired_searches, scope("list_settings")),
         )
 
 

@@ -250,7 +250,7 @@ def test_check_names_the_permission_to_grant(box: Sandbox, desk: JiraDesk) -> No
     box.jira.withheld.add("TRANSITION_ISSUES")
     (failed,) = [check for check in desk.check() if not check.ok]
     assert failed.what == "close and reopen in OPS"
-    assert "grant the permission TRANSITION_ISSUES" in failed.detail
+    assert "Grant the permission TRANSITION_ISSUES" in failed.detail
 
 
 def test_check_says_that_the_token_is_wrong(box: Sandbox, desk: JiraDesk) -> None:

@@ -193,7 +193,7 @@ def test_a_refused_audit_leaves_the_notes(box: Sandbox, desk: ServiceNowDesk) ->
     box.faults.add(Fault(vendor="servicenow", kind="status", status=403, match="sys_audit", times=None))
     assert [change.text for change in _changes(desk)] == ["hello"]
     (failed,) = [check for check in desk.check() if not check.ok and "changed what" in check.what]
-    assert "grant role audit_viewer" in failed.detail
+    assert "Grant role audit_viewer" in failed.detail
 
 
 def test_check_knows_the_user_and_what_is_hidden(box: Sandbox, desk: ServiceNowDesk) -> None:
@@ -202,7 +202,7 @@ def test_check_knows_the_user_and_what_is_hidden(box: Sandbox, desk: ServiceNowD
     box.servicenow.hidden.add(hidden)
     checks = {check.what: check for check in desk.check()}
     assert not checks["read incidents"].ok
-    assert "grant role itil" in checks["read incidents"].detail
+    assert "Grant role itil" in checks["read incidents"].detail
     (unknown,) = [check for what, check in checks.items() if what.startswith("reach")]
     assert "countersign.api can't be seen" in unknown.detail
     box.run(partial(box.servicenow.add_user, "countersign.api"))

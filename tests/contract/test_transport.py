@@ -17,12 +17,25 @@ from structlog.testing import capture_logs
 
 from connectors import transport
 from connectors.faults import LONGEST_WAIT, fault, retry_after, said
+from connectors.manifest import Call, Manifest
 from connectors.transport import IDENTITY, Wire, calling, fit, new_session
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from tests.unkind import Unkind, answer, endless, half_zipped, hang, huge, reset, truncated, zipped
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 ONE_MINUTE = timedelta(minutes=1)
+# The calls of these tests, in place of a vendor's own.
+ANY = Manifest(
+    vendor="none",
+    owner="tests",
+    scopes=(),
+    calls=tuple(
+        Call(method=method, path=path, why="tests", autonomy="act")
+        for method in ("GET", "POST", "PUT")
+        for path in ("", "/", "/notes")
+    ),
+    rules=(),
+)
 _SELF_SIGNED = (
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 "
     "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
@@ -30,7 +43,7 @@ _SELF_SIGNED = (
 
 
 def _call(url: str, method: str, *, wrote: bool, read_s: float = 5, ca: str = "") -> requests.Response:
-    session = new_session(Wire(vendor="datadog", url=url, connect_s=2, read_s=read_s, ca=ca))
+    session = new_session(Wire(vendor="datadog", url=url, connect_s=2, read_s=read_s, ca=ca, manifest=ANY))
     with session, calling("datadog", wrote=wrote):
         response = session.request(method, f"{url}/notes?secret=1", json={"text": "hello"})
         response.json()
@@ -207,7 +220,7 @@ def test_a_redirect_is_not_followed_on_the_same_host_either() -> None:
 def test_another_host_is_never_called(written: str) -> None:
     """A link that a vendor's answer holds can't lead a call to another scheme, host or port."""
     with Unkind(answer(200)) as server:
-        session = new_session(Wire(vendor="pagerduty", url=server.url))
+        session = new_session(Wire(vendor="pagerduty", url=server.url, manifest=ANY))
         target = written.format(port=server.url.rpartition(":")[2])
         with pytest.raises(Permanent, match="not sent"), calling("pagerduty", wrote=True):
             session.get(target)
@@ -234,7 +247,7 @@ def test_we_say_who_we_are_and_a_netrc_has_no_say(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("NETRC", str(netrc))
     with Unkind(answer(200)) as server:
         session = requests.Session()
-        fit(session, Wire(vendor="jira", url=server.url))
+        fit(session, Wire(vendor="jira", url=server.url, manifest=ANY))
         session.get(server.url, headers={"User-Agent": "sdk/1", "Authorization": "Bearer ours"})
         assert server.asked[0].headers["User-Agent"] == IDENTITY
         assert server.asked[0].headers["Authorization"] == "Bearer ours"
@@ -289,7 +302,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
 def test_a_certificate_that_nobody_vouches_for_gets_no_key(tls: ssl.SSLContext) -> None:
     """TLS is verified even where the SDK says otherwise; the connector stops, and nothing is sent."""
     with Unkind(answer(200), tls=tls) as server:
-        session = new_session(Wire(vendor="splunk", url=server.url))
+        session = new_session(Wire(vendor="splunk", url=server.url, manifest=ANY))
         session.verify = False
         with pytest.raises(Denied, match="not trusted"), calling("splunk", wrote=True):
             session.get(server.url, verify=False)
