@@ -123,6 +123,15 @@ class Datadog:
         alert_tags = ["source:alert", "monitor", *groups, *self.monitors[monitor]["tags"], *tags]
         return self.put_event(attributes, message, list(dict.fromkeys(alert_tags)), when)
 
+    def storm(self, alerts: int, monitors: int, number: int) -> None:
+        """So many alerts, spread evenly over so many new monitors, each for a host of its own; `number` tells
+        storms apart."""
+        for n in range(alerts):
+            monitor = (number + 1) * 1_000_000 + n * monitors // alerts
+            self.fire(
+                f"Latency of pool {monitor} is high", monitor, f"host:node-{n},service:pool-{monitor % 97}"
+            )
+
     def fire_webhook_body(self, body: Json, at: datetime | None = None) -> str:
         """Take what a monitor's webhook would have sent and show it as the event that the API has of it.
 
@@ -278,6 +287,8 @@ class Datadog:
                 400, f"input_validation_error(Field 'page' is invalid: limit is 1 to {_LARGEST_PAGE})"
             )
         terms = terms_of(filters.get("query") or "*")
+        if self.world.search_lag:
+            until = min(until, int((now - self.world.search_lag).timestamp() * 1000))
         first = bisect_left(rows, since, key=lambda row: row.at_ms)
         inside = rows[first : bisect_right(rows, until, key=lambda row: row.at_ms)]
         found = (

@@ -26,8 +26,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox import datadog, pagerduty, splunk
-from sandbox.faults import Fault
 from sandbox.jira_records import JIRA_FIELDS
+from sandbox.plan import PlanError, names, read_plan
 from sandbox.realdata import load
 from sandbox.scenario import Scenario, play
 from sandbox.server import Sandbox
@@ -55,21 +55,28 @@ class Night:
 def main() -> None:
     arguments = _arguments()
     console = Console(highlight=False)
+    try:
+        plan = read_plan(arguments.faults) if arguments.faults else None
+    except PlanError as wrong:
+        sys.exit(str(wrong))
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     started = time.monotonic()
     with Sandbox(seed=arguments.seed) as box:
         scenario = load(box, arguments.data) if arguments.data else play(box)
-        box.faults.add(*_faults(arguments.faults))
+        box.faults.add(*(plan.faults if plan else ()))
         before = _photographs(box)
         config = _write_config(box)
         console.print(
             f"A night with {scenario.alerts} alerts from three sources and {scenario.tickets} tickets in two desks "
             f"({scenario.linked} opened by monitoring). Ledger, log and configuration: {OUT}/"
         )
+        if plan:
+            console.print(f"A bad one ({plan.name}): {plan.about}")
         with _running(config) as lines:
             night = _watch(console, box, scenario, lines, started, config)
         summary = _summary(box, scenario, config)
+        summary["faults"] = box.run(lambda: dict(box.faults.taken))
         _show_tickets(console, box, before, config)
     kpis = _countersign(config, "report", "--out", str(OUT))
     summary["seconds"] = round(time.monotonic() - started, 1)
@@ -89,15 +96,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, help="Folder of real alerts and tickets, instead of the sandbox's own night."
     )
-    parser.add_argument("--faults", type=Path, help="YAML file with a list of faults of the vendors.")
+    parser.add_argument("--faults", help=f"A bad day: {', '.join(names())}, or a YAML file like these.")
     parser.add_argument("--seed", type=int, default=7, help="Another seed is another night.")
     return parser.parse_args()
-
-
-def _faults(file: Path | None) -> list[Fault]:
-    if file is None:
-        return []
-    return [Fault(**row) for row in yaml.safe_load(file.read_text(encoding="utf-8"))]
 
 
 def _write_config(box: Sandbox) -> Path:
@@ -312,6 +313,8 @@ def _show_summary(console: Console, summary: Json, night: Night) -> None:
     for name, words in rows.items():
         table.add_row(str(summary[name]), words)
     console.print(table)
+    if summary["faults"]:
+        console.print(f"What went wrong, and how often: {summary['faults']}")
     if night.problems:
         console.print(f"Problems in the log ({OUT}/up.log): {dict(night.problems)}", style="red")
 

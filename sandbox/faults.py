@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, Literal, get_args
 
 from aiohttp import web
 
@@ -25,10 +28,31 @@ Kind = Literal[
     "truncated",
     "nonsense",
     "empty",
+    "mistyped",
+    "limited",
+    "revoked",
+    "late",
+    "repeat",
+    "lag",
+    "skew",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _RST = struct.pack("ii", 1, 0)
+# How a 429 says when to come back. No vendor uses all of them, and proxies in between use their own.
+FORMS: dict[str, Callable[[datetime, timedelta], dict[str, str]]] = {
+    "seconds": lambda _, wait: {"Retry-After": f"{wait.total_seconds():.0f}"},
+    "date": lambda now, wait: {"Retry-After": format_datetime(now + wait, usegmt=True)},
+    "reset_seconds": lambda _, wait: _reset(f"{wait.total_seconds():.0f}"),
+    "reset_iso": lambda now, wait: _reset((now + wait).isoformat(timespec="seconds")),
+    "reset_unix": lambda now, wait: _reset(f"{(now + wait).timestamp():.0f}"),
+    "silent": lambda _, __: {},
+}
+_ANY_HEADER = frozenset({"retry-after", "x-ratelimit-reset", "ratelimit-reset"})
+
+
+def _reset(value: str) -> dict[str, str]:
+    return {"X-RateLimit-Reset": value, "ratelimit-reset": value}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +60,9 @@ class Fault:
     """One thing that goes wrong.
 
     `vendor` is a vendor's name or "*". `match` is searched in "METHOD /path?query". `times` counts down to 0;
-    None means for ever. `status` belongs to status and error_after_commit, `seconds` to slow and hang.
+    None means for ever. `status` belongs to status and error_after_commit; `form`, one of FORMS, to limited.
+    `seconds` is how long it takes (slow, hang, late), what to wait for (limited), how old a thing must be to be
+    found (lag), or how far the vendor's clock is ahead (skew; behind if negative).
     """
 
     vendor: str
@@ -46,6 +72,8 @@ class Fault:
     probability: float = 1.0
     status: int = 500
     seconds: float = 3600.0
+    form: str = "seconds"
+    kept: str = field(default="", init=False)  # what a repeat repeats
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -56,6 +84,8 @@ class Fault:
             raise ValueError(
                 f"The fault's match {self.match!r} is no regular expression: {wrong}."
             ) from wrong
+        if self.form not in FORMS:
+            raise ValueError(f"Unknown form of a 429 {self.form!r}; use one of {', '.join(FORMS)}.")
 
 
 @dataclass(slots=True)
@@ -145,6 +175,61 @@ async def _empty(_: Fault, __: Vendor, ___: web.Request, ____: Answer) -> web.St
     return web.Response(body=b"", content_type="application/json")
 
 
+async def _mistyped(_: Fault, __: Vendor, request: web.Request, answer: Answer) -> web.StreamResponse:
+    """The right shape, and in it texts as lists and numbers as texts."""
+    whole = await answer(request)
+    return _with_text(whole, _wrong(_bytes_of(whole)))
+
+
+async def _limited(fault: Fault, vendor: Vendor, _: web.Request, __: Answer) -> web.StreamResponse:
+    """429 in the vendor's words, and the time to come back in the form that was asked for."""
+    refusal = vendor.error(429)
+    for name in [name for name in refusal.headers if name.lower() in _ANY_HEADER]:
+        del refusal.headers[name]
+    refusal.headers.update(FORMS[fault.form](vendor.world.clock.now(), timedelta(seconds=fault.seconds)))
+    return refusal
+
+
+async def _revoked(_: Fault, vendor: Vendor, __: web.Request, ___: Answer) -> web.StreamResponse:
+    return vendor.error(403)
+
+
+async def _late(fault: Fault, _: Vendor, request: web.Request, answer: Answer) -> web.StreamResponse:
+    """What it says was true when it was asked, and is old when it arrives."""
+    whole = await answer(request)
+    await asyncio.sleep(fault.seconds)
+    return whole
+
+
+async def _repeat(fault: Fault, _: Vendor, request: web.Request, answer: Answer) -> web.StreamResponse:
+    """The first answer is true, and the same is given to the other requests that this fault takes."""
+    if fault.kept:
+        return web.Response(text=fault.kept, content_type="application/json")
+    whole = await answer(request)
+    fault.kept = _bytes_of(whole).decode()
+    return whole
+
+
+async def _lag(fault: Fault, vendor: Vendor, request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Searches don't know yet what is younger than `seconds`."""
+    known = vendor.world.search_lag
+    vendor.world.search_lag = max(known, timedelta(seconds=fault.seconds))
+    try:
+        return await answer(request)
+    finally:
+        vendor.world.search_lag = known
+
+
+async def _skew(fault: Fault, vendor: Vendor, request: web.Request, answer: Answer) -> web.StreamResponse:
+    """The vendor's clock is `seconds` ahead while it answers. Handlers are atomic, so no other sees it."""
+    ahead = timedelta(seconds=fault.seconds)
+    vendor.world.clock.step(ahead)
+    try:
+        return await answer(request)
+    finally:
+        vendor.world.clock.step(-ahead)
+
+
 _STRIKES: dict[str, Callable[[Fault, Vendor, web.Request, Answer], Awaitable[web.StreamResponse]]] = {
     "status": _status,
     "hang": _hang,
@@ -155,6 +240,13 @@ _STRIKES: dict[str, Callable[[Fault, Vendor, web.Request, Answer], Awaitable[web
     "truncated": _truncated,
     "nonsense": _nonsense,
     "empty": _empty,
+    "mistyped": _mistyped,
+    "limited": _limited,
+    "revoked": _revoked,
+    "late": _late,
+    "repeat": _repeat,
+    "lag": _lag,
+    "skew": _skew,
 }
 
 
@@ -170,3 +262,27 @@ def reset(request: web.Request) -> web.Response:
 def _bytes_of(response: web.StreamResponse) -> bytes:
     body = response.body if isinstance(response, web.Response) else b""
     return body if isinstance(body, bytes) else b""
+
+
+def _with_text(response: web.StreamResponse, text: str) -> web.Response:
+    kept = {name: value for name, value in response.headers.items() if not name.startswith("Content-")}
+    return web.Response(
+        text=text, status=response.status, headers=kept, content_type=response.content_type or None
+    )
+
+
+def _wrong(body: bytes) -> str:
+    try:
+        return json.dumps(_mistype(json.loads(body)))
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _mistype(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _mistype(inside) for key, inside in value.items()}
+    if isinstance(value, list):
+        return [_mistype(inside) for inside in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    return [value] if isinstance(value, str) else str(value)

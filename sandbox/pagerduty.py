@@ -266,9 +266,9 @@ class PagerDuty:
         window = self._window(request, default=timedelta(days=30))
         if isinstance(window, web.Response):
             return window
-        return self._log_page(
-            request, [row for row in self.log if window[0] <= row["created_at"] < window[1]]
-        )
+        lag = self.world.search_lag
+        until = min(window[1], zulu(self.world.clock.now() - lag)) if lag else window[1]
+        return self._log_page(request, [row for row in self.log if window[0] <= row["created_at"] < until])
 
     def _log_page(self, request: web.Request, rows: list[Json]) -> web.Response:
         """Newest first. Channels and incidents are references unless they are asked to be included."""

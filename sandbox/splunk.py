@@ -302,8 +302,9 @@ class Splunk:
     # Searching and showing
 
     def _visible(self, request: web.Request) -> list[Firing]:
-        since = self.world.clock.now() - _EXPIRES
-        kept = [] if self.restarting else [firing for firing in self.firings if firing.at > since]
+        now, lag = self.world.clock.now(), self.world.search_lag
+        kept = [] if self.restarting else [one for one in self.firings if one.at > now - _EXPIRES]
+        kept = [one for one in kept if one.at <= now - lag] if lag else kept
         return [firing for firing in kept if _in_sight(request, firing.app)]
 
     def _run(self, asked: Json) -> Job | str:

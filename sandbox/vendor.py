@@ -6,6 +6,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from sandbox.world import World
+
 
 class Vendor(Protocol):
     """One imitated system. Its state lives in plain dicts.
@@ -16,6 +18,9 @@ class Vendor(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def world(self) -> World: ...
 
     def routes(self) -> list[web.RouteDef]: ...
 

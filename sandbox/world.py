@@ -47,7 +47,10 @@ class Write:
 
 @dataclass(slots=True)
 class World:
-    """State shared by the vendors of one sandbox. Not thread-safe: all handlers run on one event loop."""
+    """State shared by the vendors of one sandbox. Not thread-safe: all handlers run on one event loop.
+
+    What is younger than `search_lag` is not found by searches (of Jira, Datadog, Splunk, PagerDuty's log).
+    """
 
     clock: Clock = field(default_factory=lambda: Clock(start=datetime.now(UTC)))
     seed: int = 7
