@@ -241,6 +241,35 @@ def test_a_doubt_stays_until_it_is_seen_done(world: World) -> None:
     assert world.take_one().in_doubt
 
 
+def test_the_doubt_of_a_crash_outlives_giving_it_back(world: World) -> None:
+    """Who finds no time to probe after a crash leaves the doubt to the next."""
+    world.decided(effects=[NOTE], on=ticket())
+    world.take_one()
+    world.clock.turn(LEASE)
+    world.ledger.actions.settle([told(world.take_one(), "withdrawn")])
+    assert world.take_one().in_doubt
+
+
+def test_nothing_is_written_before_there_is_a_ticket(world: World) -> None:
+    """A later revision's note waits for the ticket that the earlier one is still to create."""
+    world.decided(firing(1), effects=[CREATE])
+    world.record(recovery(2, key="key-1"))
+    world.ledger.cases.record_verdicts([verdict(world.claim_one(), effects=[CREATE, NOTE])])
+    (create,) = world.take()
+    assert create.action.effect.kind == "create_ticket"
+    world.ledger.actions.settle([done(create)])
+    assert world.take_one().action.effect.kind == "note"
+
+
+def test_an_earlier_revision_holds_up_nothing(world: World) -> None:
+    """What a former look at the case still has to try again does not delay what the newest decided."""
+    world.decided(firing(1), effects=[NOTE], on=ticket())
+    world.ledger.actions.settle([told(world.take_one(), "retry", again_in=60 * MINUTE)])
+    world.record(recovery(2, key="key-1"))
+    again = verdict(world.claim_one(), effects=[NOTE, ROUTE])
+    assert world.ledger.cases.record_verdicts([again]).ready == (again.actions[1].key,)
+
+
 def test_the_fourth_claim_is_a_dead_letter(world: World) -> None:
     """An action whose workers die over it is not tried for ever."""
     case_id = world.decided(effects=[NOTE], on=ticket())

@@ -202,6 +202,13 @@ def test_a_given_back_case_waits(world: World) -> None:
     assert world.claim_one().attempt == 2
 
 
+def test_what_was_given_back_is_not_decided(world: World) -> None:
+    """A verdict that comes after giving the case back is lost, though nobody else has it yet."""
+    claimed = world.case()
+    world.ledger.cases.give_back(claimed.case.id, claimed.fence, due_in=LEASE, error="no model")
+    assert world.ledger.cases.record_verdicts([verdict(claimed)]).lost == (claimed.case.id,)
+
+
 def test_an_old_fence_gives_nothing_back(world: World) -> None:
     """Who slept through the lease can't take the case from its new holder."""
     slept = world.case()
