@@ -22,6 +22,7 @@ class Control:
     vendors: Sequence[Vendor]
     tickets: Callable[[], list[dict[str, object]]]
     engineers_step: Callable[[], list[dict[str, object]]]
+    storm: Callable[[int, int, int], None]
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -33,6 +34,7 @@ class Control:
             web.delete("/faults", self._clear_faults),
             web.post("/clock", self._clock),
             web.post("/engineers/step", self._engineers),
+            web.post("/storm", self._storm),
         ]
 
     async def _writes(self, request: web.Request) -> web.Response:
@@ -52,6 +54,12 @@ class Control:
         return web.json_response(
             {"plan": [asdict(fault) for fault in self.faults.plan], "taken": self.faults.taken}
         )
+
+    async def _storm(self, request: web.Request) -> web.Response:
+        """Takes {"alerts", "monitors", "round"}: so many alerts from so many monitors that no other round has."""
+        asked = await request.json()
+        self.storm(asked["alerts"], asked["monitors"], asked["round"])
+        return web.json_response({"fired": asked["alerts"]})
 
     async def _add_faults(self, request: web.Request) -> web.Response:
         """Takes one fault or a list of them, with the fields of `Fault`."""

@@ -105,6 +105,7 @@ class Sandbox:
                 vendors=self.vendors,
                 tickets=lambda: [plain(ticket) for ticket in tickets(self.servicenow, self.jira)],
                 engineers_step=lambda: [asdict(act) for act in self.engineers.step()],
+                storm=self.datadog.storm,
             ).routes()
         )
         await self._serve("control", control)
