@@ -19,6 +19,7 @@ _log = structlog.get_logger()
 
 WAIT_WHILE_DOWN = timedelta(seconds=15)
 WAIT_WHILE_DENIED = timedelta(minutes=5)
+NO_CHANGE = "it failed; countersign dead-letters says why"
 
 
 def act(parts: Parts, keys: Sequence[str]) -> Iterator[Wake]:
@@ -73,11 +74,12 @@ def _write_once(parts: Parts, action: Action, *, in_doubt: bool) -> Receipt:
 
 
 def _naming_change(claimed: ClaimedAction) -> Action:
-    """A note that mentions the change request gets its number, now that there is one."""
+    """A note that mentions the change request gets its number, now that there is one, or that there is none."""
     action, change = claimed.action, claimed.earlier.get("draft_change")
-    if change is None or not isinstance(action.effect, Note):
+    if not isinstance(action.effect, Note):
         return action
-    return replace(action, effect=Note(draft=action.effect.draft.naming_change(change.handle)))
+    key = change.handle if change is not None else NO_CHANGE
+    return replace(action, effect=Note(draft=action.effect.draft.naming_change(key)))
 
 
 def _settled(

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, 
 from connectors.sql.tables import actions, cases, stops
 from countersign.actions import ActionState
 
-# Without the ticket there is nowhere to write, and a note may name the change that is drafted before it.
-BLOCKERS = ("create_ticket", "draft_change")
+# Without the ticket there is nowhere to write. A change that could not be drafted holds up no note: people read it.
+BLOCKERS = ("create_ticket",)
 # States in which an action is waiting to be done, now or later. A lease that ran out left it POSTING.
 UNDER_WAY = tuple(
     state.value
