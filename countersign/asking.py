@@ -10,6 +10,8 @@ from typing import Literal
 
 from countersign.assessment import STATED, Assessment, TriageAnswer, parse_answer
 from countersign.calibration import Calibration
+from countersign.confidence import SecondOpinion, confidence_of
+from countersign.context import SimilarCase
 from countersign.errors import Denied, OutsideError, Transient, UnreadableAnswer
 from countersign.ports import Completion, Model
 from countersign.prompts import Prompt
@@ -79,10 +81,20 @@ def ask(
 
 
 def assessment_from(
-    answer: TriageAnswer, completion: Completion, calibration: Calibration, prompt: Prompt
+    answer: TriageAnswer,
+    completion: Completion,
+    calibration: Calibration,
+    prompt: Prompt,
+    *,
+    second: SecondOpinion | None = None,
+    similar: Sequence[SimilarCase] = (),
 ) -> Assessment:
-    """The assessment that an answer makes. Evidence that the case does not have is dropped."""
-    confidence = STATED[answer.confidence] if completion.confidence is None else completion.confidence
+    """The assessment that an answer makes. Evidence that the case does not have is dropped.
+
+    `second` and `similar` may lower its confidence, never raise it.
+    """
+    stated = STATED[answer.confidence] if completion.confidence is None else completion.confidence
+    confidence = confidence_of(answer.category, stated, second=second, similar=similar)
     known = frozenset(span_ids(prompt.case.text))
     return Assessment(
         category=answer.category,
@@ -92,12 +104,13 @@ def assessment_from(
         likely_cause=answer.likely_cause,
         evidence=tuple(dict.fromkeys(span for span in answer.evidence if span in known)),
         group=answer.group,
-        confidence=confidence,
-        risk=calibration.risk(confidence),
+        confidence=confidence.figure,
+        risk=calibration.risk(confidence.figure),
         model=completion.model,
         is_llm=completion.is_llm,
         prompt=prompt.name,
         prompt_hash=prompt.hash,
+        doubts=confidence.doubts,
     )
 
 

@@ -97,7 +97,8 @@ class Assessment:
     """The model's typed answer on a case.
 
     `risk` is the calibrated probability that closing it without a person is wrong; `confidence` is the raw
-    figure behind it, 0 to 1. `prompt` names question and version (triage/v1).
+    figure behind it, 0 to 1, after what spoke against it (`doubts`, as clauses). `prompt` names question and
+    version (triage/v1).
     """
 
     category: str
@@ -113,6 +114,7 @@ class Assessment:
     is_llm: bool
     prompt: str
     prompt_hash: str
+    doubts: tuple[str, ...] = ()
 
 
 UnassessedReason = Literal["incomplete", "model_down", "budget_spent"]

@@ -46,7 +46,7 @@ class RecentChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SimilarCase:
-    """An earlier case of the same fingerprint or words, with what people made of it."""
+    """An earlier case of the same fingerprint or words. `verdict` is what people said of it last, if they did."""
 
     case_id: str
     ticket_key: str
@@ -54,6 +54,7 @@ class SimilarCase:
     category: str
     resolution: str
     at: datetime
+    verdict: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -209,6 +209,9 @@ def _still_firing(case: Case, assessment: Assessment, facts: Facts) -> Iterator[
         yield Objection(because=f"{case.lead.source} says that it still fires", final=True)
     elif facts.firing is Firing.UNKNOWN:
         yield Objection(because=f"{case.lead.source} could not say whether it still fires")
+    elif assessment.category == "recovered" and case.firing:
+        # Quiet at this moment is not recovered: that is an event of the source, which no text can stand for.
+        yield Objection(because=f"it reads as recovered, but {case.lead.source} told of no recovery")
 
 
 def _threshold(assessment: Assessment, rule: Rule, facts: Facts) -> Iterator[Objection]:

@@ -9,9 +9,7 @@ from datetime import timedelta
 
 import structlog
 
-from countersign.asking import Asked, ask, assessment_from
-from countersign.assessment import Assessment, Unassessed, missing_parts, triage_answer
-from countersign.calibration import Calibration
+from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
 from countersign.decision import Decision, Facts, decide, matching_rule
 from countersign.errors import OutsideError
@@ -19,12 +17,10 @@ from countersign.lanes import lane
 from countersign.ledger import ClaimedCase, CloseLimits, Closes, ModelCall, Verdict
 from countersign.plans import plan
 from countersign.policy import Policy
-from countersign.ports import Firing, Model
-from countersign.prompts import Prompt, shared_part
-from countersign.redaction import Redactor
-from countersign.spans import case_text
+from countersign.ports import Firing
 from workers.enrich import enrich, link
 from workers.parts import Parts, Wake
+from workers.question import question
 
 _log = structlog.get_logger()
 AGAIN_IN = timedelta(seconds=15)
@@ -78,7 +74,7 @@ def _give_back(parts: Parts, batch: Sequence[ClaimedCase], why: str, *, count: b
 
 def _judge(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Judgement:
     """Everything that needs the outside: the model's answer, and the source's word on whether it still fires."""
-    assessment, calls = _assessed(parts, case, policy)
+    assessment, calls = question(parts, case, policy)
     firing = Firing.UNKNOWN
     if isinstance(assessment, Assessment) and matching_rule(case, assessment, policy).then == "close":
         firing = _still_firing(parts, case)
@@ -94,69 +90,6 @@ def _still_firing(parts: Parts, case: Case) -> Firing:
     except OutsideError as problem:
         _log.warning("source.silent", source=case.lead.source, problem=str(problem))
         return Firing.UNKNOWN
-
-
-def _assessed(
-    parts: Parts, case: Case, policy: Policy
-) -> tuple[Assessment | Unassessed, tuple[ModelCall, ...]]:
-    missing = missing_parts(case, policy.scope.require)
-    if missing:
-        return Unassessed(
-            reason="incomplete", because=f"the policy asks for {', '.join(missing)}, and it has none"
-        ), ()
-    models = _affordable(parts, policy)
-    if not models:
-        return Unassessed(reason="budget_spent", because="today's model budget is spent"), ()
-    prompt = _prompt(parts, case, policy)
-    asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
-    calls = _calls(asked, prompt)
-    if asked.answer is None or asked.completion is None:
-        said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
-        return Unassessed(reason="model_down", because=f"no model gave a usable answer ({said})"), calls
-    return assessment_from(asked.answer, asked.completion, Calibration(), prompt), calls
-
-
-def _affordable(parts: Parts, policy: Policy) -> Sequence[Model]:
-    """The candidates that the day's budget still pays for; the embedded model costs nothing."""
-    models, budget = parts.models(policy), policy.model.budget
-    if budget.usd_per_day is None:
-        return models
-    midnight = parts.clock().replace(hour=0, minute=0, second=0, microsecond=0)
-    spent = parts.ledger.memory.spent(policy.use_case, since=midnight)
-    if spent < budget.usd_per_day * 1_000_000:
-        return models
-    return [model for model in models if model.name == "local"] if budget.when_spent == "local" else []
-
-
-def _prompt(parts: Parts, case: Case, policy: Policy) -> Prompt:
-    file = parts.prompts[f"{policy.model.question}/{policy.model.prompt}"]
-    visible = frozenset(policy.scope.data.visible)
-    return Prompt(
-        name=file.name,
-        hash=file.hash,
-        shared=shared_part(file, categories=policy.categories, groups=policy.groups),
-        case=case_text(case, visible, Redactor(frozenset(policy.scope.data.redact))),
-        schema=triage_answer(policy.categories, policy.groups).model_json_schema(),
-    )
-
-
-def _calls(asked: Asked, prompt: Prompt) -> tuple[ModelCall, ...]:
-    return tuple(
-        ModelCall(
-            model=call.model,
-            prompt=prompt.name,
-            prompt_hash=prompt.hash,
-            outcome=call.outcome,
-            detail=call.detail,
-            tokens_in=call.tokens_in,
-            tokens_out=call.tokens_out,
-            micro_usd=call.micro_usd,
-            latency_ms=call.latency_ms,
-            rendered=prompt.case.text,
-            answer=call.answer,
-        )
-        for call in asked.calls
-    )
 
 
 def _decide_and_record(

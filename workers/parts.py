@@ -39,7 +39,10 @@ class Closing(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates."""
+    """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates.
+
+    `local` is the embedded model, asked for a second opinion whatever the candidates are.
+    """
 
     settings: Settings
     worker: str
@@ -53,6 +56,7 @@ class Parts:
     cmdb: Cmdb | None
     logs: Mapping[str, LogSearch]
     models: Callable[[Policy], Sequence[Model]]
+    local: Model | None = None
     clients: Sequence[Closing] = ()
 
     def close(self) -> None:

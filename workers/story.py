@@ -80,6 +80,7 @@ def _decision(record: DecisionRecord) -> Iterator[str]:
         kind = "a language model" if said.is_llm else "a local classifier, not a language model"
         yield f"  {said.model} ({kind}), prompt {said.prompt} ({said.prompt_hash}), said:"
         yield f"    {said.category}, severity {said.severity}, confidence {said.confidence:.2f}, risk {said.risk:.2f}"
+        yield from (f"    less sure, because {doubt}" for doubt in said.doubts)
         yield f"    {said.summary}"
         yield f"    cause: {said.likely_cause}"
         yield f"    evidence: {', '.join(said.evidence) or 'none cited'}"

@@ -22,6 +22,7 @@ from connectors.jira.desk import JiraDesk
 from connectors.jira.directory import JiraDirectory
 from connectors.jira.source import JiraSource
 from connectors.litellm.model import LiteLLMModel
+from connectors.manifest import AUTONOMIES
 from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
 from connectors.pagerduty.desk import PagerDutyDesk
 from connectors.pagerduty.source import PagerDutySource
@@ -236,6 +237,7 @@ def open_parts(settings: Settings) -> Parts:
         cmdb=cmdb,
         logs=logs,
         models=models_for(settings),
+        local=_embedded(settings.prompts or data_folder("prompts")),
         clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
     )
 
@@ -290,8 +292,14 @@ def examine(settings: Settings) -> tuple[Check, ...]:
     checks += [*open_ledger(settings).check(), _broker_check(settings)]
     parts = open_parts(settings)
     connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
-    for connection in connections.values():
-        checks += connection.check()
+    for name, connection in connections.items():
+        users = [p for p in policies.values() if name in (*p.scope.sources, p.scope.desk)]
+        checks += _needed(connection.check(), users)
+    for name, log_search in parts.logs.items():
+        readers = [
+            p for p in policies.values() if name in p.scope.sources and "logs" in p.scope.data.visible
+        ]
+        checks += _needed(log_search.check(), readers) if readers else ()
     checks += [
         Check(
             what=name,
@@ -302,6 +310,12 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         if getattr(settings, name) is None
     ]
     return tuple(checks)
+
+
+def _needed(checks: Sequence[Check], users: Sequence[Policy]) -> list[Check]:
+    """The checks of the rights that the highest autonomy of these policies needs: the rest is not asked for."""
+    highest = max((AUTONOMIES.index(policy.autonomy) for policy in users), default=0)
+    return [check for check in checks if AUTONOMIES.index(check.needs) <= highest]
 
 
 def _broker_check(settings: Settings) -> Check:

@@ -127,4 +127,5 @@ def _similar(row: Row[Any], verdict: str) -> SimilarCase:
         category=row.category,
         resolution=f"{resolution}; people said: {verdict}" if verdict else resolution,
         at=row.opened_at,
+        verdict=verdict,
     )

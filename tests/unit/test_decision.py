@@ -139,7 +139,7 @@ def test_noise_that_has_gone_quiet_is_closed() -> None:
 OBJECTIONS = {
     "still firing": (CASE, ASSESSMENT, replace(CALM, firing=Firing.YES), "says that it still fires", False),
     "silent source": (CASE, ASSESSMENT, replace(CALM, firing=Firing.UNKNOWN), "could not say", True),
-    "too risky": (CASE, replace(ASSESSMENT, risk=0.05), CALM, "the risk 0.05 is not below 0.05", True),
+    "too risky": (CASE, replace(ASSESSMENT, risk=0.1), CALM, "the risk 0.10 is not below 0.1", True),
     "protected service": (
         replace(CASE, alerts=(replace(CASE.lead, service="payments"),)),
         ASSESSMENT,
@@ -253,3 +253,14 @@ def test_a_ticket_that_says_it_recovered_is_not_believed() -> None:
     decision = decide(born, replace(ASSESSMENT, category="recovered"), shipped(), CALM)
     assert decision.outcome is Outcome.DRAFT_NOTE
     assert "there is no source to confirm it" in decision.because[0]
+
+
+def test_recovered_is_the_word_of_a_source_not_of_a_text() -> None:
+    """A text that says so, while its source told of no recovery, is offered to a person though nothing fires."""
+    reads = replace(ASSESSMENT, category="recovered")
+    policy = shipped()
+    told = decide(replace(CASE, firing=0), reads, policy, CALM)
+    not_told = decide(replace(CASE, firing=1), reads, policy, CALM)
+    assert (told.closes, not_told.closes) == (True, False)
+    assert not_told.because[0] == "it reads as recovered, but datadog told of no recovery"
+    assert "close" in _kinds(not_told)

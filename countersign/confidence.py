@@ -1,0 +1,54 @@
+"""Confidence: how sure an answer is, from what the model says of itself and from what speaks against it.
+
+A signal only ever lowers the figure: text that fools one reader must fool all of them to be believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from countersign.context import SimilarCase
+
+# What people said of an earlier case when the category or the close of it was not right.
+_AGAINST = frozenset({"wrong", "corrected", "reopened", "rejected"})
+# Below this the second reader does not know either, and is not counted.
+_SURE = 0.5
+_HALF = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecondOpinion:
+    """What the embedded model reads in the same text; it follows no instructions, because it understands none."""
+
+    category: str
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confidence:
+    """The figure, 0 to 1, and what has lowered it, as clauses."""
+
+    figure: float
+    doubts: tuple[str, ...] = ()
+
+
+def confidence_of(
+    category: str,
+    stated: float,
+    *,
+    second: SecondOpinion | None = None,
+    similar: Sequence[SimilarCase] = (),
+) -> Confidence:
+    """The stated figure, halved by each signal that speaks against the category."""
+    doubts = tuple(_doubts(category, second, similar))
+    return Confidence(figure=stated * _HALF ** len(doubts), doubts=doubts)
+
+
+def _doubts(category: str, second: SecondOpinion | None, similar: Sequence[SimilarCase]) -> Iterator[str]:
+    if second is not None and second.category != category and second.confidence >= _SURE:
+        yield f"the local classifier reads it as {second.category}"
+    told = [past for past in similar if past.category == category and past.verdict]
+    wrong = [past for past in told if past.verdict in _AGAINST]
+    if wrong and 2 * len(wrong) >= len(told):
+        yield f"people said {wrong[0].verdict} to {wrong[0].ticket_key or wrong[0].case_id}, which was like it"

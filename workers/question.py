@@ -1,0 +1,97 @@
+"""The question: one case put to the policy's models, within its budget, and what speaks against the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from countersign.asking import Asked, ask, assessment_from
+from countersign.assessment import Assessment, Unassessed, missing_parts, triage_answer
+from countersign.calibration import Calibration
+from countersign.cases import Case
+from countersign.confidence import SecondOpinion
+from countersign.context import Found
+from countersign.ledger import ModelCall
+from countersign.policy import Policy
+from countersign.ports import Model
+from countersign.prompts import Prompt, shared_part
+from countersign.redaction import Redactor
+from countersign.spans import case_text
+from workers.parts import Parts
+
+
+def question(
+    parts: Parts, case: Case, policy: Policy
+) -> tuple[Assessment | Unassessed, tuple[ModelCall, ...]]:
+    """What the policy's models say of a case, or why there is nothing, and every call that was made."""
+    missing = missing_parts(case, policy.scope.require)
+    if missing:
+        return Unassessed(
+            reason="incomplete", because=f"the policy asks for {', '.join(missing)}, and it has none"
+        ), ()
+    models = _affordable(parts, policy)
+    if not models:
+        return Unassessed(reason="budget_spent", because="today's model budget is spent"), ()
+    prompt = _prompt(parts, case, policy)
+    asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
+    calls = _calls(asked, prompt)
+    if asked.answer is None or asked.completion is None:
+        said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
+        return Unassessed(reason="model_down", because=f"no model gave a usable answer ({said})"), calls
+    second = _second_opinion(parts, prompt) if asked.completion.is_llm else None
+    similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
+    assessment = assessment_from(
+        asked.answer, asked.completion, Calibration.identity(), prompt, second=second, similar=similar
+    )
+    return assessment, calls
+
+
+def _second_opinion(parts: Parts, prompt: Prompt) -> SecondOpinion | None:
+    """What the embedded model reads in the same text: an attack on a language model does not reach it."""
+    if parts.local is None:
+        return None
+    told = parts.local.complete(prompt)
+    return SecondOpinion(category=json.loads(told.text)["category"], confidence=told.confidence or 0.0)
+
+
+def _affordable(parts: Parts, policy: Policy) -> Sequence[Model]:
+    """The candidates that the day's budget still pays for; the embedded model costs nothing."""
+    models, budget = parts.models(policy), policy.model.budget
+    if budget.usd_per_day is None:
+        return models
+    midnight = parts.clock().replace(hour=0, minute=0, second=0, microsecond=0)
+    spent = parts.ledger.memory.spent(policy.use_case, since=midnight)
+    if spent < budget.usd_per_day * 1_000_000:
+        return models
+    return [model for model in models if model.name == "local"] if budget.when_spent == "local" else []
+
+
+def _prompt(parts: Parts, case: Case, policy: Policy) -> Prompt:
+    file = parts.prompts[f"{policy.model.question}/{policy.model.prompt}"]
+    visible = frozenset(policy.scope.data.visible)
+    return Prompt(
+        name=file.name,
+        hash=file.hash,
+        shared=shared_part(file, categories=policy.categories, groups=policy.groups),
+        case=case_text(case, visible, Redactor(frozenset(policy.scope.data.redact))),
+        schema=triage_answer(policy.categories, policy.groups).model_json_schema(),
+    )
+
+
+def _calls(asked: Asked, prompt: Prompt) -> tuple[ModelCall, ...]:
+    return tuple(
+        ModelCall(
+            model=call.model,
+            prompt=prompt.name,
+            prompt_hash=prompt.hash,
+            outcome=call.outcome,
+            detail=call.detail,
+            tokens_in=call.tokens_in,
+            tokens_out=call.tokens_out,
+            micro_usd=call.micro_usd,
+            latency_ms=call.latency_ms,
+            rendered=prompt.case.text,
+            answer=call.answer,
+        )
+        for call in asked.calls
+    )
