@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,33 +54,37 @@ def detectable_change(standard_error: float | None) -> float | None:
     return _DETECTABLE * standard_error
 
 
-def shown(value: float | None, unit: Unit) -> str:
-    """A value in a reader's words: "12.3 %", "4.5 h", "2.1 d", "$0.42"; "unknown" for None."""
+def shown(value: float | None, unit: Unit, *, like: float | None = None) -> str:
+    """A value in a reader's words: "12.3 %", "4.5 h", "2.1 d", "$0.42"; "unknown" for None.
+
+    Hours become minutes or days where those read better, as they would for `like` if that is given.
+    """
     if value is None:
         return "unknown"
-    if unit == "share":
-        return f"{value * 100:.1f} %"
     if unit == "h":
-        return (
-            f"{value / 24:.1f} d"
-            if abs(value) >= 48
-            else f"{value:.1f} h"
-            if abs(value) >= 1
-            else f"{value * 60:.0f} min"
-        )
-    if unit == "usd":
-        return f"${value:,.2f}"
-    if unit == "min":
-        return f"{value:.1f} min"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.2f}"
+        return _time(value, abs(value if like is None else like))
+    return _FORMS[unit](value)
+
+
+def _time(hours: float, size: float) -> str:
+    if size >= 48:
+        return f"{hours / 24:.1f} d"
+    return f"{hours:.1f} h" if size >= 1 else f"{hours * 60:.0f} min"
+
+
+_FORMS: dict[Unit, Callable[[float], str]] = {
+    "share": lambda value: f"{value * 100:.1f} %",
+    "usd": lambda value: f"${value:,.2f}",
+    "min": lambda value: f"{value:.1f} min",
+    "count": lambda value: f"{value:,.0f}" if float(value).is_integer() else f"{value:.2f}",
+}
 
 
 def shown_interval(figure: Figure) -> str:
     """The interval in a reader's words, or "" for a figure without one."""
     if figure.value is None or (figure.low is None and figure.high is None):
         return ""
+    low, high = (shown(end, figure.unit, like=figure.value) for end in (figure.low, figure.high))
     if figure.high is None:
-        return f"at least {shown(figure.low, figure.unit)}"
-    if figure.low is None:
-        return f"at most {shown(figure.high, figure.unit)}"
-    return f"{shown(figure.low, figure.unit)} to {shown(figure.high, figure.unit)}"
+        return f"at least {low}"
+    return f"at most {high}" if figure.low is None else f"{low} to {high}"

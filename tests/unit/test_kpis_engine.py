@@ -188,6 +188,12 @@ def test_an_interval_that_does_not_reach_is_one_sided() -> None:
     assert shown_interval(figure) == "at least 2.0 h"
 
 
+def test_an_interval_is_told_in_the_unit_of_its_value() -> None:
+    """47 h (45 to 50) does not end in days."""
+    figure = Figure(key="k", title="t", definition="d.", unit="h", value=47.0, low=45.0, high=50.0)
+    assert shown_interval(figure) == "45.0 h to 50.0 h"
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "words"),
     [
