@@ -26,13 +26,15 @@ _PORTION = 10_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
-    """What an export came to. `until` is the last moment it knows of; `counts`: (column, kind of problem) -> rows.
+    """What an export came to. `since` is the first opening, `until` the last moment it knows of; `counts` holds
+    (column, kind of problem) -> rows.
 
     `problems` holds at most the first hundred of each kind.
     """
 
     tickets: Histories
     rows: int
+    since: datetime
     until: datetime
     problems: tuple[ExportProblem, ...]
     counts: Mapping[tuple[str, str], int]
@@ -56,11 +58,13 @@ def read(
         if progress:
             progress(reader.rows)
     table = reader.table()
+    until = _last_moment(table)
     tickets = (from_log if plan.form.log else from_list)(table, plan, reader.problems)
     return Export(
         tickets=tickets,
         rows=reader.rows,
-        until=_last_moment(table),
+        since=_first_opening(tickets),
+        until=until,
         problems=reader.problems.kept,
         counts=dict(reader.problems.counts),
         assumptions=(*plan.assumptions, *reader.assumptions()),
@@ -239,6 +243,13 @@ def _joined(arrays: list[Any]) -> Any:
     joined = np.concatenate(arrays)
     arrays.clear()
     return joined
+
+
+def _first_opening(tickets: Histories) -> datetime:
+    known = tickets.opened[np.isfinite(tickets.opened)]
+    if not len(known):
+        raise ExportError("No opening time in the export can be read; see --map and --dates.")
+    return datetime.fromtimestamp(float(known.min()), UTC)
 
 
 def _last_moment(table: Table) -> datetime:

@@ -80,6 +80,17 @@ def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
+def test_the_page_is_written_beside_the_figures(tmp_path: Path) -> None:
+    """`--html` gives one file to hand on; where it can't be written, one sentence says so."""
+    export, page = tmp_path / "export.csv", tmp_path / "page.html"
+    export.write_text(LIST + ROWS, encoding="utf-8")
+    assert countersign("baseline", str(export), "--html", str(page)).returncode == 0
+    assert "Baseline of export.csv" in page.read_text(encoding="utf-8")
+    done = countersign("baseline", str(export), "--html", str(tmp_path / "nowhere" / "page.html"))
+    assert done.returncode == 1
+    assert "can't be written" in done.stderr
+
+
 def test_help_costs_no_numpy() -> None:
     """Only a run that measures pays for the machinery."""
     code = "import sys; from workers.main import main; main(['--help']); print('numpy' in sys.modules)"

@@ -71,6 +71,8 @@ def baseline(
         usd_per_hour=usd_per_hour,
     )
     figures = measure(read.tickets, how)
+    if html:
+        _write_page(html, export, read, how, figures)
     if as_json:
         show_json(_plain(export, read, how, figures))
     else:
@@ -162,6 +164,32 @@ def _plain(path: Path, read: Export, how: Measuring, figures: tuple[Figure, ...]
     }
 
 
+def _write_page(page: Path, path: Path, read: Export, how: Measuring, figures: tuple[Figure, ...]) -> None:
+    from countersign.kpis.trend import trends
+    from countersign.report_page import render
+    from countersign.reports import Report
+
+    report = Report(
+        use_case="baseline",
+        title=f"Baseline of {path.name}",
+        since=read.since,
+        until=read.until,
+        zone=how.business.zone,
+        figures=figures,
+        trends=trends(read.tickets, how),
+        notes=(*read.assumptions, *_problem_notes(read)),
+    )
+    try:
+        page.write_text(render(report), encoding="utf-8")
+    except OSError as problem:
+        raise ConfigError(f"{page} can't be written ({problem.strerror}); name another file.") from None
+
+
+def _problem_notes(read: Export) -> Iterator[str]:
+    for (column, kind), count in sorted(read.counts.items()):
+        yield f"{count:,} x {kind}" + (f" in {column}" if column else "") + "."
+
+
 def _counts(read: Export) -> list[dict[str, object]]:
     return [
         {"column": column, "problem": kind, "rows": count}
@@ -215,8 +243,8 @@ def _tell_problems(read: Export) -> None:
     typer.echo(f"\n{sum(read.counts.values()):,} problems, of which the first:")
     for problem in read.problems[:_SHOWN]:
         typer.echo(f"  {problem}")
-    for (column, kind), count in sorted(read.counts.items()):
-        typer.echo(f"{count:,} x {kind}" + (f" in {column}" if column else ""))
+    for note in _problem_notes(read):
+        typer.echo(note)
 
 
 def _minute(at: datetime) -> str:
