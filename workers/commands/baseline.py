@@ -47,6 +47,9 @@ def baseline(
         int, typer.Option(min=0, help="Days in which a reopening undoes a resolution.")
     ] = 7,
     horizon: Annotated[int, typer.Option(min=1, help="Days that restricted means look ahead.")] = 30,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the report page to this file too.")
+    ] = None,
     usd_per_hour: Annotated[
         float | None, typer.Option(min=0, help="What an hour of people's time costs.")
     ] = None,
