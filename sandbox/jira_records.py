@@ -321,6 +321,7 @@ def _label(name: str, value: object) -> str:
         return STATUSES[str(value)][0]
     return "" if value is None else _NAMED.get(name, {}).get(str(value), str(value))
 
+
 # Where the imitated site keeps what its tickets say, as a client's configuration names it.
 JIRA_FIELDS = {
     "group": "customfield_10052",

@@ -24,6 +24,7 @@ from sandbox.servicenow import ServiceNow
 from sandbox.splunk import Splunk
 from sandbox.tickets import plain, tickets
 from sandbox.vendor import Vendor
+from sandbox.witness import show
 from sandbox.world import Clock, World
 
 T = TypeVar("T")
@@ -135,7 +136,9 @@ class Sandbox:
                 return await _answer(vendor, asked, handler)
 
             fault = self.faults.take(vendor.name, f"{request.method} {request.path_qs}")
-            return await (strike(fault, vendor, request, answer) if fault else answer(request))
+            response = await (strike(fault, vendor, request, answer) if fault else answer(request))
+            await show(vendor.name, request, response, fault.kind if fault else "")
+            return response
 
         return gate
 

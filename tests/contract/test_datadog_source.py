@@ -146,6 +146,7 @@ def test_every_event_is_read_whatever_its_delay_and_wherever_we_crash(
         assert read == sent
 
 
+@pytest.mark.odd
 def test_an_event_that_can_not_be_read_is_kept_beside_the_others(box: Sandbox) -> None:
     """One odd payload neither stops the page nor disappears: it comes with its id, reason and text."""
     good = _fire(box, 10)
@@ -163,6 +164,7 @@ def test_an_event_that_can_not_be_read_is_kept_beside_the_others(box: Sandbox) -
     assert "event.attributes" in unreadable.reason
 
 
+@pytest.mark.odd
 def test_an_endless_payload_is_cut(box: Sandbox) -> None:
     """The dead letters keep 20 KB of a payload at most."""
     tags = ["source:alert", "x" * 50_000]

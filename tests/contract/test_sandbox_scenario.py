@@ -64,6 +64,7 @@ def _pagerduty(box: Sandbox, path: str, key: str) -> list[dict[str, Any]]:
     )
 
 
+@pytest.mark.odd
 def test_night_is_told_in_full_within_eight_hours(night: tuple[Sandbox, Scenario]) -> None:
     """The three sources show as many alerts as the scenario says, all of them inside of the last eight hours."""
     box, scenario = night
@@ -75,6 +76,7 @@ def test_night_is_told_in_full_within_eight_hours(night: tuple[Sandbox, Scenario
     assert 550 <= scenario.alerts <= 700
 
 
+@pytest.mark.odd
 def test_night_has_one_storm_of_equal_alerts(night: tuple[Sandbox, Scenario]) -> None:
     """About two hundred events come from one monitor for one scope."""
     box, _ = night
@@ -83,6 +85,7 @@ def test_night_has_one_storm_of_equal_alerts(night: tuple[Sandbox, Scenario]) ->
     assert most > 200 > 3 * next_most - 10
 
 
+@pytest.mark.odd
 def test_night_links_its_tickets_by_the_key_of_their_alert(night: tuple[Sandbox, Scenario]) -> None:
     """Each ticket of monitoring carries the key of an alert that its source really shows."""
     box, scenario = night

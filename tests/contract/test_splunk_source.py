@@ -129,6 +129,7 @@ def test_a_search_that_is_listed_but_not_shown_stops_the_reading(box: Sandbox) -
         {"savedsearch_name": "Cart errors", "trigger_time": int(START.timestamp()) - 5, "severity": "bad"},
     ],
 )
+@pytest.mark.odd
 def test_a_firing_that_can_not_be_read_is_kept_beside_the_others(
     box: Sandbox, content: dict[str, object]
 ) -> None:
