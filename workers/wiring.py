@@ -7,8 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache, lru_cache
-from pathlib import Path
+from functools import cache
 
 from celery import Celery
 
@@ -40,7 +39,8 @@ from connectors.sql.migrate import migrate as migrate_ledger
 from countersign.errors import ConfigError
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
-from countersign.prompts import examples
+from countersign.prompts import Example, examples
+from countersign.spans import said
 from workers.app import new_app, schedule
 from workers.files import data_folder, read_policies, read_prompts
 from workers.parts import Parts
@@ -94,20 +94,34 @@ def reachable(settings: Settings, broker: str) -> dict[str, bool]:
 # --- models ---------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
-def _embedded(folder: Path) -> EmbeddedModel:
+def new_embedded_model(settings: Settings, *, corrections: bool = True) -> EmbeddedModel:
+    """The model `local`: learns from the shipped examples, and from what engineers have corrected so far."""
+    folder, ledger = settings.prompts or data_folder("prompts"), settings.ledger.get_secret_value()
     lines = (folder / EXAMPLES).read_text(encoding="utf-8").splitlines()
-    return EmbeddedModel(examples(lines, name=EXAMPLES))
+    return EmbeddedModel(
+        examples(lines, name=EXAMPLES), corrections=(lambda: _corrections(ledger)) if corrections else tuple
+    )
 
 
-def models_for(settings: Settings) -> Callable[[Policy], Sequence[Model]]:
+def _corrections(ledger: str) -> tuple[Example, ...]:
+    opened = SqlLedger.open(ledger)
+    try:
+        return tuple(
+            Example(text=said(text), category=category, severity=severity, actionability="act")
+            for text, category, severity in opened.lessons()
+            if text and severity
+        )
+    finally:
+        opened.close()
+
+
+def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[Model]]:
     """The candidates of a policy, in its order; each model is made once a process."""
-    folder = settings.prompts or data_folder("prompts")
 
     @cache
     def model(name: str, timeout_s: float) -> Model:
         if name == LOCAL:
-            return _embedded(folder)
+            return local
         return LiteLLMModel(name, timeout_s=timeout_s, api_base=settings.models.api_base)
 
     return lambda policy: [
@@ -222,6 +236,7 @@ def open_parts(settings: Settings) -> Parts:
         sources["jira"] = JiraSource(jira, clock=now)
         desks["jira"] = JiraDesk(jira, clock=now)
         directories["jira"] = JiraDirectory(jira)
+    local = new_embedded_model(settings)
     used = {name for policy in policies.values() for name in policy.scope.sources}
     needed = {policy.scope.desk for policy in policies.values()}
     return Parts(
@@ -236,8 +251,8 @@ def open_parts(settings: Settings) -> Parts:
         directories=directories,
         cmdb=cmdb,
         logs=logs,
-        models=models_for(settings),
-        local=_embedded(settings.prompts or data_folder("prompts")),
+        models=models_for(settings, local),
+        local=local,
         clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
     )
 
@@ -272,7 +287,7 @@ def warm_up(settings: Settings, queues: Sequence[str]) -> None:
     """What a worker should have learnt before its first message: the embedded model, if it will be asked."""
     policies = read_policies(settings)
     if "assess" in queues and any(LOCAL in policy.model.candidates for policy in policies.values()):
-        _embedded(settings.prompts or data_folder("prompts")).learn()
+        new_embedded_model(settings).learn()
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------
@@ -296,9 +311,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         users = [p for p in policies.values() if name in (*p.scope.sources, p.scope.desk)]
         checks += _needed(connection.check(), users)
     for name, log_search in parts.logs.items():
-        readers = [
-            p for p in policies.values() if name in p.scope.sources and "logs" in p.scope.data.visible
-        ]
+        readers = [p for p in policies.values() if name in p.scope.sources and "logs" in p.scope.data.visible]
         checks += _needed(log_search.check(), readers) if readers else ()
     checks += [
         Check(

@@ -7,8 +7,9 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from connectors.embedded.classifier import TextClassifier, Verdict
@@ -34,6 +35,19 @@ class Told:
     confidence: float
 
 
+@lru_cache(maxsize=2)
+def _learned(examples: tuple[Example, ...]) -> TextClassifier:
+    """Learning costs a second, and the same examples teach the same: one process learns them once."""
+    return TextClassifier(
+        [example.text for example in examples],
+        {
+            "category": [example.category for example in examples],
+            "severity": [example.severity for example in examples],
+            "actionability": [example.actionability for example in examples],
+        },
+    )
+
+
 class EmbeddedModel:
     """Answers the triage question from examples. Learns when it is first asked, or by `learn()` before.
 
@@ -42,9 +56,17 @@ class EmbeddedModel:
 
     name = NAME
 
-    def __init__(self, examples: Sequence[Example], *, name: str = NAME) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        *,
+        name: str = NAME,
+        corrections: Callable[[], Sequence[Example]] = tuple,
+    ) -> None:
+        """`corrections` gives what engineers have taught since; it is asked once, when the model learns."""
         self.name = name
         self._examples = tuple(examples)
+        self._corrections = corrections
         self._classifier: TextClassifier | None = None
         self._learning = threading.Lock()
         self._answers: OrderedDict[str, tuple[str, float]] = OrderedDict()
@@ -53,14 +75,8 @@ class EmbeddedModel:
         """The classifier, after learning from the examples once (about a second, with the imports)."""
         with self._learning:
             if self._classifier is None:
-                self._classifier = TextClassifier(
-                    [example.text for example in self._examples],
-                    {
-                        "category": [example.category for example in self._examples],
-                        "severity": [example.severity for example in self._examples],
-                        "actionability": [example.actionability for example in self._examples],
-                    },
-                )
+                self._examples = (*self._examples, *self._corrections())
+                self._classifier = _learned(self._examples)
             return self._classifier
 
     def complete(self, prompt: Prompt) -> Completion:

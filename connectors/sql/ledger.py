@@ -13,6 +13,7 @@ from connectors.sql.cases import SqlCases
 from connectors.sql.controls import SqlControls
 from connectors.sql.engine import PATIENCE, Database
 from connectors.sql.intake import SqlIntake
+from connectors.sql.lessons import lessons
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
 from connectors.sql.reading import SqlReading
@@ -65,6 +66,10 @@ class SqlLedger:
         from connectors.sql.histories import read_histories  # numpy, which only figures need
 
         return read_histories(self._db, use_case, since)
+
+    def lessons(self) -> tuple[tuple[str, str, str], ...]:
+        """What engineers corrected: (text as the model read it, right category, severity), newest first."""
+        return lessons(self._db)
 
     def check(self) -> Sequence[Check]:
         """Reached, up to date, writable; stops at the first that fails."""
