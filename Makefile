@@ -35,7 +35,7 @@ lint: .venv/.dev  ## Run ruff, mypy, the import rules, the searches for dead cod
 	@$(BIN)/deptry .
 	@$(BIN)/hadolint deploy/Dockerfile
 	@$(BIN)/yamllint --strict --config-file deploy/.yamllint deploy
-#	@$(BIN)/countersign docs --check  # DOCS_CHECK: enable once the command exists
+	@$(BIN)/countersign docs --check
 
 contract: .venv/.dev  ## Run only the tests of the connectors and the sandbox against the vendors' contracts
 	@$(BIN)/python -m pytest tests/contract $(PYTEST_ARGS)
