@@ -89,8 +89,38 @@ class CancelChange(_Effect):
     reason: str
 
 
+class Attach(_Effect):
+    """A text file on the ticket, for what is too long for a note. `name` is what people see behind our own prefix.
+
+    Customers who see the ticket may see its files: what must stay internal does not belong in one.
+    """
+
+    kind: Literal["attach"] = "attach"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    media_type: Literal["text/plain", "text/markdown"] = "text/plain"
+    text: Annotated[str, Field(max_length=1_000_000)]
+
+
+class Detach(_Effect):
+    """Takes a file of ours off the ticket."""
+
+    kind: Literal["detach"] = "detach"
+    handle: str
+    reason: str
+
+
 Effect = Annotated[
-    CreateTicket | Note | RetractNote | Close | Reopen | Route | SetFields | DraftChange | CancelChange,
+    CreateTicket
+    | Note
+    | RetractNote
+    | Close
+    | Reopen
+    | Route
+    | SetFields
+    | DraftChange
+    | CancelChange
+    | Attach
+    | Detach,
     Field(discriminator="kind"),
 ]
 EFFECT: TypeAdapter[Effect] = TypeAdapter(Effect)
@@ -104,6 +134,8 @@ KINDS = (
     "set_fields",
     "draft_change",
     "cancel_change",
+    "attach",
+    "detach",
 )
 
 
@@ -141,6 +173,16 @@ class Action:
     def marker(self) -> str:
         """The text left in the other system, by which the effect is found again."""
         return f"countersign:{self.key}"
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file that this action attaches: by it the file is found again. "" for other effects."""
+        return f"countersign-{self.key}-{self.effect.name}" if isinstance(self.effect, Attach) else ""
+
+    @property
+    def file_bytes(self) -> bytes:
+        """The file itself, UTF-8, whose last line is the marker."""
+        return f"{self.effect.text}\n\n{self.marker}\n".encode() if isinstance(self.effect, Attach) else b""
 
     @property
     def payload_hash(self) -> str:
@@ -184,7 +226,9 @@ def inverse(effect: Effect, receipt: Receipt) -> Effect | None:
             back = SetFields(
                 fields={"state": "cancelled"}, reason=f"{reasons}: this ticket was opened by Countersign"
             )
-        case Reopen() | RetractNote() | CancelChange():
+        case Attach():
+            back = Detach(handle=receipt.handle, reason=reasons)
+        case Reopen() | RetractNote() | CancelChange() | Detach():
             pass
     return back
 

@@ -88,6 +88,7 @@ class Jira:
             ("PUT", issue + "/properties/{key}", self._set_property),
             ("GET", issue + "/changelog", self._changelog),
             ("POST", issue + "/attachments", self._attach),
+            ("DELETE", "/attachment/{file}", self._detach),
             ("PUT", issue + "/assignee", self._assign),
         ]
         made = [
@@ -489,6 +490,17 @@ class Jira:
         self.records.touch(issue)
         await self._log(request, "attachment", issue, {"files": [entry["filename"] for entry in made]})
         return web.json_response(made)
+
+    async def _detach(self, request: web.Request) -> web.Response:
+        number = request.match_info["file"]
+        for issue in self.records.issues.values():
+            for entry in issue.attachments:
+                if entry["id"] == number:
+                    issue.attachments.remove(entry)
+                    self.records.touch(issue)
+                    await self._log(request, "detach", issue, {"file": entry["filename"]})
+                    return web.Response(status=204)
+        raise JiraError(f"The attachment with id '{number}' does not exist", status=404)
 
     # What the handlers share
 

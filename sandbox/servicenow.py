@@ -58,6 +58,7 @@ class ServiceNow:
                 web.put(table + "/{sys_id}", self._update),
                 web.post(f"/api/now{version}/attachment/file", self._attach),
                 web.get(f"/api/now{version}/attachment/{{sys_id}}/file", self._download),
+                web.delete(f"/api/now{version}/attachment/{{sys_id}}", self._detach),
                 web.post(change + "/{type:normal|emergency}", self._create_change),
                 web.post(change + "/{type:standard}/{template}", self._create_change),
                 web.get(change + "/{sys_id:[0-9a-f]{32}}/nextstates", self._next_states),
@@ -304,6 +305,15 @@ class ServiceNow:
         self._attachments[row["sys_id"]] = data
         self._log("attachment", of, user, dict(fields), request.query_string + data.decode(errors="replace"))
         return _result(dict(row), 201)
+
+    async def _detach(self, request: web.Request) -> web.Response:
+        row = self._find("sys_attachment", request.match_info["sys_id"])
+        if not row:
+            return self.error(404)
+        self.records.delete("sys_attachment", row)
+        self._attachments.pop(row["sys_id"], None)
+        self._log("detach", row, self.actor(request) or "", {"file_name": row["file_name"]}, "")
+        return web.Response(status=204)
 
     async def _download(self, request: web.Request) -> web.Response:
         data = self._attachments.get(request.match_info["sys_id"])

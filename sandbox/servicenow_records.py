@@ -72,6 +72,11 @@ class Records:
             row["sys_mod_count"] = str(int(row["sys_mod_count"]) + 1)
         return bool(wanted) or noted
 
+    def delete(self, table: str, row: Row) -> None:
+        del self.rows[table][row["sys_id"]]
+        for column in tables.INDEXED.get(table, ()):
+            self._index.get((table, column, row[column]), {}).pop(row["sys_id"], None)
+
     def related(self, table: str, of: str) -> list[Row]:
         """The journal or audit rows of the record with the sys_id `of`, oldest first."""
         return self.equal(table, tables.INDEXED[table][0], of)

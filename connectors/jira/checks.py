@@ -30,9 +30,7 @@ def _permissions(client: JiraClient, scopes: list[Scope]) -> tuple[Check, ...]:
     try:
         have = client.permissions([scope.name for scope in scopes])
     except OutsideError as error:
-        return tuple(
-            found(f"{scope.why} in {project}", scope, str(error)) for scope in scopes
-        )
+        return tuple(found(f"{scope.why} in {project}", scope, str(error)) for scope in scopes)
     return tuple(
         found(f"{scope.why} in {project}", scope, "" if _held(have.get(scope.name)) else scope.grant)
         for scope in scopes

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from connectors.jira import mapping
 from connectors.jira.checks import checks
 from connectors.jira.client import MOST_RECONCILED, JiraClient, Json, quoted
+from connectors.jira.files import Files
 from connectors.jira.history import History
 from connectors.jira.probes import Prober
 from connectors.jira.writes import Writer
-from countersign.actions import Action
+from countersign.actions import Action, Attach, Detach
 from countersign.errors import Permanent
 from countersign.ports import Check
 from countersign.tickets import Receipt, Ticket, TicketPage, TicketState
@@ -35,6 +36,7 @@ class JiraDesk:
         self._history = History(client, clock)
         self._writer = Writer(client)
         self._prober = Prober(client)
+        self._files = Files(client)
 
     def changes(self, cursor: str | None) -> Iterator[TicketPage]:
         return self._history.pages(cursor)
@@ -53,10 +55,12 @@ class JiraDesk:
         return found
 
     def write(self, action: Action) -> Receipt:
-        return self._writer.write(action)
+        files = isinstance(action.effect, Attach | Detach)
+        return self._files.write(action) if files else self._writer.write(action)
 
     def probe(self, action: Action) -> Receipt | None:
-        return self._prober.probe(action)
+        files = isinstance(action.effect, Attach | Detach)
+        return self._files.probe(action) if files else self._prober.probe(action)
 
     def check(self) -> Sequence[Check]:
         return checks(self._client)

@@ -56,6 +56,7 @@ class Writer:
                 return self._create(action, action.effect)
             case CancelChange(handle=handle, reason=reason):
                 return self._cancel_change(action, handle, reason)
+        raise Permanent(f"{action.effect.kind} is not written here; look in files.py.", where=mapping.DESK)
 
     def _retract(self, action: Action, handle: str) -> Receipt:
         """A comment that is gone already was taken back all the same."""

@@ -132,6 +132,16 @@ class ServiceNowClient:
         result, _ = self._call("PATCH", _CHANGES, f"/change/{_checked(sys_id)}", {}, values)
         return result[0]
 
+    def attach(self, table: str, sys_id: str, name: str, media_type: str, content: bytes) -> Row:
+        """Puts a file on a row, and gives the row of sys_attachment."""
+        asked = {"table_name": table, "table_sys_id": _checked(sys_id), "file_name": name}
+        result, _ = self._call("POST", _TABLES, "/attachment/file", asked, content, media_type)
+        return result[0]
+
+    def detach(self, sys_id: str) -> None:
+        """Permanent with the status 404 for a file that is gone."""
+        self._call("DELETE", _TABLES, f"/attachment/{_checked(sys_id)}", {}, b"")
+
     def close(self) -> None:
         self._sdk.close()
 
@@ -141,15 +151,17 @@ class ServiceNowClient:
         base: str,
         path: str,
         asked: Mapping[str, str],
-        values: Mapping[str, str] | None = None,
+        values: Mapping[str, str] | bytes | None = None,
+        media_type: str = "application/json",
     ) -> tuple[Sequence[Row], Mapping[str, str]]:
+        """One call; it writes if it has `values`: fields, or a file's content."""
         resource = self._sdk.resource(api_path=path, base_path=base)
         # The change API takes every query parameter for a field, so only what was asked for may be sent.
         resource.parameters = _Parameters(asked)
         with calling(_VENDOR, wrote=values is not None):
             try:
-                body = None if values is None else json.dumps(values)
-                response = resource.request(method, data=body)
+                body = values if isinstance(values, bytes | None) else json.dumps(values)
+                response = resource.request(method, data=body, headers={"Content-Type": media_type})
                 return _records(response.all(), self.url), response.headers
             except (MissingResult, UnexpectedResponseFormat, AttributeError) as nonsense:
                 raise Lost(Loss.NONSENSE, urlsplit(self.url).netloc) from nonsense

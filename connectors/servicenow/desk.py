@@ -9,12 +9,13 @@ from urllib.parse import quote
 from connectors.servicenow import mapping
 from connectors.servicenow.checks import checks
 from connectors.servicenow.client import ServiceNowClient
+from connectors.servicenow.files import Files
 from connectors.servicenow.history import History
 from connectors.servicenow.names import Names
 from connectors.servicenow.probes import Prober
 from connectors.servicenow.query import Filter, Row, is_sys_id, one_of, quoted, raw, read_filter
 from connectors.servicenow.writes import Writer
-from countersign.actions import Action
+from countersign.actions import Action, Attach, Detach
 from countersign.errors import ConfigError, Permanent
 from countersign.ports import Check
 from countersign.tickets import Receipt, Ticket, TicketPage, TicketState
@@ -39,6 +40,7 @@ class ServiceNowDesk:
         self._history = History(client, names, self._scope, clock)
         self._writer = Writer(client, names)
         self._prober = Prober(client)
+        self._files = Files(client)
 
     def changes(self, cursor: str | None) -> Iterator[TicketPage]:
         return self._history.pages(cursor)
@@ -62,10 +64,12 @@ class ServiceNowDesk:
         return found
 
     def write(self, action: Action) -> Receipt:
-        return self._writer.write(action)
+        files = isinstance(action.effect, Attach | Detach)
+        return self._files.write(action) if files else self._writer.write(action)
 
     def probe(self, action: Action) -> Receipt | None:
-        return self._prober.probe(action)
+        files = isinstance(action.effect, Attach | Detach)
+        return self._files.probe(action) if files else self._prober.probe(action)
 
     def check(self) -> Sequence[Check]:
         return checks(self._client)

@@ -62,6 +62,7 @@ class Writer:
                 return self._draft_change(action, action.effect)
             case CancelChange(handle=handle, reason=reason):
                 return self._cancel_change(action, handle, reason)
+        raise Permanent(f"{action.effect.kind} is not written here; look in files.py.", where=mapping.DESK)
 
     def _journal(self, action: Action, text: str) -> Receipt:
         ticket = _ticket(action)

@@ -14,9 +14,11 @@ from connectors.jira.desk import JiraDesk
 from connectors.jira.markup import document
 from countersign.actions import (
     Action,
+    Attach,
     CancelChange,
     Close,
     CreateTicket,
+    Detach,
     DraftChange,
     Effect,
     Note,
@@ -49,6 +51,7 @@ EFFECTS: dict[str, Effect] = {
     "route": Route(group="tier 2", reason="theirs"),
     "fields": SetFields(fields={"category": "network", "priority": "Low"}, reason="corrected"),
     "change": DraftChange(type="normal", title="Grow the disk", description="by 100 GB", group="tier 2"),
+    "file": Attach(name="timeline.md", media_type="text/markdown", text="# 02:00 disk full"),
     "ticket": CreateTicket(title="Disk", description="full", correlation="splunk:High CPU", group="NOC"),
 }
 # The write that carries the effect; a comment may go before it.
@@ -60,6 +63,7 @@ LAST_WRITE = {
     "fields": "PUT ",
     "change": "POST .*/issue$",
     "ticket": "POST .*/issue$",
+    "file": "POST .*/attachments",
 }
 
 
@@ -362,3 +366,27 @@ def test_a_marker_that_a_person_quotes_is_not_ours(box: Sandbox, desk: JiraDesk,
     assert desk.probe(_action(Note(draft=DRAFT), ticket)) is None
     box.run(lambda: box.jira.add_comment(ticket.key, "countersign", f"see {MARKER}"))
     assert desk.probe(_action(Note(draft=DRAFT), ticket)) is not None
+
+
+def test_a_file_is_attached_in_one_call_and_taken_off_again(
+    box: Sandbox, desk: JiraDesk, ticket: TicketRef
+) -> None:
+    """It carries the action's key in its name and the marker in its last line; taking it off twice is no error."""
+    action = _action(EFFECTS["file"], ticket)
+    with capture_logs() as logs:
+        receipt = desk.write(action)
+    assert [log["method"] for log in logs if log["event"] == "vendor.called"] == ["POST"]
+    assert _files(box, ticket) == [f"countersign-{KEY}-timeline.md"]
+    assert [write.marker for write in box.world.writes] == [MARKER]
+    back = inverse(action.effect, receipt)
+    assert back == Detach(handle=receipt.handle, reason="rolled back")
+    undo = _action(back, ticket, UNDO)
+    assert desk.probe(undo) is None
+    assert desk.write(undo).handle == desk.write(undo).handle == receipt.handle
+    assert _files(box, ticket) == []
+    assert desk.probe(undo) is not None
+    assert desk.probe(action) is None
+
+
+def _files(box: Sandbox, ticket: TicketRef) -> list[object]:
+    return box.run(lambda: [entry["filename"] for entry in _issue(box, ticket).attachments])

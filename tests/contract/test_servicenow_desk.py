@@ -13,9 +13,11 @@ from connectors.servicenow.client import ServiceNowClient, ServiceNowConfig
 from connectors.servicenow.desk import ServiceNowDesk
 from countersign.actions import (
     Action,
+    Attach,
     CancelChange,
     Close,
     CreateTicket,
+    Detach,
     DraftChange,
     Effect,
     Note,
@@ -49,6 +51,9 @@ EFFECTS: dict[str, Effect] = {
     "route": Route(group="tier-2", reason="theirs"),
     "fields": SetFields(fields={"category": "network", "priority": "high"}, reason="corrected"),
     "change": DraftChange(type="normal", title="Grow the disk", description="by 100 GB", group="tier-2"),
+    "file": Attach(name="timeline.md", media_type="text/markdown", text="# 02:00 disk full"),
+    "standard": DraftChange(type="standard", title="Reboot", description="as ever", template="5" * 32),
+    "emergency": DraftChange(type="emergency", title="Fail over", description="now", ci="db-3"),
     "ticket": CreateTicket(title="Disk", description="full", correlation="datadog:7:a,b", group="NOC"),
 }
 SHOWS_STATE = {"state", "category", "assignment_group", "impact", "urgency", "active"}
@@ -60,6 +65,7 @@ def box() -> Iterator[Sandbox]:
         box.run(partial(box.servicenow.add_user, "countersign.api"))
         box.run(partial(box.servicenow.add_group, "NOC", ["dana.okafor"]))
         box.run(partial(box.servicenow.add_group, "tier-2", []))
+        box.run(partial(box.servicenow.add_ci, "db-3"))
         yield box
 
 
@@ -391,3 +397,52 @@ def test_a_marker_that_a_person_quotes_is_not_ours(
     """Else somebody could keep us from writing."""
     box.run(lambda: box.servicenow.add_note(ticket.id, "dana.okafor", f"see {MARKER}"))
     assert desk.probe(_action(Note(draft=DRAFT), ticket)) is None
+
+
+def test_a_file_is_attached_in_one_call_and_taken_off_again(
+    box: Sandbox, desk: ServiceNowDesk, ticket: TicketRef
+) -> None:
+    """It carries the action's key in its name and the marker in its last line; taking it off twice is no error."""
+    action = _action(EFFECTS["file"], ticket)
+    with capture_logs() as logs:
+        receipt = desk.write(action)
+    assert [log["method"] for log in logs if log["event"] == "vendor.called"] == ["POST"]
+    assert _files(box, ticket) == [f"countersign-{KEY}-timeline.md"]
+    assert [write.marker for write in box.world.writes] == [MARKER]
+    back = inverse(action.effect, receipt)
+    assert back == Detach(handle=receipt.handle, reason="rolled back")
+    undo = _action(back, ticket, UNDO)
+    assert desk.probe(undo) is None
+    assert desk.write(undo).handle == desk.write(undo).handle == receipt.handle
+    assert _files(box, ticket) == []
+    assert desk.probe(undo) is not None
+    assert desk.probe(action) is None
+
+
+def _files(box: Sandbox, ticket: TicketRef) -> list[object]:
+    return box.run(
+        lambda: [row["file_name"] for row in box.servicenow.records.related("sys_attachment", ticket.id)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("change", "/change/normal"),
+        ("standard", f"/change/standard/{'5' * 32}"),
+        ("emergency", "/change/emergency"),
+    ],
+)
+def test_each_type_of_change_is_a_draft_that_nobody_has_approved(
+    name: str, path: str, box: Sandbox, desk: ServiceNowDesk, ticket: TicketRef
+) -> None:
+    """One POST to the path of its type; it is New, belongs to its incident, and no approval was asked for or given."""
+    with capture_logs() as logs:
+        receipt = desk.write(_action(EFFECTS[name], ticket))
+    posts = [log["path"] for log in logs if log.get("method") == "POST"]
+    assert [str(one).endswith(path) for one in posts] == [True]
+    assert receipt.made is not None
+    row = box.run(lambda: dict(box.servicenow.records.rows["change_request"][receipt.made.id]))
+    assert (row["state"], row["approval"], row["parent"]) == ("-5", "not requested", ticket.id)
+    assert row["type"] == path.split("/")[2]
+    assert row["correlation_id"] == MARKER
