@@ -45,10 +45,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_command_of_the_table_exists() -> None:
     """The table that help is printed from names real commands with a description."""
-    for name, (module, _) in COMMANDS.items():
-        if module:
-            assert get_command(import_module(f"workers.commands.{module}").app).help
-        assert f"  {name} " in help_text()
+    modules = [module for module, _ in COMMANDS.values() if module]
+    assert all(get_command(import_module(f"workers.commands.{module}").app).help for module in modules)
+    assert all(f"  {name} " in help_text() for name in COMMANDS)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["policy", "check", "policies/alert-triage.yaml"]])
