@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from countersign.cases import Case
 from countersign.errors import UnreadableAnswer
+from countersign.redaction import restore
 from countersign.severity import Severity
 
 Confidence = Literal["low", "medium", "high"]
@@ -115,6 +116,15 @@ class Assessment:
     prompt: str
     prompt_hash: str
     doubts: tuple[str, ...] = ()
+
+
+def with_values(assessment: Assessment, hidden: Mapping[str, str]) -> Assessment:
+    """The assessment with the case's own values in its prose, for its ticket alone: never record or log it."""
+    return replace(
+        assessment,
+        summary=restore(assessment.summary, hidden),
+        likely_cause=restore(assessment.likely_cause, hidden),
+    )
 
 
 UnassessedReason = Literal["incomplete", "model_down", "budget_spent"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -66,6 +67,14 @@ class Case:
     @property
     def tags(self) -> frozenset[str]:
         return frozenset(tag for alert in self.alerts for tag in alert.tags)
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """Everything that others wrote into its alerts and its ticket."""
+        for alert in self.alerts:
+            yield from (alert.summary, alert.body, alert.service, alert.ci, *alert.tags)
+        if self.ticket is not None:
+            yield from (self.ticket.title, self.ticket.description)
 
     @property
     def born_in_desk(self) -> bool:

@@ -12,6 +12,7 @@ from countersign.context import Found
 from countersign.decision import Decision, Outcome
 from countersign.drafts import CHANGE, Block, Draft
 from countersign.policy import Policy
+from countersign.redaction import redact
 from countersign.spans import quote
 
 
@@ -33,7 +34,7 @@ def note(
     """The draft note of a case."""
     if isinstance(assessment, Unassessed):
         return Draft(
-            headline=f"Not assessed - {case.lead.summary[:160]}",
+            headline=f"Not assessed - {redact(case.lead.summary, frozenset({'secrets'})).text[:160]}",
             blocks=(
                 Block(
                     title="Why", lines=(_sentence(assessment.because), "A person has to look at this one.")

@@ -11,6 +11,7 @@ from countersign.context import Found
 from countersign.decision import Decision, Intent
 from countersign.notes import Offer, change_text, closing_note, note
 from countersign.policy import Policy
+from countersign.redaction import redact
 
 # The order in which the actions of a case are done: what others refer to comes first.
 ORDER = ("create_ticket", "draft_change", "note", "route", "close")
@@ -45,13 +46,19 @@ def _effect(
     if intent.kind == "create_ticket":
         lead = case.lead
         return CreateTicket(
-            title=lead.summary[:160], description=lead.body[:4000], correlation=lead.dedup_key,
+            title=_without_secrets(lead.summary)[:160], description=_without_secrets(lead.body)[:4000],
+            correlation=lead.dedup_key,
             service=case.service, ci=case.ci,
         )  # fmt: skip
     assert isinstance(assessment, Assessment), "decide asks for a close or a change only on an assessment"
     if intent.kind == "close":
         return Close(draft=closing_note(case, assessment, decision, policy), reason=because)
     return _change(case, assessment, decision, policy)
+
+
+def _without_secrets(text: str) -> str:
+    """A secret that an alert brought along is not carried on into a ticket."""
+    return redact(text, frozenset({"secrets"})).text
 
 
 def _change(case: Case, assessment: Assessment, decision: Decision, policy: Policy) -> DraftChange:

@@ -9,18 +9,18 @@ from datetime import timedelta
 
 import structlog
 
-from countersign.assessment import Assessment, Unassessed
+from countersign.assessment import Assessment
 from countersign.cases import Case
 from countersign.decision import Decision, Facts, decide, matching_rule
 from countersign.errors import OutsideError
 from countersign.lanes import lane
-from countersign.ledger import ClaimedCase, CloseLimits, Closes, ModelCall, Verdict
+from countersign.ledger import ClaimedCase, CloseLimits, Closes, Verdict
 from countersign.plans import plan
 from countersign.policy import Policy
 from countersign.ports import Firing
 from workers.enrich import enrich, link
 from workers.parts import Parts, Wake
-from workers.question import question
+from workers.question import Said, question
 
 _log = structlog.get_logger()
 AGAIN_IN = timedelta(seconds=15)
@@ -32,8 +32,7 @@ class Judgement:
 
     claimed: ClaimedCase
     case: Case
-    assessment: Assessment | Unassessed
-    calls: tuple[ModelCall, ...]
+    said: Said
     firing: Firing
 
 
@@ -74,11 +73,11 @@ def _give_back(parts: Parts, batch: Sequence[ClaimedCase], why: str, *, count: b
 
 def _judge(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Judgement:
     """Everything that needs the outside: the model's answer, and the source's word on whether it still fires."""
-    assessment, calls = question(parts, case, policy)
-    firing = Firing.UNKNOWN
+    said = question(parts, case, policy)
+    firing, assessment = Firing.UNKNOWN, said.assessment
     if isinstance(assessment, Assessment) and matching_rule(case, assessment, policy).then == "close":
         firing = _still_firing(parts, case)
-    return Judgement(claimed=claimed, case=case, assessment=assessment, calls=calls, firing=firing)
+    return Judgement(claimed=claimed, case=case, said=said, firing=firing)
 
 
 def _still_firing(parts: Parts, case: Case) -> Firing:
@@ -127,7 +126,7 @@ def _decided(
             closes_of_service_today=by_service.get(one.case.service, 0),
             first_seen=one.claimed.first_seen,
         )
-        decision = decide(one.case, one.assessment, policy, facts)
+        decision = decide(one.case, one.said.assessment, policy, facts)
         if decision.closes:
             last_hour += 1
             by_service[one.case.service] = by_service.get(one.case.service, 0) + 1
@@ -143,10 +142,10 @@ def _verdict(one: Judgement, decision: Decision, policy: Policy) -> Verdict:
         policy_version=policy.version,
         policy_hash=policy.fingerprint,
         autonomy=policy.autonomy,
-        assessment=one.assessment,
+        assessment=one.said.assessment,
         decision=decision,
-        actions=plan(one.case, one.assessment, decision, policy),
-        calls=one.calls,
+        actions=plan(one.case, one.said.for_ticket, decision, policy),
+        calls=one.said.calls,
         ticket=one.case.ticket,
         context=one.case.context,
         service=one.case.service,

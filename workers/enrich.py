@@ -11,6 +11,7 @@ from countersign.cases import Case
 from countersign.context import ConfigItem, Context, Found, Missing, RecentChange, SimilarCase
 from countersign.errors import OutsideError
 from countersign.policy import Policy
+from countersign.redaction import redact
 from workers.parts import Parts
 
 T = TypeVar("T")
@@ -42,7 +43,12 @@ def _keys(case: Case) -> tuple[str, ...]:
 
 def enrich(parts: Parts, cases: Sequence[Case], policy: Policy) -> tuple[Case, ...]:
     """The cases with their context."""
-    similar = parts.ledger.memory.similar(cases, limit=3)
+    remembered = parts.ledger.memory.similar(cases, limit=3)
+    # Another ticket's people and addresses stay in that ticket.
+    similar = {
+        case_id: tuple(replace(one, title=redact(one.title).text) for one in found)
+        for case_id, found in remembered.items()
+    }
     seen: dict[
         tuple[str, str], tuple[Found[ConfigItem] | Missing, Found[tuple[RecentChange, ...]] | Missing]
     ] = {}
@@ -114,7 +120,7 @@ def _logs(parts: Parts, case: Case) -> Found[tuple[str, ...]] | Missing:
     return (
         found
         if isinstance(found, Missing)
-        else Found(tuple(found))
+        else Found(tuple(redact(line).text for line in found))
         if found
         else Missing("no lines were found")
     )

@@ -10,10 +10,16 @@ from typing import Any
 
 import structlog
 
+from countersign.redaction import redact
+
 # What must never reach a log, whatever a library puts into a message: credentials in addresses and headers.
 _CREDENTIAL = re.compile(
     r"(://[^/\s:@]*:)[^/\s@]+(@)|((?:authorization|api[-_]?key|token|password)[\"']?\s*[:=]\s*)[^\s,;]+", re.I
 )
+
+
+# Addresses of hosts may be logged: they say which connection failed.
+_NEVER_LOGGED = frozenset({"secrets", "email", "iban", "card"})
 
 
 def without_credentials(text: str) -> str:
@@ -24,7 +30,7 @@ def without_credentials(text: str) -> str:
 def _scrub(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         if isinstance(value, str):
-            event[key] = without_credentials(value)
+            event[key] = redact(without_credentials(value), _NEVER_LOGGED).text
     return event
 
 

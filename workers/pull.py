@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import structlog
 
@@ -11,7 +12,8 @@ from countersign.errors import OutsideError
 from countersign.fingerprint import fingerprint
 from countersign.ledger import Entry
 from countersign.policy import Policy
-from countersign.ports import Page
+from countersign.ports import Page, Unreadable
+from countersign.redaction import redact
 from workers.parts import Parts, Wake
 
 _log = structlog.get_logger()
@@ -47,7 +49,11 @@ def _record(parts: Parts, feed: str, fence: int, page: Page) -> Iterator[Wake]:
         if (policy := owner(alert, tuple(parts.policies.values()))) is not None
     ]
     recorded = parts.ledger.intake.record_page(
-        feed, fence, entries=entries, unreadable=page.unreadable, cursor=page.cursor
+        feed,
+        fence,
+        entries=entries,
+        unreadable=[_readable_by_people(one) for one in page.unreadable],
+        cursor=page.cursor,
     )
     _log.info(
         "pull.recorded",
@@ -60,6 +66,11 @@ def _record(parts: Parts, feed: str, fence: int, page: Page) -> Iterator[Wake]:
     )
     if recorded.due and not parts.settings.timing.settle:
         yield Wake("assess", recorded.due)
+
+
+def _readable_by_people(one: Unreadable) -> Unreadable:
+    """A dead letter is shown on screens and in tickets: nothing secret or personal is kept in one."""
+    return replace(one, reason=redact(one.reason).text, payload=redact(one.payload).text)
 
 
 def owner(alert: Alert, policies: tuple[Policy, ...]) -> Policy | None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from countersign.asking import Asked, ask, assessment_from
-from countersign.assessment import Assessment, Unassessed, missing_parts, triage_answer
+from countersign.assessment import (
+    Assessment,
+    Unassessed,
+    UnassessedReason,
+    missing_parts,
+    triage_answer,
+    with_values,
+)
 from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.confidence import SecondOpinion
@@ -15,35 +23,51 @@ from countersign.ledger import ModelCall
 from countersign.policy import Policy
 from countersign.ports import Model
 from countersign.prompts import Prompt, shared_part
-from countersign.redaction import Redactor
+from countersign.redaction import Redactor, own_values
 from countersign.spans import case_text
 from workers.parts import Parts
 
 
-def question(
-    parts: Parts, case: Case, policy: Policy
-) -> tuple[Assessment | Unassessed, tuple[ModelCall, ...]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What came of the question. `hidden` holds the values behind the placeholders that are the case's own:
+    it lives as long as the decision is made, and is stored nowhere."""
+
+    assessment: Assessment | Unassessed
+    calls: tuple[ModelCall, ...] = ()
+    hidden: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def for_ticket(self) -> Assessment | Unassessed:
+        """The assessment as the case's own ticket may show it."""
+        said = self.assessment
+        return with_values(said, self.hidden) if isinstance(said, Assessment) else said
+
+
+def question(parts: Parts, case: Case, policy: Policy) -> Said:
     """What the policy's models say of a case, or why there is nothing, and every call that was made."""
     missing = missing_parts(case, policy.scope.require)
     if missing:
-        return Unassessed(
-            reason="incomplete", because=f"the policy asks for {', '.join(missing)}, and it has none"
-        ), ()
+        return _nobody("incomplete", f"the policy asks for {', '.join(missing)}, and it has none")
     models = _affordable(parts, policy)
     if not models:
-        return Unassessed(reason="budget_spent", because="today's model budget is spent"), ()
+        return _nobody("budget_spent", "today's model budget is spent")
     prompt = _prompt(parts, case, policy)
     asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
     calls = _calls(asked, prompt)
     if asked.answer is None or asked.completion is None:
         said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
-        return Unassessed(reason="model_down", because=f"no model gave a usable answer ({said})"), calls
+        return _nobody("model_down", f"no model gave a usable answer ({said})", calls)
     second = _second_opinion(parts, prompt) if asked.completion.is_llm else None
     similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
     assessment = assessment_from(
         asked.answer, asked.completion, Calibration.identity(), prompt, second=second, similar=similar
     )
-    return assessment, calls
+    return Said(assessment=assessment, calls=calls, hidden=own_values(prompt.case.hidden, case.texts))
+
+
+def _nobody(reason: UnassessedReason, because: str, calls: tuple[ModelCall, ...] = ()) -> Said:
+    return Said(assessment=Unassessed(reason=reason, because=because), calls=calls)
 
 
 def _second_opinion(parts: Parts, prompt: Prompt) -> SecondOpinion | None:

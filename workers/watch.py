@@ -10,6 +10,7 @@ from countersign.approvals import Command, may_approve, read_commands
 from countersign.errors import OutsideError
 from countersign.ledger import Correction, Watched
 from countersign.policy import Policy
+from countersign.redaction import redact
 from countersign.tickets import ChangeKind
 from workers.parts import Parts, Wake
 
@@ -33,6 +34,7 @@ def watch(parts: Parts, desk: str) -> Iterator[Wake]:
     fence, cursor = claimed
     error = ""
     try:
+        yield from _heard(parts, desk, parts.ledger.watch.unhandled(desk))
         for page in parts.desks[desk].changes(cursor):
             watched = parts.ledger.watch.record_changes(feed, fence, page)
             yield from _heard(parts, desk, watched)
@@ -49,22 +51,40 @@ def feed_of(desk: str) -> str:
 
 
 def _heard(parts: Parts, desk: str, watched: Sequence[Watched]) -> Iterator[Wake]:
+    """Hears each change out; what a silent directory keeps from being heard stays unhandled and comes again."""
     corrections: list[Correction] = []
     ready: list[str] = []
+    handled: list[Watched] = []
     for one in watched:
-        policy = parts.policies.get(one.use_case)
-        if policy is None or one.change.by_us:
+        try:
+            told, keys = _hear(parts, desk, one)
+        except OutsideError as problem:
+            _log.warning("change.later", case=one.case_id, change=one.change.id, problem=str(problem))
             continue
-        for command in read_commands(one.change):
-            verdict, keys = _obey(parts, desk, one, command, policy)
-            corrections.append(_correction(one, verdict, text=command.text))
-            corrections += [_correction(one, verdict, field=f, after=value) for f, value in command.fields]
-            ready += keys
-        corrections += _told_by_doing(one)
+        corrections += told
+        ready += keys
+        handled.append(one)
     if corrections:
         parts.ledger.watch.record_corrections(corrections)
+    if handled:
+        parts.ledger.watch.mark_handled(handled)
     if ready:
         yield Wake("act", tuple(ready))
+
+
+def _hear(parts: Parts, desk: str, one: Watched) -> tuple[list[Correction], list[str]]:
+    """What one change says about its case, and the actions that it approved."""
+    policy = parts.policies.get(one.use_case)
+    if policy is None or one.change.by_us:
+        return [], []
+    corrections: list[Correction] = []
+    ready: list[str] = []
+    for command in read_commands(one.change):
+        verdict, keys = _obey(parts, desk, one, command, policy)
+        corrections.append(_correction(one, verdict, text=command.text))
+        corrections += [_correction(one, verdict, field=f, after=value) for f, value in command.fields]
+        ready += keys
+    return [*corrections, *_told_by_doing(one)], ready
 
 
 def _obey(
@@ -114,7 +134,7 @@ def _correction(
         by=one.change.author,
         at=one.change.at,
         field=field,
-        before=before,
-        after=after,
-        text=text,
+        before=redact(before).text,
+        after=redact(after).text,
+        text=redact(text).text,
     )

@@ -84,6 +84,12 @@ def restore(text: str, hidden: Mapping[str, str]) -> str:
     return restored
 
 
+def own_values(hidden: Mapping[str, str], texts: Iterable[str]) -> Mapping[str, str]:
+    """The part of `hidden` whose values stand in these texts: what was seen elsewhere stays hidden in a ticket."""
+    read = "\n".join(texts)
+    return {name: value for name, value in hidden.items() if value in read}
+
+
 def _restored(name: str, hidden: Mapping[str, str]) -> str:
     return name if _word(name) == "secret" else hidden.get(name, name)
 
