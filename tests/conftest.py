@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import redis
+from sqlalchemy.engine import make_url
 
 from connectors.redis.server import EmbeddedRedis
+from connectors.sql.migrate import migrate
 from countersign.errors import ConfigError
-from tests.services import NoPostgres, OwnCluster, PostgresServer
+from tests.services import NoPostgres, OwnCluster, PostgresServer, in_memory
 
 # The price map of litellm comes from the network unless this is set before its first import.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -72,9 +76,50 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: every commit reaches the disk, which tests need not wait for."""
+    if (memory := in_memory()) is None:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="countersign-", dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def sqlite_url(memory_path: Path) -> str:
     """SQLAlchemy URL of an SQLite file that does not exist yet."""
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return f"sqlite:///{memory_path / 'ledger.db'}"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite ledger with this version's tables and nothing in them, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "ledger.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
+    """The same as a PostgreSQL database; gives its name."""
+    url = postgres_server.create()
+    migrate(url)
+    yield str(make_url(url).database)
+    postgres_server.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """SQLAlchemy URL of an empty ledger for this test: every such test runs on both kinds."""
+    if request.param == "sqlite":
+        file: Path = request.getfixturevalue("memory_path") / "ledger.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.create(template=request.getfixturevalue("postgres_template"))
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from connectors.sql.ledger import SqlLedger
-from connectors.sql.migrate import migrate
 from countersign.actions import Action, Close, CreateTicket, DraftChange, Effect, Note, Route, action_key
 from countersign.alerts import Alert, AlertState
 from countersign.assessment import Assessment, Unassessed
@@ -52,7 +51,6 @@ class World:
     """A migrated ledger on a database, with a clock to turn and a feed that is held."""
 
     def __init__(self, url: str) -> None:
-        migrate(url)
         self.url = url
         self.clock = Clock()
         self.ledger = SqlLedger.open(url, clock=self.clock)

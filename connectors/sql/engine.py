@@ -25,7 +25,8 @@ _CLOCKS = {
 }
 _PRAGMAS = (
     "journal_mode = WAL",
-    "synchronous = NORMAL",
+    # NORMAL may lose the last commits with the power: an audit intent whose write has reached the desk.
+    "synchronous = FULL",
     "foreign_keys = ON",
     "cache_size = -65536",
     "temp_store = MEMORY",

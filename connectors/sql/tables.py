@@ -260,6 +260,9 @@ actions = Table(
     _text("detail"),
     Column("planned_at", Moment, nullable=False),
     Column("done_at", Moment),
+    # The key of the action that this one takes back, and of the one that has to be settled before it.
+    _text("undoes"),
+    _text("waits_for"),
     Index("ix_actions_case", "case_id", "revision", "seq"),
 )
 
@@ -298,8 +301,18 @@ ticket_changes = Table(
     Column("by_us", Boolean, nullable=False),
     Column("at", Moment, nullable=False),
     Column("recorded_at", Moment, nullable=False),
+    # NULL until what it means for its case is on record: approvals given, corrections written.
+    Column("handled_at", Moment),
     Column("body", Text, nullable=False),
     Index("ix_ticket_changes_case", "case_id"),
+    Index("ix_ticket_changes_ticket", "desk", "ticket_id", "at"),
+)
+Index(
+    "ix_ticket_changes_unhandled",
+    ticket_changes.c.desk,
+    ticket_changes.c.at,
+    sqlite_where=ticket_changes.c.handled_at.is_(None),
+    postgresql_where=ticket_changes.c.handled_at.is_(None),
 )
 
 dead_letters = Table(

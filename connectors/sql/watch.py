@@ -26,6 +26,7 @@ from countersign.ledger import Correction, Watched
 from countersign.tickets import TicketChange, TicketPage
 
 Owner = tuple[str, str]
+_AT_ONCE = 1_000
 
 
 class SqlWatch:
@@ -45,6 +46,32 @@ class SqlWatch:
             ours = [ticket for ticket in page.tickets if (ticket.ref.desk, ticket.ref.id) in owners]
             ticket_rows.upsert(self._db, connection, ours)
             return self._remember(connection, page.changes, owners, now)
+
+    def unhandled(self, desk: str) -> tuple[Watched, ...]:
+        """As the port says. A change belongs to the case that its ticket had when it was recorded."""
+        asked = (
+            select(ticket_changes.c.body, cases.c.id, cases.c.use_case)
+            .join(cases, cases.c.id == ticket_changes.c.case_id)
+            .where(ticket_changes.c.desk == desk, ticket_changes.c.handled_at.is_(None))
+            .order_by(ticket_changes.c.at)
+            .limit(_AT_ONCE)
+        )
+        with self._db.read() as connection:
+            return tuple(
+                Watched(case_id=row.id, use_case=row.use_case, change=TICKET_CHANGE.load(row.body))
+                for row in connection.execute(asked)
+            )
+
+    def mark_handled(self, watched: Sequence[Watched]) -> None:
+        names = {(one.change.ref.desk, key_text(one.change.id)) for one in watched}
+        if not names:
+            return
+        with self._db.write() as connection:
+            connection.execute(
+                update(ticket_changes)
+                .where(tuple_(ticket_changes.c.desk, ticket_changes.c.change_id).in_(sorted(names)))
+                .values(handled_at=self._db.now(connection))
+            )
 
     def record_corrections(self, given: Sequence[Correction]) -> None:
         """Each once: the same change with the same verdict and field is passed over."""
@@ -153,6 +180,7 @@ def _change(change: TicketChange, case_id: str, now: datetime) -> dict[str, obje
         "by_us": change.by_us,
         "at": change.at,
         "recorded_at": now,
+        "handled_at": now if change.by_us else None,
         "body": TICKET_CHANGE.dump(change),
     }
 

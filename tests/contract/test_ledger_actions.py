@@ -30,8 +30,8 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = World(database_url)
+def world(ledger_url: str) -> Iterator[World]:
+    world = World(ledger_url)
     yield world
     world.close()
 

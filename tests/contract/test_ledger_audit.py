@@ -19,8 +19,8 @@ _MEND = "UPDATE audit_head SET seq = seq + 1"
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = World(database_url)
+def world(ledger_url: str) -> Iterator[World]:
+    world = World(ledger_url)
     yield world
     world.close()
 
@@ -91,10 +91,10 @@ def test_the_chain_of_a_day_s_work_holds(world: World) -> None:
     assert chain_problem(world) is None
 
 
-def test_many_writers_leave_no_gap(database_url: str) -> None:
+def test_many_writers_leave_no_gap(ledger_url: str) -> None:
     """Eight threads that append fifty times each make one chain of four hundred records."""
-    world = World(database_url)
-    db = Database(database_url)
+    world = World(ledger_url)
+    db = Database(ledger_url)
 
     def append(writer: int) -> None:
         for number in range(50):

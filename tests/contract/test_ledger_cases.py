@@ -31,8 +31,8 @@ NOW = timedelta(0)
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = World(database_url)
+def world(ledger_url: str) -> Iterator[World]:
+    world = World(ledger_url)
     yield world
     world.close()
 

@@ -16,12 +16,12 @@ from tests.ledger_world import LEASE, World, firing
 SHORT = timedelta(milliseconds=100)
 
 
-def test_a_locked_database_is_waited_for_then_said(database_url: str) -> None:
+def test_a_locked_database_is_waited_for_then_said(ledger_url: str) -> None:
     """Works, is locked by somebody else, works again; nothing of the page is lost or half there."""
-    world = World(database_url)
+    world = World(ledger_url)
     world.record(firing(1))
-    impatient = SqlLedger.open(database_url, patience=SHORT, clock=world.clock)
-    other = create_engine(database_url)
+    impatient = SqlLedger.open(ledger_url, patience=SHORT, clock=world.clock)
+    other = create_engine(ledger_url)
     with other.connect() as holder:
         holder.execute(text("UPDATE feeds SET worker = worker"))
         with pytest.raises(Transient, match="ledger") as said:
@@ -65,10 +65,10 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_ledger_without_tables_says_what_to_do(database_url: str) -> None:
+def test_a_ledger_without_tables_says_what_to_do(ledger_url: str) -> None:
     """Whoever forgot to migrate is told to; `doctor` stops there."""
-    migrate(database_url)
-    fresh = _emptied(database_url)
+    migrate(ledger_url)
+    fresh = _emptied(ledger_url)
     ledger = SqlLedger.open(fresh)
     with pytest.raises(ConfigError, match="countersign migrate"):
         ledger.cases.due_cases(limit=1)
@@ -103,9 +103,9 @@ def test_a_url_that_names_no_ledger_is_refused(url: str) -> None:
         SqlLedger.open(url)
 
 
-def test_a_healthy_ledger_passes_its_checks(database_url: str) -> None:
+def test_a_healthy_ledger_passes_its_checks(ledger_url: str) -> None:
     """Reached, up to date, writable."""
-    world = World(database_url)
+    world = World(ledger_url)
     checks = world.ledger.check()
     assert [(check.what, check.ok) for check in checks] == [
         ("ledger reachable", True),
@@ -115,9 +115,9 @@ def test_a_healthy_ledger_passes_its_checks(database_url: str) -> None:
     world.close()
 
 
-def test_what_a_database_refuses_is_one_sentence(database_url: str) -> None:
+def test_what_a_database_refuses_is_one_sentence(ledger_url: str) -> None:
     """A value that breaks a rule of the tables is our mistake, said without a traceback of the library."""
-    world = World(database_url)
+    world = World(ledger_url)
     with pytest.raises(CountersignError, match="refused") as said:
         world.ledger.watch.fire_once(None, world.clock.at)  # type: ignore[arg-type]
     assert "\n" not in str(said.value)

@@ -18,8 +18,8 @@ MANY = 8
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    world = World(database_url)
+def world(ledger_url: str) -> Iterator[World]:
+    world = World(ledger_url)
     yield world
     world.close()
 
@@ -138,10 +138,10 @@ def test_recoveries_and_verdicts_meet(world: World) -> None:
     assert {(one.case.revision, one.case.firing) for one in again} == {(2, 0)}
 
 
-def test_leases_live_by_the_database_s_clock(database_url: str) -> None:
+def test_leases_live_by_the_database_s_clock(ledger_url: str) -> None:
     """Without a clock of its own the ledger's time is the database's, and a lease of nothing is over at once."""
-    world = World(database_url)
-    ledger = type(world.ledger).open(database_url)
+    world = World(ledger_url)
+    ledger = type(world.ledger).open(ledger_url)
     case_id = _open_case(world)
     assert len(ledger.cases.claim_cases([case_id], worker="a", lease=timedelta(0))) == 1
     assert len(ledger.cases.claim_cases([case_id], worker="b", lease=LEASE)) == 1

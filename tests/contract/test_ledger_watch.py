@@ -41,8 +41,8 @@ class Watching(World):
 
 
 @pytest.fixture
-def world(database_url: str) -> Iterator[Watching]:
-    world = Watching(database_url)
+def world(ledger_url: str) -> Iterator[Watching]:
+    world = Watching(ledger_url)
     yield world
     world.close()
 
@@ -51,6 +51,17 @@ def correction(
     case_id: str, *, verdict: str = "wrong", change_id: str = "change-1", field: str = ""
 ) -> Correction:
     return Correction(case_id=case_id, change_id=change_id, verdict=verdict, by="ann", at=START, field=field)
+
+
+def test_a_change_stays_unhandled_until_it_is_marked(world: Watching) -> None:
+    """What was given and not marked is given by `unhandled`; what we did ourselves never is."""
+    world.decided(on=ticket())
+    seen = page(change(1, ticket()), change(2, ticket(), by_us=True), change(3, ticket()))
+    given = world.ledger.watch.record_changes("watch:jira", world.watch_fence, seen)
+    assert world.ledger.watch.unhandled("jira") == given
+    world.ledger.watch.mark_handled(given[:1])
+    assert [one.change.id for one in world.ledger.watch.unhandled("jira")] == ["change-3"]
+    assert world.ledger.watch.unhandled("servicenow") == ()
 
 
 def test_a_change_is_given_once(world: Watching) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from countersign.ledger import Story
+from sandbox.faults import Fault
 from tests.workers.house import House
+from workers import watch as watching
 
 LEAD, OTHER = "dana.okafor", "lena.fischer"
 
@@ -120,3 +124,47 @@ def test_what_we_wrote_ourselves_commands_nothing(home: House) -> None:
     home, ticket = _asked(home)
     home.run("watch", "sweep")
     assert (_close(home, ticket), _story(home, ticket).corrections) == ("planned", ())
+
+
+def test_an_approval_outlives_the_worker_that_read_it(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after the page with the approval was recorded and before it was obeyed: the next look obeys it."""
+    home, ticket = _asked(home)
+    code = _code(home, ticket)
+    with monkeypatch.context() as dying:
+        dying.setattr(watching, "read_commands", _die)
+        with pytest.raises(SystemExit):
+            _say(home, ticket, LEAD, f"/countersign approve {code}")
+    assert _open(home, ticket)
+    home.later(minutes=3)
+    home.run("watch", "sweep")
+    assert (_open(home, ticket), _close(home, ticket)) == (False, "done")
+
+
+def test_an_approval_heard_twice_is_no_refusal(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after obeying and before marking: the second hearing approves the same and nobody reads 'refused'."""
+    home, ticket = _asked(home)
+    books = type(home.parts.ledger.watch)
+    code = _code(home, ticket)
+    with monkeypatch.context() as dying:
+        dying.setattr(books, "record_corrections", _die)
+        with pytest.raises(SystemExit):
+            _say(home, ticket, LEAD, f"/countersign approve {code}")
+    home.later(minutes=3)
+    home.run("watch", "sweep")
+    verdicts = [one.verdict for one in _story(home, ticket).corrections if one.by == LEAD]
+    assert (verdicts, _close(home, ticket)) == (["approved"], "done")
+
+
+def test_what_a_silent_directory_keeps_from_being_heard_is_heard_later(home: House) -> None:
+    """While nobody can say who is an approver, the approval waits; it counts when the directory is back."""
+    home, ticket = _asked(home)
+    home.box.faults.add(Fault(vendor="servicenow", kind="status", match="sys_user", status=503, times=None))
+    _say(home, ticket, LEAD, f"/countersign approve {_code(home, ticket)}")
+    assert _close(home, ticket) == "planned"
+    home.box.faults.clear()
+    home.run("watch", "sweep")
+    assert _close(home, ticket) == "done"
+
+
+def _die(*_: object) -> None:
+    raise SystemExit("killed")
