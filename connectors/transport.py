@@ -29,6 +29,7 @@ from urllib3.exceptions import (
 from connectors.faults import VENDORS, fault, said
 from connectors.manifest import Manifest, path_below, read_manifest
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from countersign.permits import ask_permit
 
 CONNECT_S = 5.0
 READ_S = 20.0
@@ -37,6 +38,7 @@ _WHOLE_CALL_S = 60.0
 _LARGEST_BODY = 32 * 1024 * 1024
 _BLOCK = 64 * 1024
 _CONNECTIONS = 16
+
 _log = structlog.get_logger()
 
 
@@ -174,6 +176,8 @@ class _Adapter(HTTPAdapter):
     ) -> requests.Response:
         self._stay_at_home(request)
         self._stay_in_manifest(request)
+        if request.method != "GET":
+            ask_permit(self.wire.vendor)
         request.headers["User-Agent"] = IDENTITY
         started = time.monotonic()
         status, lost = 0, ""

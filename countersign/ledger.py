@@ -209,13 +209,20 @@ class ActionBook(Protocol):
         no audit record, no action. An action claimed a fourth time becomes a dead letter instead."""
         ...
 
+    def refusal(self, key: str, fence: int) -> str:
+        """Why this action must not be written by the holder of this fence, as a sentence; "" while it may."""
+        ...
+
     def settle(self, settled: Sequence[Settled]) -> tuple[str, ...]:
         """Writes results and audit outcomes; gives the keys of actions that became ready by it. A third retry is a
         dead letter. An old fence is skipped: the newer holder tells how it went."""
         ...
 
     def approve(self, case_id: str, code: str, *, by: str, change_id: str) -> tuple[str, ...]:
-        """Approves the planned actions of the case whose code this is; gives their keys, empty if there are none."""
+        """Approves the planned actions of the case whose code this is; gives their keys, empty if there are none.
+
+        The same change again gives the same keys, so that it may be heard twice.
+        """
         ...
 
     def drop(self, case_id: str, code: str, *, by: str, why: str) -> int:
@@ -250,8 +257,17 @@ class Watched:
 
 class WatchBook(Protocol):
     def record_changes(self, feed: str, fence: int, page: TicketPage) -> tuple[Watched, ...]:
-        """Updates the tickets of our cases, remembers each change once, moves the cursor; gives what is new."""
+        """Updates the tickets of our cases, remembers each change once, moves the cursor; gives what is new.
+
+        What it gave stays unhandled until `mark_handled`, so that a crash in between loses no approval.
+        """
         ...
+
+    def unhandled(self, desk: str) -> tuple[Watched, ...]:
+        """Changes by people that were recorded and never marked, oldest first: their worker died over them."""
+        ...
+
+    def mark_handled(self, watched: Sequence[Watched]) -> None: ...
 
     def record_corrections(self, corrections: Sequence[Correction]) -> None: ...
 

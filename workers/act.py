@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +11,7 @@ import structlog
 from countersign.actions import Action, Note
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.ledger import ClaimedAction, Settled
+from countersign.permits import permitted
 from countersign.ports import Receipt
 from workers.parts import Parts, Wake
 
@@ -29,23 +29,21 @@ def act(parts: Parts, keys: Sequence[str]) -> Iterator[Wake]:
     The lease outlasts the desks' search lag, because an action whose worker died is probed when it ends.
     """
     lease = max(parts.settings.timing.lease, *(policy.desk_hold for policy in parts.policies.values()))
-    until = time.monotonic() + parts.settings.timing.lease.total_seconds() / 2
+    until = parts.monotonic() + parts.settings.timing.lease.total_seconds() / 2
     claimed = parts.ledger.actions.claim_actions(keys, worker=parts.worker, lease=lease)
-    settled = [
-        _post(parts, one)
-        if time.monotonic() < until
-        else _settled(one, "withdrawn", "no time left on the lease")
-        for one in claimed
-    ]
+    settled = [_post(parts, one, until) for one in claimed]
     if settled and (ready := parts.ledger.actions.settle(settled)):
         yield Wake("act", ready)
 
 
-def _post(parts: Parts, claimed: ClaimedAction) -> Settled:
+def _post(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
     """One action on its desk. What a desk may answer is a table of five; nothing else leaves a desk."""
+    if why := _refusal(parts, claimed, until):
+        return _settled(claimed, "withdrawn", why)
     action = _naming_change(claimed)
     try:
-        receipt = _write_once(parts, action, in_doubt=claimed.in_doubt)
+        with permitted(lambda: _refusal(parts, claimed, until)):
+            receipt = _write_once(parts, action, in_doubt=claimed.in_doubt)
     except Unsure as doubt:
         return _settled(claimed, "in_doubt", str(doubt), parts.policies[action.use_case].desk_hold)
     except Transient as problem:
@@ -59,6 +57,15 @@ def _post(parts: Parts, claimed: ClaimedAction) -> Settled:
         "action.done", case=action.case_id, kind=action.effect.kind, desk=action.desk, found=receipt.found
     )
     return replace(_settled(claimed, "done"), receipt=receipt)
+
+
+def _refusal(parts: Parts, claimed: ClaimedAction, until: float) -> str:
+    """Why nothing must be written (any more), asked before each action and before each call that it makes."""
+    if parts.monotonic() >= until:
+        return "There is no time left on the lease; it is given back."
+    if parts.stopping():
+        return "This worker is shutting down; another one goes on."
+    return parts.ledger.actions.refusal(claimed.action.key, claimed.fence)
 
 
 def _write_once(parts: Parts, action: Action, *, in_doubt: bool) -> Receipt:

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "case": ("case", "Tell the whole story of one case: countersign case show ID."),
     "actions": ("actions", "List what was written, or waits to be, in other systems."),
     "policy": ("policy", "Check a policy file, tell it in words, compare two."),
+    "stop": ("stop", "Write nothing anywhere until `countersign resume`; what is planned is kept."),
+    "resume": ("resume", "Go on writing where `countersign stop` stopped."),
     "dead-letters": ("dead_letters", "List, show, replay or dismiss what could not be handled."),
     "baseline": (
         "baseline",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,10 @@ class Ledger(Protocol):
     def close(self) -> None: ...
 
 
+def never() -> bool:
+    return False
+
+
 class Closing(Protocol):
     def close(self) -> None: ...
 
@@ -41,6 +46,7 @@ class Closing(Protocol):
 class Parts:
     """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates.
 
+    `monotonic` (seconds, since whenever) bounds what is done on a lease; `stopping` says that the process ends.
     `local` is the embedded model, asked for a second opinion whatever the candidates are.
     """
 
@@ -57,6 +63,8 @@ class Parts:
     logs: Mapping[str, LogSearch]
     models: Callable[[Policy], Sequence[Model]]
     local: Model | None = None
+    monotonic: Callable[[], float] = time.monotonic
+    stopping: Callable[[], bool] = never
     clients: Sequence[Closing] = ()
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from connectors.sql.codec import RECEIPT, TICKET, plain
 from connectors.sql.engine import Database
 from connectors.sql.letters import ATTEMPTS
 from connectors.sql.loading import to_action, with_ticket
-from connectors.sql.order import BLOCKERS, claimable, may_be_done
+from connectors.sql.order import BLOCKERS, claimable, may_be_done, stopped
 from connectors.sql.settling import settle_rows
 from connectors.sql.tables import actions, cases, tickets
 from countersign.actions import Action, ActionState
@@ -52,6 +52,9 @@ _CLAIM = (
         worker=bindparam("by"),
         due_at=bindparam("until"),
     )
+)
+_STANDING = select(actions.c.fence, actions.c.state, stopped.label("stopped")).where(
+    actions.c.key == bindparam("key")
 )
 _RECEIPTS = (
     select(actions.c.case_id, actions.c.kind, actions.c.receipt)
@@ -92,6 +95,13 @@ class SqlActions:
             events += [_intent(row, one, worker) for (row, _), one in zip(taken, claimed, strict=True)]
             audit.append(connection, events, at=now)
         return claimed
+
+    def refusal(self, key: str, fence: int) -> str:
+        with self._db.read() as connection:
+            row = connection.execute(_STANDING, {"key": key}).one_or_none()
+        if row is None or row.fence != fence or row.state != ActionState.POSTING:
+            return "Another worker has this action now; it is left to that one."
+        return "The use case was stopped; `countersign resume` goes on." if row.stopped else ""
 
     def settle(self, settled: Sequence[Settled]) -> tuple[str, ...]:
         if not settled:
@@ -135,7 +145,14 @@ class SqlActions:
                 for row in approved
             ]
             audit.append(connection, events, at=now)
-        return tuple(row.key for row in approved)
+            before = connection.execute(
+                select(actions.c.key).where(
+                    actions.c.case_id == case_id,
+                    actions.c.code == plain(code).strip().lower(),
+                    actions.c.approved_change == plain(change_id),
+                )
+            )
+            return tuple(before.scalars())
 
     def drop(self, case_id: str, code: str, *, by: str, why: str) -> int:
         """As the port says. What makes no sense without a dropped action is dropped with it."""

@@ -38,7 +38,10 @@ _held_up = exists(
         ),
     )
 )
-_stopped = exists(select(1).where(stops.c.use_case.in_([actions.c.use_case, ALL_USE_CASES])))
+stopped = exists(select(1).where(stops.c.use_case.in_([actions.c.use_case, ALL_USE_CASES])))
+# What an undo of a newer action on the same ticket holds up: newest first, over all cases of the ticket.
+_newer = actions.alias("newer")
+_waits = exists(select(1).where(_newer.c.key == actions.c.waits_for, _newer.c.state.in_(UNDER_WAY)))
 _has_ticket = or_(
     actions.c.kind == "create_ticket", actions.c.ticket.is_not(None), cases.c.ticket_id.is_not(None)
 )
@@ -47,7 +50,7 @@ _has_ticket = or_(
 def may_be_done() -> ColumnElement[bool]:
     """Due, free, in order, with a ticket to write on, and not stopped; over `actions` joined with `cases`."""
     due = actions.c.due_at <= bindparam("now", type_=actions.c.due_at.type)
-    return and_(due, actions.c.state.in_(UNDER_WAY), _has_ticket, ~_held_up, ~_stopped)
+    return and_(due, actions.c.state.in_(UNDER_WAY), _has_ticket, ~_held_up, ~_waits, ~stopped)
 
 
 _CLAIMABLE = (

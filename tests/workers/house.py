@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from connectors.sql.controls import SqlControls
 from connectors.sql.ledger import SqlLedger
 from countersign.policy import Policy
 from countersign.ports import Model
@@ -51,6 +55,43 @@ class House:
         while awake:
             wake = awake.popleft()
             awake.extend(STAGES[wake.stage](self.parts, list(wake.ids)))
+
+    def run_only(self, *stages: str) -> None:
+        """Runs stages and of what they wake only what is one of them: work is left for later."""
+        awake = deque(wake for stage in stages for wake in self._first(stage))
+        while awake:
+            wake = awake.popleft()
+            woken = STAGES[wake.stage](self.parts, list(wake.ids))
+            awake.extend(one for one in woken if one.stage in stages)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `countersign` as a person does, in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-m", "workers", *arguments, "--config", str(self.config)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    @property
+    def controls(self) -> SqlControls:
+        """The switch of this house's ledger."""
+        return self.ledger.controls
+
+    @property
+    def ledger(self) -> SqlLedger:
+        """The ledger as what it is: more than its ports."""
+        assert isinstance(self.parts.ledger, SqlLedger)
+        return self.parts.ledger
+
+    def act(self, keys: Sequence[str]) -> None:
+        """Does these actions, as one message of the act stage does."""
+        list(STAGES["act"](self.parts, list(keys)))
+
+    def wait_for_writes(self, number: int) -> None:
+        """Waits until the desks have seen so many writes of ours."""
+        until = time.monotonic() + 60
+        while sum(bool(write.marker) for write in self.box.world.writes) < number:
+            assert time.monotonic() < until, "the workers write nothing"
+            time.sleep(0.01)
 
     def once(self) -> None:
         """A night without Celery: read, decide and write all, and look at what people did."""

@@ -1,0 +1,48 @@
+"""`countersign stop`: nothing is written anywhere until somebody says `countersign resume`."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from countersign.errors import ConfigError
+from workers.console import Config, new_app
+from workers.settings import Settings, load_settings
+
+app = new_app("Write nothing anywhere until `countersign resume`; what is planned is kept.")
+EVERYTHING = "*"
+UseCase = Annotated[
+    str, typer.Option("--use-case", help="Only this use case, as its policy is called.", show_default=False)
+]
+
+
+@app.command()
+def stop(config: Config = None, use_case: UseCase = EVERYTHING) -> None:
+    """Stop all external writes. Reading, assessing and deciding go on; a call on its way may still arrive."""
+    from workers.wiring import open_ledger
+
+    settings = load_settings(config)
+    _look_up(settings, use_case)
+    ledger = open_ledger(settings)
+    ledger.controls.stop(use_case, by=getpass.getuser())
+    for one in ledger.controls.stopped():
+        typer.echo(f"stopped: {told(one.use_case)}, by {one.by} at {one.at:%Y-%m-%d %H:%M:%S} UTC")
+    typer.echo("Nothing is lost: `countersign resume` goes on where this stopped.")
+
+
+def told(use_case: str) -> str:
+    return "every use case" if use_case == EVERYTHING else use_case
+
+
+def _look_up(settings: Settings, use_case: str) -> None:
+    """Refuses a name that no policy has, which would stop nothing; while policies can't be read, any name will do."""
+    from workers.files import read_policies
+
+    try:
+        known = read_policies(settings)
+    except ConfigError:
+        return
+    if use_case != EVERYTHING and use_case not in known:
+        raise ConfigError(f"No policy is called {use_case}; name one of {', '.join(sorted(known))}.")
