@@ -59,7 +59,8 @@ def read(
             progress(reader.rows)
     table = reader.table()
     until = _last_moment(table)
-    tickets = (from_log if plan.form.log else from_list)(table, plan, reader.problems)
+    make = from_log if plan.form.log else from_list
+    tickets = make(table, plan, reader.problems)
     return Export(
         tickets=tickets,
         rows=reader.rows,
@@ -175,7 +176,7 @@ class _Reader:
     rows: int = 0
     _moments: Moments = field(init=False)
     _known: dict[str, dict[str, Any]] = field(init=False)
-    _parts: dict[str, list[Any]] = field(init=False)
+    _parts: dict[str, tuple[Any, bytearray]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._moments = Moments(self.plan.order, self.zone)
@@ -183,22 +184,26 @@ class _Reader:
             "id": _Words, "word": _Words, "number": _Numbers, "state": _Phases, "time": lambda: self._moments,
         }  # fmt: skip
         self._known = {name: makers[FIELD_KINDS[name]]() for name in self.plan.columns}
-        self._parts = {name: [] for name in (*self.plan.columns, "row", "print")}
+        self._parts = {}
 
     def add(self, portion: list[Row]) -> None:
         numbers, rows = zip(*portion, strict=True)
         self.rows += len(rows)
-        self._parts["row"].append(np.array(numbers, dtype=np.int32))
-        self._parts["print"].append(np.array([hash(tuple(cells)) for cells in rows], dtype=np.int64))
+        self._keep("row", np.array(numbers, dtype=np.int32))
+        self._keep("print", np.array([hash(tuple(cells)) for cells in rows], dtype=np.int64))
         for name, place in self.plan.columns.items():
             texts = list(map(itemgetter(place), rows))
             values = list(map(self._known[name].__getitem__, texts))
             kind = FIELD_KINDS[name]
             column = np.array(values, dtype=_TYPES[kind])
-            self._parts[name].append(column)
+            self._keep(name, column)
             if kind in _WRONG:
                 self._tell_wrong(name, kind, texts, column, numbers)
         self._moments.make_room()
+
+    def _keep(self, name: str, column: Any) -> None:
+        """Appends to a column in place: many small arrays, joined at the end, would take twice the memory."""
+        self._parts.setdefault(name, (column.dtype, bytearray()))[1].extend(column.data)
 
     def _tell_wrong(
         self, name: str, kind: Kind, texts: list[str], column: Any, numbers: tuple[int, ...]
@@ -212,8 +217,10 @@ class _Reader:
                 self.problems.tell(numbers[place], self.plan.called(name), short, told)
 
     def table(self) -> Table:
-        parts = {name: _joined(arrays) for name, arrays in self._parts.items() if arrays}
+        parts = {name: np.frombuffer(kept, dtype=kind) for name, (kind, kept) in self._parts.items()}
         names = {name: tuple(known.names) for name, known in self._known.items() if isinstance(known, _Words)}
+        self._known.clear()  # as large as the table itself, and not needed any more
+        self._moments.clear()
         if not parts:
             raise ExportError("The export has a header, but no row that can be read.")
         return Table(
@@ -236,13 +243,6 @@ class _Reader:
             yield f"Times without a zone are taken to be in {self.zone}."
         if self.plan.form.log:
             yield "A ticket counts as acknowledged at its first row in another state than new."
-
-
-def _joined(arrays: list[Any]) -> Any:
-    """One array of many, which are forgotten."""
-    joined = np.concatenate(arrays)
-    arrays.clear()
-    return joined
 
 
 def _first_opening(tickets: Histories) -> datetime:

@@ -10,7 +10,8 @@ from countersign.kpis.history import Bools, Codes, Floats, Ints
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Rows as columns: `row` is the number in the file, `print` is equal for equal rows, `phase` a Phase or UNKNOWN.
+    """Rows as columns: `row` is the number in the file, `print` is equal for equal rows
+    (empty where it was dropped), `phase` a Phase or UNKNOWN.
 
     Times are seconds since 1970, NaN where unknown, as numbers are.
     """
@@ -27,7 +28,7 @@ class Table:
         """Some rows, chosen by their place or by a mask, in the order given."""
         return Table(
             row=self.row[rows],
-            print=self.print[rows],
+            print=self.print[rows] if len(self.print) else self.print,
             ids=Codes(codes=self.ids.codes[rows], names=self.ids.names),
             times={name: values[rows] for name, values in self.times.items()},
             numbers={name: values[rows] for name, values in self.numbers.items()},

@@ -194,9 +194,9 @@ FIELDS = frozenset(field.name for field in fields(TicketHistory))
 
 def empty_columns(count: int) -> Histories:
     """`count` tickets of which nothing is known; to be filled with `dataclasses.replace`."""
-    columns: dict[str, Any] = {name: np.full(count, np.nan) for name in (*_TIMES, *_NUMBERS)}
-    columns |= {name: np.full(count, UNKNOWN, dtype=np.int64) for name in _FLAGS}
-    columns |= {name: Codes.none(count) for name in _CODES}
+    columns: dict[str, Any] = dict.fromkeys((*_TIMES, *_NUMBERS), np.full(count, np.nan))
+    columns |= dict.fromkeys(_FLAGS, np.full(count, UNKNOWN, dtype=np.int8))
+    columns |= dict.fromkeys(_CODES, Codes.none(count))
     columns |= {"weight": np.ones(count), "finished": np.zeros(count, dtype=np.bool_)}
     return Histories(**columns, events=Events.none(), recorded=frozenset())
 
