@@ -44,13 +44,15 @@ class Outcome(StrEnum):
 class Facts:
     """What the world says at the moment of deciding; a fact that could not be had takes its cautious value.
 
-    `firing` is the source's own answer when asked again, not a text. `certified` maps a category to the largest
+    `control_share` is the probability with which a case like it goes into the control lane. `firing` is the
+    source's own answer when asked again, not a text. `certified` maps a category to the largest
     risk that its certificate covers; a category that is not in it is not certified. `demoted` names rules whose
     promise was broken.
     """
 
     now: datetime
     lane: Lane = Lane.TREATED
+    control_share: float = 0.0
     firing: Firing = Firing.UNKNOWN
     closes_last_hour: int = 0
     closes_of_service_today: int = 0
@@ -153,6 +155,20 @@ class Objection:
 
     because: str
     final: bool = False
+
+
+def wanted(case: Case, assessment: Assessment | Unassessed, policy: Policy, facts: Facts) -> bool:
+    """Whether nothing but a certificate can stand between this case and a close without a person.
+
+    These are the cases that a certificate is about: its labels come from them alone.
+    """
+    if isinstance(assessment, Unassessed):
+        return False
+    rule = matching_rule(case, assessment, policy)
+    if rule.then != "close":
+        return False
+    promised = replace(facts, certified={assessment.category: 1.0}, demoted=frozenset())
+    return not any(objections(case, assessment, rule, policy, promised))
 
 
 # Categories that claim something about now, which only the source can confirm.

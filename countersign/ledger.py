@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from countersign.actions import Action
+from countersign.actions import Action, Effect
 from countersign.alerts import Alert
 from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
+from countersign.circumstances import Circumstances
 from countersign.context import Context, SimilarCase
-from countersign.decision import Decision
+from countersign.decision import Decision, Facts
+from countersign.labels import Versions
 from countersign.ports import Unreadable
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage
 
@@ -111,6 +113,23 @@ class CloseLimits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Grounds:
+    """What a decision rested on: enough to explain it, to decide it again, and to learn from it.
+
+    `wanted`: nothing but a certificate could stand between the case and a close. `alone`: the treated lane
+    closes it without asking. `versions` is None where nobody assessed the case.
+    """
+
+    facts: Facts
+    circumstances: Circumstances
+    alerts: int
+    risk: float | None
+    wanted: bool
+    alone: bool
+    versions: Versions | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """All that deciding a case came to; recorded as one before anything is done."""
 
@@ -127,6 +146,7 @@ class Verdict:
     context: Context
     service: str
     limits: CloseLimits
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,7 +195,7 @@ class ClaimedAction:
     """An action that this worker may post; its audit intent is written already.
 
     `in_doubt`: it may have happened, so its marker is looked for first. `earlier` holds the receipts of the
-    case's actions done before, by kind.
+    case's actions done before, by kind. `undoes` is the effect that it takes back.
     """
 
     action: Action
@@ -183,6 +203,7 @@ class ClaimedAction:
     attempt: int
     in_doubt: bool
     earlier: Mapping[str, Receipt] = field(default_factory=dict)
+    undoes: Effect | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -307,6 +328,7 @@ class DecisionRecord:
     assessment: Assessment | Unassessed
     decision: Decision
     calls: tuple[ModelCall, ...]
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

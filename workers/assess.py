@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
 from countersign.assessment import Assessment
+from countersign.boundary import versions_of
 from countersign.cases import Case
-from countersign.decision import Decision, Facts, decide, matching_rule
+from countersign.circumstances import Circumstances
+from countersign.decision import Decision, Facts, decide, matching_rule, wanted
 from countersign.errors import OutsideError
-from countersign.lanes import lane
-from countersign.ledger import ClaimedCase, CloseLimits, Closes, Verdict
+from countersign.lanes import Lane, lane
+from countersign.ledger import ClaimedCase, CloseLimits, Closes, Grounds, Verdict
 from countersign.plans import plan
 from countersign.policy import Policy
 from countersign.ports import Firing
@@ -73,7 +75,7 @@ def _give_back(parts: Parts, batch: Sequence[ClaimedCase], why: str, *, count: b
 
 def _judge(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Judgement:
     """Everything that needs the outside: the model's answer, and the source's word on whether it still fires."""
-    said = question(parts, case, policy)
+    said = question(parts, claimed, case, policy)
     firing, assessment = Firing.UNKNOWN, said.assessment
     if isinstance(assessment, Assessment) and matching_rule(case, assessment, policy).then == "close":
         firing = _still_firing(parts, case)
@@ -99,9 +101,9 @@ def _decide_and_record(
     """
     decided = _decided(parts, judgements, policy, closes)
     judged = parts.ledger.cases.record_verdicts(
-        [_verdict(one, decision, policy) for one, decision in decided]
+        [_verdict(one, facts, decision, policy) for one, facts, decision in decided]
     )
-    for one, decision in decided:
+    for one, _, decision in decided:
         if one.case.id not in (*judged.over_limit, *judged.lost):
             _tell(one.case, decision)
     if not judged.over_limit:
@@ -113,7 +115,7 @@ def _decide_and_record(
 
 def _decided(
     parts: Parts, judgements: Sequence[Judgement], policy: Policy, closes: Closes
-) -> list[tuple[Judgement, Decision]]:
+) -> list[tuple[Judgement, Facts, Decision]]:
     """Decides one after the other, so that each sees the closes of those before it."""
     last_hour, by_service = closes.last_hour, dict(closes.by_service)
     decided = []
@@ -121,6 +123,7 @@ def _decided(
         facts = Facts(
             now=parts.clock(),
             lane=lane(seed=policy.seed, case_id=one.case.id, share=policy.control_lane),
+            control_share=policy.control_lane,
             firing=one.firing,
             closes_last_hour=last_hour,
             closes_of_service_today=by_service.get(one.case.service, 0),
@@ -130,11 +133,25 @@ def _decided(
         if decision.closes:
             last_hour += 1
             by_service[one.case.service] = by_service.get(one.case.service, 0) + 1
-        decided.append((one, decision))
+        decided.append((one, facts, decision))
     return decided
 
 
-def _verdict(one: Judgement, decision: Decision, policy: Policy) -> Verdict:
+def _grounds(one: Judgement, facts: Facts, decision: Decision, policy: Policy) -> Grounds:
+    said = one.said.assessment
+    treated = replace(facts, lane=Lane.TREATED)
+    return Grounds(
+        facts=facts,
+        circumstances=Circumstances.of(one.case, said, facts),
+        alerts=one.case.alert_count,
+        risk=said.risk if isinstance(said, Assessment) else None,
+        wanted=wanted(one.case, said, policy, treated),
+        alone=decision.closes or (facts != treated and decide(one.case, said, policy, treated).closes),
+        versions=versions_of(policy, said) if isinstance(said, Assessment) else None,
+    )
+
+
+def _verdict(one: Judgement, facts: Facts, decision: Decision, policy: Policy) -> Verdict:
     limits = policy.limits
     return Verdict(
         case_id=one.case.id,
@@ -152,6 +169,7 @@ def _verdict(one: Judgement, decision: Decision, policy: Policy) -> Verdict:
         limits=CloseLimits(
             per_hour=limits.closes_per_hour, per_service_per_day=limits.closes_per_service_per_day
         ),
+        grounds=_grounds(one, facts, decision, policy),
     )
 
 

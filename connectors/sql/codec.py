@@ -15,8 +15,10 @@ from pydantic_core import PydanticSerializationError, to_json
 from countersign.actions import Effect
 from countersign.alerts import Alert
 from countersign.assessment import Assessment, Unassessed
+from countersign.circumstances import Circumstances
 from countersign.context import Context
-from countersign.decision import Decision
+from countersign.decision import Decision, Facts
+from countersign.labels import Label, Versions
 from countersign.ledger import Correction, ModelCall
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketRef
 
@@ -79,5 +81,9 @@ EFFECT: Codec[Effect] = Codec(Effect)
 ASSESSMENT: Codec[Assessment | Unassessed] = Codec(Assessment | Unassessed)
 DECISION: Codec[Decision] = Codec(Decision)
 CONTEXT: Codec[Context] = Codec(Context)
+FACTS: Codec[Facts] = Codec(Facts)
+CIRCUMSTANCES: Codec[Circumstances] = Codec(Circumstances, lean=True)
+VERSIONS: Codec[Versions] = Codec(Versions)
+LABEL: Codec[Label] = Codec(Label)
 MODEL_CALL: Codec[ModelCall] = Codec(ModelCall)
 CORRECTION: Codec[Correction] = Codec(Correction)

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from connectors.sql.audit import to_record
-from connectors.sql.codec import ASSESSMENT, CONTEXT, CORRECTION, DECISION, MODEL_CALL, RECEIPT, plain
+from connectors.sql.codec import ASSESSMENT, CONTEXT, CORRECTION, DECISION, FACTS, MODEL_CALL, RECEIPT, plain
 from connectors.sql.loading import newest_alerts, to_action, to_case, with_ticket
+from connectors.sql.promises import grounds
 from connectors.sql.tables import (
     actions,
     assessments,
@@ -49,10 +50,13 @@ def find_case(connection: Connection, typed: str) -> Row[Any]:
 def tell(connection: Connection, row: Row[Any]) -> Story:
     """The story of the case of this row."""
     made = connection.execute(
-        select(decisions, assessments.c.body.label("assessment"), assessments.c.context)
+        select(decisions, assessments.c.body.label("assessment"), assessments.c.context, grounds.c.facts)
         .join(
             assessments,
             (assessments.c.case_id == decisions.c.case_id) & (assessments.c.revision == decisions.c.revision),
+        )
+        .outerjoin(
+            grounds, (grounds.c.case_id == decisions.c.case_id) & (grounds.c.revision == decisions.c.revision)
         )
         .where(decisions.c.case_id == row.id)
         .order_by(decisions.c.revision)
@@ -95,6 +99,7 @@ def _decisions(connection: Connection, case_id: str, made: Iterable[Row[Any]]) -
             assessment=ASSESSMENT.load(row.assessment),
             decision=DECISION.load(row.body),
             calls=tuple(calls.get(row.revision, ())),
+            facts=FACTS.load(row.facts) if row.facts is not None else None,
         )
 
 

@@ -12,6 +12,7 @@ from connectors.sql import audit, tickets
 from connectors.sql.burial import bury_needing
 from connectors.sql.codec import ASSESSMENT, CONTEXT, DECISION, EFFECT, MODEL_CALL, TICKET_REF, plain
 from connectors.sql.engine import Database
+from connectors.sql.grounds import write_grounds
 from connectors.sql.order import claimable
 from connectors.sql.tables import actions, assessments, cases, decisions, model_calls
 from countersign.actions import Action, ActionState
@@ -52,6 +53,7 @@ def write_verdicts(
     tickets.upsert(db, connection, [verdict.ticket for verdict, _ in judged if verdict.ticket is not None])
     connection.execute(insert(assessments), [_assessment(verdict, row, at) for verdict, row in judged])
     connection.execute(insert(decisions), [_decision(verdict, row, at) for verdict, row in judged])
+    write_grounds(db, connection, judged, at=at)
     calls = [_call(verdict, row, call, at) for verdict, row in judged for call in verdict.calls]
     if calls:
         connection.execute(insert(model_calls), calls)

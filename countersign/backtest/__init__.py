@@ -4,8 +4,9 @@ It imports numpy, so commands import it only when they are called.
 """
 
 from countersign.backtest.figures import Backtest, CategoryFigures, Changed, Range, Worth, backtest
-from countersign.backtest.history import Circumstances, History, PastDecision
+from countersign.backtest.history import History
 from countersign.backtest.replay import Replay, Ruling, replay
+from countersign.circumstances import Circumstances, PastDecision
 
 __all__ = [
     "Backtest",

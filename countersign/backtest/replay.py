@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from countersign.backtest.history import Circumstances, History, Integers, microseconds
+from countersign.backtest.history import History, Integers, microseconds
+from countersign.circumstances import Circumstances
 from countersign.decision import Decision, Facts, Outcome, decide
 from countersign.policy import Policy
 from countersign.severity import Severity
