@@ -40,6 +40,9 @@ class Instant:
 
     name = "local"
 
+    def most(self, prompt: Prompt) -> int:  # noqa: ARG002
+        return 0
+
     def complete(self, prompt: Prompt) -> Completion:  # noqa: ARG002 - it answers everything alike
         return Completion(text=_ANSWER, model=self.name, is_llm=False)
 
@@ -71,7 +74,8 @@ def main() -> None:
     logs.set_up("ERROR")
     measured_app(load_settings(arguments.config)).worker_main(
         [
-            "--quiet", "worker", f"--queues={arguments.queues}", "--pool=prefork", f"--concurrency={arguments.processes}",
+            "--quiet", "worker", f"--queues={arguments.queues}", "--pool=prefork",
+            f"--concurrency={arguments.processes}",
             f"--hostname=bench-{os.getpid()}@local", "--loglevel=ERROR",
             "--without-gossip", "--without-mingle", "--without-heartbeat",
         ]
