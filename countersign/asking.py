@@ -12,13 +12,13 @@ from countersign.assessment import STATED, Assessment, TriageAnswer, parse_answe
 from countersign.calibration import Calibration
 from countersign.confidence import SecondOpinion, confidence_of
 from countersign.context import SimilarCase
-from countersign.errors import Denied, OutsideError, Transient, UnreadableAnswer
+from countersign.errors import Denied, OutsideError, OverBudget, Transient, UnreadableAnswer
 from countersign.ports import Completion, Model
 from countersign.prompts import Prompt
 from countersign.severity import Severity
 from countersign.spans import span_ids
 
-Outcome = Literal["answered", "unreadable", "transient", "permanent", "denied"]
+Outcome = Literal["answered", "cached", "unreadable", "transient", "permanent", "denied", "over_budget"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +135,7 @@ def _call(
     call = Call(
         model=completion.model,
         is_llm=completion.is_llm,
-        outcome="answered",
+        outcome="cached" if completion.cached else "answered",
         repair=repair,
         tokens_in=completion.tokens_in,
         tokens_out=completion.tokens_out,
@@ -152,4 +152,6 @@ def _call(
 def _outcome(error: OutsideError) -> Outcome:
     if isinstance(error, Denied):
         return "denied"
+    if isinstance(error, OverBudget):
+        return "over_budget"
     return "transient" if isinstance(error, Transient) else "permanent"

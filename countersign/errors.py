@@ -60,5 +60,9 @@ class Denied(OutsideError):
     """401 or 403: stop using the connector, tell its owner, keep the work."""
 
 
+class OverBudget(OutsideError):
+    """A model call that was not made, because the budget does not pay for it or can't be kept now."""
+
+
 class Unsure(OutsideError):
     """A write that may have happened: look for its marker before anything else."""

@@ -118,7 +118,10 @@ class LogSearch(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
-    """A model's answer and its bill. `confidence` is measured by the model itself (a classifier's margin) or None."""
+    """A model's answer and its bill; a `cached` one was paid for before.
+
+    `confidence` is measured by the model itself (a classifier's margin) or None.
+    """
 
     text: str
     model: str
@@ -128,11 +131,16 @@ class Completion:
     micro_usd: int = 0
     latency_ms: int = 0
     confidence: float | None = None
+    cached: bool = False
 
 
 class Model(Protocol):
     @property
     def name(self) -> str: ...
+
+    def most(self, prompt: Prompt) -> int | None:
+        """What one call can cost at most, in micro-dollars: 0 where it is free, None where no price is known."""
+        ...
 
     def complete(self, prompt: Prompt) -> Completion:
         """Answers one closed question. Raises OutsideError when it does not answer in time or at all."""

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Compute the figures from a ticket export, before starting: baseline EXPORT.csv.",
     ),
     "report": ("report", "Compute the figures of the use cases from the ledger."),
+    "costs": ("costs", "Tell what model calls cost, by use case, category, model and day."),
     "docs": ("docs", "Write the generated pages, or check that they are up to date."),
     "version": ("", "Print the version."),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from countersign.budget import Purse, SpendingBook
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, WatchBook
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Cmdb, Desk, Directory, LogSearch, Model
@@ -47,7 +48,8 @@ class Parts:
     """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates.
 
     `monotonic` (seconds, since whenever) bounds what is done on a lease; `stopping` says that the process ends.
-    `local` is the embedded model, asked for a second opinion whatever the candidates are.
+    `local` is the embedded model, asked for a second opinion whatever the candidates are. Without a `purse`
+    no use case with a budget spends anything.
     """
 
     settings: Settings
@@ -68,6 +70,7 @@ class Parts:
     clients: Sequence[Closing] = ()
 
     def close(self) -> None:
+    purse: Purse | None = None
         """Ends every connection; the parts are of no use afterwards."""
         for client in (*self.clients, self.ledger):
             client.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from countersign.asking import Asked, ask, assessment_from
@@ -15,16 +15,17 @@ from countersign.assessment import (
     triage_answer,
     with_values,
 )
+from countersign.budget import account, allowance
 from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.confidence import SecondOpinion
 from countersign.context import Found
-from countersign.ledger import ModelCall
+from countersign.ledger import ClaimedCase, ModelCall
 from countersign.policy import Policy
-from countersign.ports import Model
 from countersign.prompts import Prompt, shared_part
 from countersign.redaction import Redactor, own_values
 from countersign.spans import case_text
+from workers.metered import Tab, paid
 from workers.parts import Parts
 
 
@@ -44,18 +45,19 @@ class Said:
         return with_values(said, self.hidden) if isinstance(said, Assessment) else said
 
 
-def question(parts: Parts, case: Case, policy: Policy) -> Said:
+def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Said:
     """What the policy's models say of a case, or why there is nothing, and every call that was made."""
     missing = missing_parts(case, policy.scope.require)
     if missing:
         return _nobody("incomplete", f"the policy asks for {', '.join(missing)}, and it has none")
-    models = _affordable(parts, policy)
-    if not models:
-        return _nobody("budget_spent", "today's model budget is spent")
     prompt = _prompt(parts, case, policy)
+    tab = _tab(parts, claimed, policy)
+    models = paid(parts.models(policy), tab, parts.local)
     asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
     calls = _calls(asked, prompt)
     if asked.answer is None or asked.completion is None:
+        if tab.spent_out:
+            return _nobody("budget_spent", "today's model budget is spent", calls)
         said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
         return _nobody("model_down", f"no model gave a usable answer ({said})", calls)
     second = _second_opinion(parts, prompt) if asked.completion.is_llm else None
@@ -78,16 +80,19 @@ def _second_opinion(parts: Parts, prompt: Prompt) -> SecondOpinion | None:
     return SecondOpinion(category=json.loads(told.text)["category"], confidence=told.confidence or 0.0)
 
 
-def _affordable(parts: Parts, policy: Policy) -> Sequence[Model]:
-    """The candidates that the day's budget still pays for; the embedded model costs nothing."""
-    models, budget = parts.models(policy), policy.model.budget
-    if budget.usd_per_day is None:
-        return models
-    midnight = parts.clock().replace(hour=0, minute=0, second=0, microsecond=0)
-    spent = parts.ledger.memory.spent(policy.use_case, since=midnight)
-    if spent < budget.usd_per_day * 1_000_000:
-        return models
-    return [model for model in models if model.name == "local"] if budget.when_spent == "local" else []
+def _tab(parts: Parts, claimed: ClaimedCase, policy: Policy) -> Tab:
+    """What the question may cost. Each attempt at a case has calls of its own: the fence tells them apart."""
+    budget = policy.model.budget
+    return Tab(
+        account=account(policy.use_case, policy.version, parts.clock()),
+        case_id=claimed.case.id,
+        name=f"{claimed.case.id}/{claimed.case.revision}/{claimed.fence}",
+        book=parts.ledger.spending,
+        purse=parts.purse,
+        allowance=None if budget.usd_per_day is None else allowance(budget.usd_per_day, budget.warn_at),
+        categories=policy.categories,
+        when_spent=budget.when_spent,
+    )
 
 
 def _prompt(parts: Parts, case: Case, policy: Policy) -> Prompt:

@@ -25,6 +25,7 @@ from connectors.manifest import AUTONOMIES
 from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
 from connectors.pagerduty.desk import PagerDutyDesk
 from connectors.pagerduty.source import PagerDutySource
+from connectors.redis.budget import RedisPurse
 from connectors.redis.server import EmbeddedRedis, answers
 from connectors.servicenow.client import ServiceNowClient, ServiceNowConfig
 from connectors.servicenow.cmdb import ServiceNowCmdb
@@ -113,6 +114,12 @@ def _corrections(ledger: str) -> tuple[Example, ...]:
         )
     finally:
         opened.close()
+
+
+def purse(settings: Settings) -> RedisPurse | None:
+    """Where budgets are counted: beside the queues. None where only `up` would start a broker."""
+    address = settings.broker.get_secret_value()
+    return None if address == EMBEDDED else RedisPurse(address, prefix=settings.key_prefix)
 
 
 def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[Model]]:
@@ -253,6 +260,7 @@ def open_parts(settings: Settings) -> Parts:
         logs=logs,
         models=models_for(settings, local),
         local=local,
+        purse=purse(settings),
         clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
     )
 

@@ -79,6 +79,10 @@ class EmbeddedModel:
                 self._classifier = _learned(self._examples)
             return self._classifier
 
+    def most(self, prompt: Prompt) -> int | None:  # noqa: ARG002 - the port's
+        """Nothing: it runs here."""
+        return 0
+
     def complete(self, prompt: Prompt) -> Completion:
         """Answers with the JSON object of the question, and with the measured probability of its category."""
         started = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import threading
@@ -23,6 +24,8 @@ from countersign.ports import Completion
 from countersign.prompts import Prompt
 
 _MAX_TOKENS = 1000
+# What a provider adds around messages and a schema.
+_FRAME_TOKENS = 400
 # For whose calls litellm takes a client in a wrapper of its own.
 _HANDLED = frozenset({"anthropic", "gemini", "vertex_ai"})
 _AGAIN = "Your last answer could not be used: {repair} Answer the question about the case above again."
@@ -69,6 +72,15 @@ class LiteLLMModel:
     def priced(self) -> bool:
         """Whether what a call costs is known; if not, `micro_usd` is 0 and a budget can't be kept."""
         return self._price is not None
+
+    def most(self, prompt: Prompt) -> int | None:
+        """Upper bound of one call: no tokenizer makes more tokens than bytes, and the answer is cut off."""
+        if self._price is None:
+            return None
+        parts = (prompt.shared, prompt.case.text, prompt.repair, json.dumps(prompt.schema), _AGAIN)
+        return self._price.micro_usd(
+            tokens_in=sum(len(part.encode()) for part in parts) + _FRAME_TOKENS, tokens_out=self._max_tokens
+        )
 
     def close(self) -> None:
         """Closes the connections, those of a shared client too."""

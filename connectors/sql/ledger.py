@@ -17,6 +17,7 @@ from connectors.sql.lessons import lessons
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
 from connectors.sql.reading import SqlReading
+from connectors.sql.spending import SqlSpending
 from connectors.sql.tables import audit_head
 from connectors.sql.watch import SqlWatch
 from countersign.errors import CountersignError
@@ -30,7 +31,7 @@ QUIET_AFTER = timedelta(hours=24)
 
 
 class SqlLedger:
-    """The queue of record: `intake`, `cases`, `actions`, `watch`, `memory` and `reading`, and its `controls`."""
+    """The queue of record as its books: what came in, cases, actions, tickets watched, memory, spending, reading."""
 
     def __init__(self, db: Database, *, reopen_after: timedelta, quiet_after: timedelta) -> None:
         self._db = db

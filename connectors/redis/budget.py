@@ -1,0 +1,130 @@
+"""The purse: a day's budget in Redis, where reserving and settling are one step each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from countersign.budget import Account, Allowance, Grant, Spent
+from countersign.errors import Transient
+
+_KEPT_S = 3 * 24 * 3600
+_FILLING_S = 30
+
+# KEYS: the account's sums, its calls. A call is `h<amount>` while it is held and `s<amount>` once it is settled.
+_RESERVE = """
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then return {'closed', '', 0, 0} end
+local used = tonumber(redis.call('HGET', KEYS[1], 'used') or '0')
+local known = redis.call('HGET', KEYS[2], ARGV[1])
+if known then
+  return {string.sub(known, 1, 1) == 'h' and 'granted' or 'refused', epoch, used, 0}
+end
+local amount = tonumber(ARGV[2])
+if used + amount > tonumber(ARGV[3]) then return {'refused', epoch, used, 0} end
+used = redis.call('HINCRBY', KEYS[1], 'used', amount)
+redis.call('HSET', KEYS[2], ARGV[1], 'h' .. ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('EXPIRE', KEYS[2], ARGV[5])
+local warned = 0
+if used >= tonumber(ARGV[4]) then warned = redis.call('HSETNX', KEYS[1], 'warned', '1') end
+return {'granted', epoch, used, warned}
+"""
+# A closed account takes no settlement: the ledger has it, and the account is filled from there.
+_SETTLE = """
+if not redis.call('HGET', KEYS[1], 'epoch') then return 0 end
+local known = redis.call('HGET', KEYS[2], ARGV[1])
+if known and string.sub(known, 1, 1) == 's' then return 0 end
+local held = known and tonumber(string.sub(known, 2)) or 0
+redis.call('HINCRBY', KEYS[1], 'used', tonumber(ARGV[2]) - held)
+redis.call('HSET', KEYS[2], ARGV[1], 's' .. ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'category:' .. ARGV[3], ARGV[2])
+return 1
+"""
+_BEGIN = """
+if redis.call('HGET', KEYS[1], 'epoch') then return '' end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'EX', ARGV[2]) then return ARGV[1] end
+return ''
+"""
+_FILL = """
+if redis.call('HGET', KEYS[1], 'epoch') or redis.call('GET', KEYS[3]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1], KEYS[2])
+local used = 0
+for _, row in ipairs(cjson.decode(ARGV[2])) do
+  redis.call('HSET', KEYS[2], row[1], row[2])
+  used = used + row[3]
+end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'used', string.format('%.0f', used))
+redis.call('DEL', KEYS[3])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return 1
+"""
+
+
+class RedisPurse:
+    """The Purse port. Holds for one Redis server: a replica that takes over must have every write (WAIT, AOF)."""
+
+    def __init__(self, url: str, *, prefix: str, timeout_s: float = 3.0) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
+        )
+        self._prefix = f"{prefix}budget:"
+        self._reserve = self._redis.register_script(_RESERVE)
+        self._settle = self._redis.register_script(_SETTLE)
+        self._begin = self._redis.register_script(_BEGIN)
+        self._fill = self._redis.register_script(_FILL)
+
+    def reserve(self, account: Account, call_id: str, micro_usd: int, allowance: Allowance) -> Grant:
+        """As the port says. Raises Transient when Redis can't be asked."""
+        keys = self._keys(account)[:2]
+        with _plainly():
+            answer, epoch, used, warned = self._reserve(
+                keys=keys, args=[call_id, micro_usd, allowance.limit, allowance.warn, _KEPT_S]
+            )
+        return Grant(answer=answer, epoch=epoch, used=int(used), warned=bool(warned))
+
+    def settle(self, account: Account, call_id: str, micro_usd: int, *, category: str) -> None:
+        with _plainly():
+            self._settle(keys=self._keys(account)[:2], args=[call_id, micro_usd, category])
+
+    def epoch(self, account: Account) -> str:
+        with _plainly():
+            found: Any = self._redis.hget(self._keys(account)[0], "epoch")
+        return str(found or "")
+
+    def begin(self, account: Account) -> str:
+        sums, _, filling = self._keys(account)
+        with _plainly():
+            return str(self._begin(keys=[sums, filling], args=[secrets.token_hex(8), _FILLING_S]))
+
+    def fill(self, account: Account, token: str, rows: Sequence[Spent]) -> bool:
+        entries = [
+            [row.call_id, f"{'h' if row.micro_usd is None else 's'}{row.counts}", row.counts] for row in rows
+        ]
+        # Lua's cjson reads {} and [] alike, so that no row is an empty table.
+        with _plainly():
+            return bool(self._fill(keys=self._keys(account), args=[token, json.dumps(entries), _KEPT_S]))
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def _keys(self, account: Account) -> list[str]:
+        key = f"{self._prefix}{{{account.key}}}"
+        return [f"{key}:sums", f"{key}:calls", f"{key}:filling"]
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as problem:
+        raise Transient(
+            f"Redis does not keep the budget now ({type(problem).__name__}); nothing is spent until it does.",
+            where="redis",
+        ) from None

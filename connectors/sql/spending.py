@@ -1,0 +1,111 @@
+"""Spending: what model calls were granted and what they cost, one row a call, from which budgets are rebuilt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Row, String, Table, case, func, select
+
+from connectors.sql.engine import Database
+from connectors.sql.tables import Moment, metadata
+from countersign.budget import Account, CostLine, Spent
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("call_id", String, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("policy_version", Integer, nullable=False),
+    Column("day", String, nullable=False),
+    Column("case_id", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("category", String, nullable=False, server_default=""),
+    Column("held", BigInteger, nullable=False),
+    # NULL while nobody knows what it cost.
+    Column("micro_usd", BigInteger),
+    Column("tokens_in", Integer, nullable=False, server_default="0"),
+    Column("tokens_out", Integer, nullable=False, server_default="0"),
+    Column("at", Moment, nullable=False),
+    Index("ix_spending_account", "day", "use_case", "policy_version"),
+)
+_SUMS = (
+    select(
+        spending.c.use_case, spending.c.category, spending.c.model, spending.c.day,
+        func.count().label("calls"),
+        func.sum(case((spending.c.micro_usd.is_(None), 1), else_=0)).label("unsettled"),
+        func.sum(spending.c.tokens_in).label("tokens_in"),
+        func.sum(spending.c.tokens_out).label("tokens_out"),
+        func.sum(func.coalesce(spending.c.micro_usd, spending.c.held)).label("micro_usd"),
+    )
+    .group_by(spending.c.use_case, spending.c.category, spending.c.model, spending.c.day)
+    .order_by(spending.c.day, spending.c.use_case, spending.c.category, spending.c.model)
+)  # fmt: skip
+
+
+class SqlSpending:
+    """The SpendingBook port."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def hold(self, spent: Spent) -> None:
+        with self._db.write() as connection:
+            row = _row(spent) | {"micro_usd": None, "at": self._db.now(connection)}
+            connection.execute(self._db.insert(spending).on_conflict_do_nothing(), [row])
+
+    def settle(self, spent: Spent) -> None:
+        told = ("micro_usd", "category", "tokens_in", "tokens_out")
+        with self._db.write() as connection:
+            row = _row(spent) | {"at": self._db.now(connection)}
+            insert = self._db.insert(spending)
+            write = insert.on_conflict_do_update(
+                index_elements=["call_id"],
+                set_={name: insert.excluded[name] for name in told},
+                where=spending.c.micro_usd.is_(None),
+            )
+            connection.execute(write, [row])
+
+    def on(self, account: Account) -> tuple[Spent, ...]:
+        asked = select(spending).where(
+            spending.c.day == account.day,
+            spending.c.use_case == account.use_case,
+            spending.c.policy_version == account.policy_version,
+        )
+        with self._db.read() as connection:
+            return tuple(_spent(row) for row in connection.execute(asked))
+
+    def costs(self, *, since: str) -> tuple[CostLine, ...]:
+        with self._db.read() as connection:
+            rows = connection.execute(_SUMS.where(spending.c.day >= since))
+            return tuple(
+                CostLine(
+                    use_case=row.use_case, category=row.category, model=row.model, day=row.day,
+                    calls=row.calls, unsettled=int(row.unsettled), tokens_in=int(row.tokens_in),
+                    tokens_out=int(row.tokens_out), micro_usd=int(row.micro_usd),
+                )
+                for row in rows
+            )  # fmt: skip
+
+
+def _row(spent: Spent) -> dict[str, object]:
+    return {
+        "call_id": spent.call_id,
+        "use_case": spent.account.use_case,
+        "policy_version": spent.account.policy_version,
+        "day": spent.account.day,
+        "case_id": spent.case_id,
+        "model": spent.model,
+        "category": spent.category,
+        "held": spent.held,
+        "micro_usd": spent.micro_usd,
+        "tokens_in": spent.tokens_in,
+        "tokens_out": spent.tokens_out,
+    }
+
+
+def _spent(row: Row[Any]) -> Spent:
+    account = Account(use_case=row.use_case, policy_version=row.policy_version, day=row.day)
+    return Spent(
+        call_id=row.call_id, account=account, case_id=row.case_id, model=row.model, held=row.held,
+        micro_usd=row.micro_usd, category=row.category, tokens_in=row.tokens_in, tokens_out=row.tokens_out,
+    )  # fmt: skip

@@ -1,0 +1,42 @@
+"""`countersign costs`: what model calls cost, by use case, category, model and day."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from countersign.budget import MICRO
+from workers.console import AsJson, Config, new_app, show_json, show_table
+from workers.settings import load_settings
+
+app = new_app("Tell what model calls cost, by use case, category, model and day.")
+
+
+@app.command()
+def costs(
+    config: Config = None,
+    as_json: AsJson = False,
+    since: Annotated[str, typer.Option(help="How far back, as 30d.")] = "30d",
+) -> None:
+    """A call that nobody settled counts at the most it can have cost. The embedded model costs nothing."""
+    from workers.figures import length
+    from workers.wiring import now, open_ledger
+
+    settings = load_settings(config)
+    day = (now() - length(since)).date().isoformat()
+    lines = open_ledger(settings).spending.costs(since=day)
+    if as_json:
+        show_json(lines)
+        return
+    show_table(
+        ("day", "use case", "category", "model", "calls", "unsettled", "tokens in", "tokens out", "USD"),
+        (
+            (
+                one.day, one.use_case, one.category or "-", one.model, one.calls, one.unsettled, one.tokens_in,
+                one.tokens_out, f"{one.micro_usd / MICRO:.6f}",
+            )
+            for one in lines
+        ),
+        empty="No model was paid since then.",
+    )  # fmt: skip
