@@ -49,6 +49,12 @@ def triage_answer(categories: tuple[str, ...], groups: tuple[str, ...]) -> type[
     return create_model("TriageAnswer", __base__=TriageAnswer, category=(category, ...), group=(group, None))
 
 
+@cache
+def answer_schema(categories: tuple[str, ...], groups: tuple[str, ...]) -> dict[str, Any]:
+    """The JSON Schema of `triage_answer`, made once for each policy."""
+    return triage_answer(categories, groups).model_json_schema()
+
+
 _FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 # Placeholders of redaction stay: they are put back in the ticket they came from.
 _UNSAFE = re.compile(

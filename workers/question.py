@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from countersign.asking import Asked, ask, assessment_from
-from countersign.assessment import (
+from countersign.assessment import (, answer_schema
     Assessment,
     Unassessed,
     UnassessedReason,
@@ -103,7 +103,7 @@ def _prompt(parts: Parts, case: Case, policy: Policy) -> Prompt:
         hash=file.hash,
         shared=shared_part(file, categories=policy.categories, groups=policy.groups),
         case=case_text(case, visible, Redactor(frozenset(policy.scope.data.redact))),
-        schema=triage_answer(policy.categories, policy.groups).model_json_schema(),
+        schema=answer_schema(policy.categories, policy.groups),
     )
 
 
