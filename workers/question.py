@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from countersign.asking import Asked, ask, assessment_from
-from countersign.assessment import (, answer_schema
+from countersign.assessment import (
     Assessment,
     Unassessed,
     UnassessedReason,
+    answer_schema,
     missing_parts,
     triage_answer,
     with_values,
@@ -22,11 +23,14 @@ from countersign.confidence import SecondOpinion
 from countersign.context import Found
 from countersign.ledger import ClaimedCase, ModelCall
 from countersign.policy import Policy
+from countersign.ports import Model
 from countersign.prompts import Prompt, shared_part
 from countersign.redaction import Redactor, own_values
+from countersign.routing import answers_alone
 from countersign.spans import case_text
 from workers.metered import Tab, paid
 from workers.parts import Parts
+from workers.remembered import keep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +55,9 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
     if missing:
         return _nobody("incomplete", f"the policy asks for {', '.join(missing)}, and it has none")
     prompt = _prompt(parts, case, policy)
+    second = _second_opinion(parts, prompt)
     tab = _tab(parts, claimed, policy)
-    models = paid(parts.models(policy), tab, parts.local)
+    models = paid(_candidates(parts, policy, second), tab, parts.local, parts.answers)
     asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
     calls = _calls(asked, prompt)
     if asked.answer is None or asked.completion is None:
@@ -60,16 +65,31 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
             return _nobody("budget_spent", "today's model budget is spent", calls)
         said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
         return _nobody("model_down", f"no model gave a usable answer ({said})", calls)
-    second = _second_opinion(parts, prompt) if asked.completion.is_llm else None
+    if parts.answers is not None:
+        keep(parts.answers, prompt, asked.completion)
     similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
     assessment = assessment_from(
-        asked.answer, asked.completion, Calibration.identity(), prompt, second=second, similar=similar
+        asked.answer,
+        asked.completion,
+        Calibration.identity(),
+        prompt,
+        second=second if asked.completion.is_llm else None,
+        similar=similar,
     )
     return Said(assessment=assessment, calls=calls, hidden=own_values(prompt.case.hidden, case.texts))
 
 
 def _nobody(reason: UnassessedReason, because: str, calls: tuple[ModelCall, ...] = ()) -> Said:
     return Said(assessment=Unassessed(reason=reason, because=because), calls=calls)
+
+
+def _candidates(parts: Parts, policy: Policy, second: SecondOpinion | None) -> Sequence[Model]:
+    """The policy's models, or the embedded one alone where it is certain enough by certificate."""
+    if parts.local is not None and second is not None:
+        wanted = policy.model.sure_enough_locally
+        if answers_alone(second, sure_enough=wanted, certified=parts.certified_locally):
+            return (parts.local,)
+    return parts.models(policy)
 
 
 def _second_opinion(parts: Parts, prompt: Prompt) -> SecondOpinion | None:
