@@ -40,7 +40,7 @@ class Judgement:
 
 def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
     """Decides those of these cases that are due and free; yields the actions that may be done."""
-    claimed = parts.ledger.cases.claim_cases(ids, worker=parts.worker, lease=parts.settings.timing.lease)
+    claimed = parts.ledger.cases.claim_cases(ids, worker=parts.worker, lease=_lease(parts))
     by_use_case: dict[str, list[ClaimedCase]] = defaultdict(list)
     for one in claimed:
         by_use_case[one.case.use_case].append(one)
@@ -51,6 +51,12 @@ def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
             _give_back(parts, batch, why, count=True)
             continue
         yield from _assess_batch(parts, batch, policy)
+
+
+def _lease(parts: Parts) -> timedelta:
+    """Outlasts every candidate asked twice, as slow as the policy lets it be: an answer late for its lease is lost."""
+    slowest = max(2 * len(p.model.candidates) * p.model.timeout for p in parts.policies.values())
+    return parts.settings.timing.lease + slowest
 
 
 def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) -> Iterator[Wake]:
