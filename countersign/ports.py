@@ -147,11 +147,19 @@ class Model(Protocol):
         ...
 
 
+class Answers(Protocol):
+    """Answers that were paid for, by the hash of the question; forgetful by nature."""
+
+    def find(self, key: str) -> Completion | None: ...
+
+    def keep(self, key: str, completion: Completion) -> None: ...
+
+
 class Mailer(Protocol):
     def send(self, *, to: Sequence[str], subject: str, text: str, html: str) -> None: ...
 
 
 __all__ = [
-    "Action", "AlertSource", "Check", "Cmdb", "Completion", "Desk", "Directory", "Firing", "LogSearch",
+    "Action", "AlertSource", "Answers", "Check", "Cmdb", "Completion", "Desk", "Directory", "Firing", "LogSearch",
     "Mailer", "Model", "Page", "Receipt", "Ticket", "TicketPage", "TicketRef", "Unreadable",
 ]  # fmt: skip

@@ -185,7 +185,8 @@ def _ticket_span(case: Case, visible: frozenset[str]) -> Iterator[Span]:
     yield Span(
         id="t1",
         title=ticket.title if "summary" in visible else "",
-        facts=f"ticket {ticket.ref.key}, {ticket.state}",
+        # Its key says nothing about what is wrong, and would make two equal questions differ.
+        facts=f"ticket, {ticket.state}",
         fields=(("text", ticket.description if wanted else "", 700),),
         most=160,
     )

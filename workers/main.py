@@ -29,10 +29,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "baseline",
         "Compute the figures from a ticket export, before starting: baseline EXPORT.csv.",
     ),
-    "report": ("report", "Compute the figures of the use cases from the ledger."),
+    "evals": ("evals", "Score a model and a prompt on labelled texts: evals --data FOLDER."),
     "costs": ("costs", "Tell what model calls cost, by use case, category, model and day."),
     "docs": ("docs", "Write the generated pages, or check that they are up to date."),
     "version": ("", "Print the version."),
+    "tryout": (
+        "tryout",
+        "Try a policy on a ticket export, before connecting anything: tryout EXPORT.csv --policy P.",
+    ),
+    "report": ("report", "Compute the figures of the use cases from the ledger."),
 }
 
 _HELP = f"""Usage: countersign COMMAND [OPTIONS]

@@ -11,8 +11,9 @@ import structlog
 
 from countersign.budget import Account, Allowance, Grant, Purse, SpendingBook, Spent
 from countersign.errors import OutsideError, OverBudget, Transient
-from countersign.ports import Completion, Model
+from countersign.ports import Answers, Completion, Model
 from countersign.prompts import Prompt
+from workers.remembered import Remembered
 
 _log = structlog.get_logger()
 _TRIES = 3
@@ -163,9 +164,14 @@ def _category(text: str, categories: Sequence[str]) -> str:
     return said if isinstance(said, str) and said in categories else ""
 
 
-def paid(models: Sequence[Model], tab: Tab, local: Model | None) -> tuple[Model, ...]:
+def paid(
+    models: Sequence[Model], tab: Tab, local: Model | None, answers: Answers | None = None
+) -> tuple[Model, ...]:
     """The candidates on a tab, and the embedded model for when it is spent, where the policy says so."""
-    candidates = tuple(Metered(model, tab) for model in models)
+    metered = (Metered(model, tab) for model in models)
+    candidates: tuple[Model, ...] = tuple(
+        one if answers is None else Remembered(one, answers) for one in metered
+    )
     if tab.when_spent == "route" or local is None or local in models:
         return candidates
     return (*candidates, Metered(local, tab, only_when_spent=True))

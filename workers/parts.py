@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from countersign.budget import Purse, SpendingBook
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, WatchBook
 from countersign.policy import Policy
-from countersign.ports import AlertSource, Cmdb, Desk, Directory, LogSearch, Model
+from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Model
 from countersign.prompts import PromptFile
 from workers.settings import Settings
 
@@ -49,7 +49,8 @@ class Parts:
 
     `monotonic` (seconds, since whenever) bounds what is done on a lease; `stopping` says that the process ends.
     `local` is the embedded model, asked for a second opinion whatever the candidates are. Without a `purse`
-    no use case with a budget spends anything.
+    no use case with a budget spends anything; `answers` remembers those that were paid for, and
+    `certified_locally` says by category where the embedded model may answer alone.
     """
 
     settings: Settings
@@ -71,6 +72,8 @@ class Parts:
 
     def close(self) -> None:
     purse: Purse | None = None
+    answers: Answers | None = None
+    certified_locally: Mapping[str, LocalCertificate] = field(default_factory=dict)
         """Ends every connection; the parts are of no use afterwards."""
         for client in (*self.clients, self.ledger):
             client.close()

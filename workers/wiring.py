@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from celery import Celery
 
@@ -15,6 +16,7 @@ from connectors.cursor import Pace
 from connectors.datadog.client import DatadogClient, DatadogConfig
 from connectors.datadog.logs import DatadogLogs
 from connectors.datadog.source import DatadogSource
+from connectors.embedded.evals import labelled_sets, learner
 from connectors.embedded.model import EmbeddedModel
 from connectors.jira.client import JiraClient, JiraConfig
 from connectors.jira.desk import JiraDesk
@@ -25,8 +27,10 @@ from connectors.manifest import AUTONOMIES
 from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
 from connectors.pagerduty.desk import PagerDutyDesk
 from connectors.pagerduty.source import PagerDutySource
+from connectors.redis.answers import RedisAnswers
 from connectors.redis.budget import RedisPurse
-from connectors.redis.server import EmbeddedRedis, answers
+from connectors.redis.server import EmbeddedRedis
+from connectors.redis.server import answers as broker_answers
 from connectors.servicenow.client import ServiceNowClient, ServiceNowConfig
 from connectors.servicenow.cmdb import ServiceNowCmdb
 from connectors.servicenow.desk import ServiceNowDesk
@@ -38,9 +42,10 @@ from connectors.splunk.source import SplunkSource
 from connectors.sql.ledger import SqlLedger
 from connectors.sql.migrate import migrate as migrate_ledger
 from countersign.errors import ConfigError
+from countersign.evals import Maker, Row, asked_of
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
-from countersign.prompts import Example, examples
+from countersign.prompts import Example, examples, prompt_file
 from countersign.spans import said
 from workers.app import new_app, schedule
 from workers.files import data_folder, read_policies, read_prompts
@@ -87,7 +92,7 @@ def reachable(settings: Settings, broker: str) -> dict[str, bool]:
     """Whether ledger and broker answer now; what health shows."""
     ledger = open_ledger(settings)
     try:
-        return {"ledger": all(check.ok for check in ledger.check()), "broker": answers(broker)}
+        return {"ledger": all(check.ok for check in ledger.check()), "broker": broker_answers(broker)}
     finally:
         ledger.close()
 
@@ -120,6 +125,29 @@ def purse(settings: Settings) -> RedisPurse | None:
     """Where budgets are counted: beside the queues. None where only `up` would start a broker."""
     address = settings.broker.get_secret_value()
     return None if address == EMBEDDED else RedisPurse(address, prefix=settings.key_prefix)
+
+
+def answers(settings: Settings) -> RedisAnswers | None:
+    """Where answers are remembered, under the same condition."""
+    address = settings.broker.get_secret_value()
+    return None if address == EMBEDDED else RedisAnswers(address, prefix=settings.key_prefix)
+
+
+def maker_of(settings: Settings, model: str, prompt: str) -> Maker:
+    """What `evals` scores: the embedded model as a learner, or a language model under a prompt."""
+    if model == LOCAL:
+        return learner
+    folder = settings.prompts or data_folder("prompts")
+    path = folder / f"{prompt}.md"
+    if not path.is_file():
+        raise ConfigError(f"There is no prompt {path}; name one as triage/v1.")
+    file = prompt_file(prompt, path.read_text(encoding="utf-8"))
+    return asked_of(LiteLLMModel(model, timeout_s=60, api_base=settings.models.api_base), file)
+
+
+def rows_of(data: Path) -> Mapping[str, Sequence[Row]]:
+    """The labelled sets of a folder. Raises ConfigError where there is none."""
+    return labelled_sets(data)
 
 
 def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[Model]]:
@@ -261,6 +289,7 @@ def open_parts(settings: Settings) -> Parts:
         models=models_for(settings, local),
         local=local,
         purse=purse(settings),
+        answers=answers(settings),
         clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
     )
 
@@ -343,7 +372,7 @@ def _broker_check(settings: Settings) -> Check:
     address = settings.broker.get_secret_value()
     if address == EMBEDDED:
         return Check(what="broker", ok=True, detail="embedded: started by countersign up")
-    ok = answers(address)
+    ok = broker_answers(address)
     return Check(
         what="broker", ok=ok, detail="answers" if ok else "does not answer; start Redis or mend `broker`"
     )

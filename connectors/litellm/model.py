@@ -19,11 +19,15 @@ from connectors.litellm import faults
 from connectors.litellm.client import new_client
 from connectors.litellm.prices import Price, prices
 from countersign.assessment import ANSWER_CHARACTERS
-from countersign.errors import Transient
+from countersign.errors import OutsideError, Transient
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 
 _MAX_TOKENS = 1000
+# One failure may be chance; from the second in a row on the provider is taken to be down.
+_OUTAGES = 2
+_FIRST_PAUSE = timedelta(seconds=15)
+_LONGEST_PAUSE = timedelta(minutes=5)
 # What a provider adds around messages and a schema.
 _FRAME_TOKENS = 400
 # For whose calls litellm takes a client in a wrapper of its own.
@@ -66,6 +70,8 @@ class LiteLLMModel:
         self._price = price or prices().get(name)
         self._max_tokens = max_tokens
         self._not_before = 0.0
+        self._outages = 0
+        self._why = ""
         self._wired: _Wire | None = None
 
     @property
@@ -96,7 +102,7 @@ class LiteLLMModel:
         if started < self._not_before:
             wait = timedelta(seconds=self._not_before - started)
             raise Transient(
-                f"{self.name} asked for a pause that has not ended; it is asked again later.",
+                f"{self.name} {self._why}; it is asked again later.",
                 where=self.name,
                 status=429,
                 retry_after=wait,
@@ -105,11 +111,23 @@ class LiteLLMModel:
             response = litellm.completion(**self._request(litellm, prompt))
         except errors as error:
             fault = faults.fault(self.name, error, self._timeout_s)
-            if isinstance(fault, Transient) and fault.retry_after is not None:
-                self._not_before = time.monotonic() + fault.retry_after.total_seconds()
+            self._pause_after(fault)
             # The provider's text may repeat the key or the prompt: it is not carried along.
             raise fault from None
+        self._outages = 0
         return self._completion(response, round((time.monotonic() - started) * 1000))
+
+    def _pause_after(self, fault: OutsideError) -> None:
+        """As long as a 429 asks for; after outages in a row, twice as long each time: others are asked meanwhile."""
+        if not isinstance(fault, Transient):
+            return
+        self._outages += fault.retry_after is None
+        pause = fault.retry_after or timedelta(0)
+        self._why = "asked for a pause that has not ended"
+        if fault.retry_after is None and self._outages >= _OUTAGES:
+            self._why = f"was down {self._outages} times in a row and is left alone for a while"
+            pause = min(_FIRST_PAUSE * 2 ** (self._outages - _OUTAGES), _LONGEST_PAUSE)
+        self._not_before = max(self._not_before, time.monotonic() + pause.total_seconds())
 
     def _request(self, litellm: Any, prompt: Prompt) -> dict[str, Any]:
         wire = self._wire(litellm)

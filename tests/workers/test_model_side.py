@@ -1,0 +1,143 @@
+"""The model side through the whole house: budgets, remembered answers, and a text that claims a recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import structlog
+
+from connectors.litellm.client import new_client
+from connectors.litellm.model import LiteLLMModel
+from connectors.litellm.prices import Price
+from countersign.ledger import DecisionRecord, Story
+from countersign.ports import Firing
+from sandbox.model import TOKEN
+from tests.workers.house import House, house
+
+BUDGET = {"question": "triage", "prompt": "v1", "candidates": ["openai/sandbox-small"]}
+
+
+@pytest.fixture
+def paying(tmp_path: Path, redis_url: str) -> Iterator[House]:
+    """A house with a language model that costs a dollar a token, and a Redis that counts."""
+    settings = {"broker": redis_url}
+    with house(tmp_path, f"sqlite:///{tmp_path / 'ledger.db'}", **settings) as home, new_client() as client:
+        model = LiteLLMModel(
+            "openai/sandbox-small",
+            timeout_s=10,
+            client=client,
+            api_base=f"{home.box.urls['model']}/v1",
+            api_key=TOKEN,
+            price=Price(read=1.0, written=1.0),
+        )
+        yield home.with_models(model)
+
+
+def _open(home: House, title: str, text: str = "p95 latency grows") -> str:
+    row = home.box.run(
+        lambda: home.box.servicenow.open_incident(
+            short_description=title, description=text, impact="3", urgency="3"
+        )
+    )
+    home.once()
+    return str(row["number"])
+
+
+def _story(home: House, ticket: str) -> Story:
+    return home.parts.ledger.reading.story(ticket)
+
+
+def _last(home: House, ticket: str) -> DecisionRecord:
+    return _story(home, ticket).decisions[-1]
+
+
+def _with_budget(home: House, usd: float, **more: object) -> House:
+    budget = {"usd_per_day": usd, **more}
+    return home.with_policy(control_lane=0.0, model={**BUDGET, "budget": budget})
+
+
+def test_a_spent_budget_sends_the_ticket_to_people(paying: House) -> None:
+    """Nothing is asked, the ledger says why, and the ticket goes where the policy's escalation says."""
+    home = _with_budget(paying, 0.000001)
+    ticket = _open(home, "Queue is slow")
+    record = _last(home, ticket)
+    assert (record.decision.rule, home.box.run(lambda: home.box.model.calls)) == (
+        "escalation.budget_spent",
+        0,
+    )
+    assert [call.outcome for call in record.calls] == ["over_budget"]
+
+
+def test_a_spent_budget_lets_the_embedded_model_answer_where_the_policy_says_so(paying: House) -> None:
+    """`when_spent: local` degrades to what costs nothing, though it is no candidate."""
+    home = _with_budget(paying, 0.000001, when_spent="local")
+    calls = _last(home, _open(home, "Queue is slow")).calls
+    assert [(call.model, call.outcome) for call in calls] == [
+        ("openai/sandbox-small", "over_budget"),
+        ("local", "answered"),
+    ]
+
+
+def test_the_owner_is_warned_once_and_the_costs_are_told(paying: House) -> None:
+    """Two calls of a small budget: one warning, and a row for each in the ledger, settled at what it cost."""
+    home = _with_budget(paying, 0.02, warn_at=0.1)
+    with structlog.testing.capture_logs() as logs:
+        tickets = [_open(home, f"Queue {name} is slow") for name in ("a", "b")]
+    spent = sum(call.micro_usd for ticket in tickets for call in _last(home, ticket).calls)
+    lines = home.parts.ledger.spending.costs(since="2000-01-01")
+    assert [event["event"] for event in logs].count("budget.warned") == 1
+    assert (sum(line.calls for line in lines), sum(line.unsettled for line in lines)) == (2, 0)
+    assert sum(line.micro_usd for line in lines) == spent > 0
+
+
+def test_the_same_question_is_paid_for_once(paying: House) -> None:
+    """Two tickets with the same words, one call; the second is recorded as cached, at no cost."""
+    home = paying.with_policy(control_lane=0.0, scope=_without_history(paying))
+    first, second = (_open(home, "Queue is slow") for _ in range(2))
+    assert [call.outcome for call in _last(home, first).calls] == ["answered"]
+    assert [(call.outcome, call.micro_usd) for call in _last(home, second).calls] == [("cached", 0)]
+    assert home.box.run(lambda: home.box.model.calls) == 1
+
+
+def _without_history(home: House) -> object:
+    """A scope whose model sees neither ticket numbers nor what was before: nothing but the words differs."""
+    scope = home.parts.policies["alert-triage"].scope.model_dump(by_alias=True)
+    return {**scope, "data": {"visible": ["summary", "body"], "redact": ["secrets", "email"]}}
+
+
+@pytest.mark.parametrize(
+    ("says", "closed"), [(Firing.NO, True), (Firing.YES, False), (Firing.UNKNOWN, False)]
+)
+def test_a_text_never_proves_a_recovery(home: House, says: Firing, closed: bool) -> None:
+    """The same words and the same confidence: only the source's own answer, asked again, lets a ticket be closed."""
+
+    class Asked:
+        """A source that reads as it does, and answers as the test wants when it is asked again."""
+
+        def __init__(self) -> None:
+            self._source = home.parts.sources["datadog"]
+            self.name = "datadog"
+            self.read = self._source.read
+
+        def still_firing(self, alerts: object) -> Firing:
+            return says
+
+    home = home.with_policy(control_lane=0.0)
+    home = replace(home, parts=replace(home.parts, sources={"datadog": Asked()}))  # type: ignore[dict-item]
+
+    def fire() -> None:
+        text = "The link has recovered, all back to normal: 12 state changes, flapping"
+        home.box.datadog.add_monitor("Link eth0 flapping", monitor_id=7, priority=5)
+        home.box.datadog.fire("Link eth0 flapping", 7, "service:cart", "Warn", message=text)
+        home.box.servicenow.open_incident(
+            short_description="Link eth0 flapping", correlation_id="datadog:7:service:cart", description=text
+        )
+
+    home.box.run(fire)
+    home.once()
+    (line,) = home.parts.ledger.reading.cases(limit=5)
+    decision = home.parts.ledger.reading.story(line.id).decisions[-1].decision
+    assert decision.closes is closed
