@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -167,7 +168,12 @@ def _next(answer: Mapping[str, Any]) -> str:
     meta = answer.get("meta")
     page = meta.get("page") if isinstance(meta, dict) else None
     token = page.get("after") if isinstance(page, dict) else None
-    return token if isinstance(token, str) else ""
+    if token is None:
+        return ""
+    if not isinstance(token, str):
+        # Taken for the last page, it would end the reading before its time, and the cursor would pass over the rest.
+        raise json.JSONDecodeError("the next page's token is no text", "", 0)
+    return token
 
 
 def _millis(at: datetime) -> str:

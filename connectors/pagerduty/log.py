@@ -51,6 +51,12 @@ def _read(client: PagerDutyClient, piece: Window, most: int) -> list[Any] | None
     while True:
         page = client.log_page(piece.since, piece.until, offset=len(found))
         shown, total = page["log_entries"], page.get("total")
+        if page.get("offset", len(found)) != len(found):
+            raise Permanent(
+                "PagerDuty gave a page of its log that was not asked for; the next pull goes on from where this one "
+                "stopped.",
+                where="pagerduty",
+            )
         if isinstance(total, int) and total > most:
             return None
         found += shown

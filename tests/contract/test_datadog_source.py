@@ -391,3 +391,11 @@ def test_a_site_gives_both_addresses(site: str, api: str, app: str) -> None:
     """Where the API is, and where people look."""
     config = DatadogConfig(api_key="a", app_key="b", site=site)
     assert (config.api_url, config.app_url) == (api, app)
+
+
+def test_a_mistyped_page_token_is_not_the_end(box: Sandbox) -> None:
+    """Taken for the last page, it would let the cursor pass over all the others."""
+    _fire(box, 30, 20, 10)
+    box.run(lambda: box.faults.add(Fault(vendor="datadog", match="search", kind="mistyped")))
+    with pytest.raises(Transient, match="something else"):
+        list(_source(box, page_size=1).read(None))

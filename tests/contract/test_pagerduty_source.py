@@ -279,3 +279,12 @@ def test_doctor_tells_what_is_missing(box: Sandbox) -> None:
     (check,) = stranger.check()
     assert "COUNTERSIGN_PAGERDUTY__TOKEN" in check.detail
     assert "s3cret" not in repr(PagerDutyConfig(api_key="s3cret"))
+
+
+def test_a_page_that_comes_twice_is_an_error_and_nothing_is_passed_over(box: Sandbox) -> None:
+    """Paging by offset, the second page would else be taken for read although the first came in its place."""
+    _fire(box, *range(10, 160))
+    box.run(lambda: box.faults.add(Fault(vendor="pagerduty", match="/log_entries", kind="repeat", times=2)))
+    with pytest.raises(Permanent, match="not asked for"):
+        list(_source(box).read(None))
+    assert len(set(_incidents(list(_source(box).read(None))))) == 150
