@@ -10,9 +10,8 @@ import pytest
 from openapi_spec_validator import validate
 
 from connectors.manifest import read_manifest
-from sandbox.faults import FORMS
 from sandbox.server import Sandbox
-from sandbox.witness import Exchange, watching
+from sandbox.witness import Exchange
 from tests.comparison import SPECS, differences, operations
 from tests.deviations import PAGE, page, parts
 from tests.judge import VENDORS, complaints, contract_of
@@ -92,9 +91,6 @@ def test_the_sandbox_refuses_as_the_contract_says(vendor: str, status: int) -> N
 
 def test_an_untrue_answer_and_an_unknown_call_are_complained_about() -> None:
     """The judge bites: a wrong type, a missing field, a wrong request and a call that is not described."""
-    with Sandbox(seed=7) as box:
-        seen: list[Exchange] = []
-        refusal = box.datadog.error(403)
     known: Json = {
         "vendor": "datadog", "method": "GET", "path": "/api/v1/validate", "query": (), "body": b"", "status": 200,
         "headers": (("User-Agent", "countersign/0"),), "answer_headers": (("Content-Type", "application/json"),),
@@ -109,10 +105,6 @@ def test_an_untrue_answer_and_an_unknown_call_are_complained_about() -> None:
     assert complaints(Exchange(**known | {"path": "/api/v1/user", "headers": ()})) == []
     assert complaints(Exchange(**known | {"status": 403, "answer": b'{"error": 1}'}))
     assert complaints(Exchange(**known | {"method": "POST", "path": "/api/v2/events/search", "body": b"{}"}))
-    assert refusal.status == 403
-    with watching(seen.append):
-        assert seen == []
-    assert len(FORMS) == 6
 
 
 # --- against the vendors' own documents -----------------------------------------------------------------------------
