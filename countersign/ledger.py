@@ -251,6 +251,12 @@ class ActionBook(Protocol):
         ...
 
 
+class ReplyBook(Protocol):
+    def plan(self, action: Action, *, asked_by: str) -> tuple[str, ...]:
+        """Plans a note that answers a question in a ticket, once for its key; gives the key if it may be done now."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Correction:
     """An engineer's word or change on what Countersign wrote: verdict is approved, rejected, corrected, wrong, good,

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Protocol
 
 from countersign.budget import Purse, SpendingBook
-from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, WatchBook
+from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Model
 from countersign.prompts import PromptFile
+from countersign.routing import LocalCertificate
 from workers.settings import Settings
 
 
@@ -31,6 +32,10 @@ class Ledger(Protocol):
     def memory(self) -> Memory: ...
     @property
     def reading(self) -> Reading: ...
+    @property
+    def replies(self) -> ReplyBook: ...
+    @property
+    def spending(self) -> SpendingBook: ...
 
     def close(self) -> None: ...
 
@@ -66,14 +71,14 @@ class Parts:
     logs: Mapping[str, LogSearch]
     models: Callable[[Policy], Sequence[Model]]
     local: Model | None = None
+    purse: Purse | None = None
+    answers: Answers | None = None
+    certified_locally: Mapping[str, LocalCertificate] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
     stopping: Callable[[], bool] = never
     clients: Sequence[Closing] = ()
 
     def close(self) -> None:
-    purse: Purse | None = None
-    answers: Answers | None = None
-    certified_locally: Mapping[str, LocalCertificate] = field(default_factory=dict)
         """Ends every connection; the parts are of no use afterwards."""
         for client in (*self.clients, self.ledger):
             client.close()

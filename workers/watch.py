@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import structlog
 
 from countersign.approvals import Command, may_approve, read_commands
+from countersign.conversation import reply
 from countersign.errors import OutsideError
 from countersign.ledger import Correction, Watched
 from countersign.policy import Policy
@@ -90,7 +91,9 @@ def _hear(parts: Parts, desk: str, one: Watched) -> tuple[list[Correction], list
 def _obey(
     parts: Parts, desk: str, one: Watched, command: Command, policy: Policy
 ) -> tuple[str, tuple[str, ...]]:
-    """What a command comes to: the verdict it is recorded as, and the actions it approved."""
+    """What a command comes to: the verdict it is recorded as, and the actions that are to be done now."""
+    if command.verb == "why":
+        return "why", _answered(parts, one, policy)
     if command.verb not in ("approve", "reject"):
         return command.verb, ()
     author = one.change.author
@@ -108,6 +111,15 @@ def _obey(
     keys = parts.ledger.actions.approve(one.case_id, command.code, by=author, change_id=one.change.id)
     _log.info("approval.given", case=one.case_id, by=author, actions=len(keys))
     return "approved" if keys else "refused", keys
+
+
+def _answered(parts: Parts, one: Watched, policy: Policy) -> tuple[str, ...]:
+    """The note that answers a question, planned from the case's record."""
+    action = reply(parts.ledger.reading.story(one.case_id), one.change, policy)
+    if action is None:
+        return ()
+    _log.info("question.answered", case=one.case_id, by=one.change.author)
+    return parts.ledger.replies.plan(action, asked_by=one.change.author)
 
 
 def _groups(parts: Parts, desk: str, person: str) -> frozenset[str]:

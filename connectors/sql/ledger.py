@@ -17,6 +17,7 @@ from connectors.sql.lessons import lessons
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
 from connectors.sql.reading import SqlReading
+from connectors.sql.replies import SqlReplies
 from connectors.sql.spending import SqlSpending
 from connectors.sql.tables import audit_head
 from connectors.sql.watch import SqlWatch
@@ -43,6 +44,8 @@ class SqlLedger:
         self.reading = SqlReading(db)
         self.memory = SqlMemory(db)
         self.controls = SqlControls(db)
+        self.spending = SqlSpending(db)
+        self.replies = SqlReplies(db)
 
     @classmethod
     def open(
