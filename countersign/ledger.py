@@ -335,6 +335,7 @@ class DecisionRecord:
     decision: Decision
     calls: tuple[ModelCall, ...]
     facts: Facts | None = None
+    circumstances: Circumstances | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

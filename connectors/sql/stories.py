@@ -8,9 +8,19 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from connectors.sql.audit import to_record
-from connectors.sql.codec import ASSESSMENT, CONTEXT, CORRECTION, DECISION, FACTS, MODEL_CALL, RECEIPT, plain
+from connectors.sql.codec import (
+    ASSESSMENT,
+    CIRCUMSTANCES,
+    CONTEXT,
+    CORRECTION,
+    DECISION,
+    FACTS,
+    MODEL_CALL,
+    RECEIPT,
+    plain,
+)
 from connectors.sql.loading import newest_alerts, to_action, to_case, with_ticket
-from connectors.sql.promises import grounds
+from connectors.sql.promises import circumstances, grounds
 from connectors.sql.tables import (
     actions,
     assessments,
@@ -50,7 +60,13 @@ def find_case(connection: Connection, typed: str) -> Row[Any]:
 def tell(connection: Connection, row: Row[Any]) -> Story:
     """The story of the case of this row."""
     made = connection.execute(
-        select(decisions, assessments.c.body.label("assessment"), assessments.c.context, grounds.c.facts)
+        select(
+            decisions,
+            assessments.c.body.label("assessment"),
+            assessments.c.context,
+            grounds.c.facts,
+            circumstances.c.body.label("around"),
+        )
         .join(
             assessments,
             (assessments.c.case_id == decisions.c.case_id) & (assessments.c.revision == decisions.c.revision),
@@ -58,6 +74,7 @@ def tell(connection: Connection, row: Row[Any]) -> Story:
         .outerjoin(
             grounds, (grounds.c.case_id == decisions.c.case_id) & (grounds.c.revision == decisions.c.revision)
         )
+        .outerjoin(circumstances, circumstances.c.kind == grounds.c.kind)
         .where(decisions.c.case_id == row.id)
         .order_by(decisions.c.revision)
     ).all()
@@ -100,6 +117,7 @@ def _decisions(connection: Connection, case_id: str, made: Iterable[Row[Any]]) -
             decision=DECISION.load(row.body),
             calls=tuple(calls.get(row.revision, ())),
             facts=FACTS.load(row.facts) if row.facts is not None else None,
+            circumstances=CIRCUMSTANCES.load(row.around) if row.around is not None else None,
         )
 
 

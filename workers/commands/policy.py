@@ -1,4 +1,4 @@
-"""`countersign policy`: check a policy file, tell it in words, compare two."""
+"""`countersign policy`: check a policy file, tell it in words, compare two, explain a case."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 
 from countersign.errors import ConfigError
 from countersign.policy import Policy, PolicyError, describe, diff, load_policy
-from workers.console import new_app
+from workers.console import Config, new_app
 
-app = new_app("Check a policy file, tell it in words, compare two.")
+app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files.")]
 
@@ -47,6 +47,46 @@ def tell(file: File) -> None:
 def diff_(old: File, new: File) -> None:
     """Tell in words what a new version of a policy changes, and whether it narrows or widens."""
     typer.echo("\n".join(diff(read(old), read(new))) or "They allow the same.")
+
+
+@app.command()
+def explain(
+    case: Annotated[
+        str, typer.Argument(metavar="CASE", help="A case's id, its beginning, or a ticket's key.")
+    ],
+    config: Config = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--policy", help="Explain it under this policy instead of the one in force."),
+    ] = None,
+) -> None:
+    """Tell why a case was decided as it was: each rule, each objection, the lane."""
+    from countersign.explanation import as_decided
+    from countersign.explanation import explain as explained
+    from workers.files import read_policies
+    from workers.settings import load_settings
+    from workers.wiring import open_ledger
+
+    settings = load_settings(config)
+    story = open_ledger(settings).reading.story(case)
+    if not story.decisions:
+        raise ConfigError(
+            f"Case {story.case.id} is not decided yet; `countersign case show` tells where it is."
+        )
+    last, use_case = story.decisions[-1], story.case.use_case
+    found = read(file) if file else read_policies(settings).get(use_case)
+    if found is None:
+        raise ConfigError(f"There is no policy for use case {use_case}; name one with --policy FILE.")
+    typer.echo(f"Case {story.case.id} - {story.case.lead.summary}")
+    if last.facts is None:
+        typer.echo("Its facts were not recorded (an older release): the cautious ones are taken.")
+    if last.policy_hash not in (found.fingerprint, found.content_hash):
+        typer.echo(
+            f"It was decided under version {last.policy_version} ({last.policy_hash}): "
+            f'{last.decision.outcome} by "{last.decision.rule}". This is another policy, on the same facts.'
+        )
+    then, facts = as_decided(story.case, last)
+    typer.echo("\n".join(explained(then, last.assessment, found, facts)))
 
 
 def read(file: Path) -> Policy:

@@ -1,0 +1,59 @@
+"""Explaining a case: each rule, each objection, the lane, from what was recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workers.house import ROOT, House
+from workers.main import main
+
+
+def _case(home: House) -> str:
+    row = home.box.run(
+        lambda: home.box.servicenow.open_incident(
+            short_description="Certificate of mail-relay was renewed",
+            description="Certificate renewal finished, valid for 90 days, no action needed",
+            impact="3",
+            urgency="3",
+        )
+    )
+    home.once()
+    return str(row["number"])
+
+
+def test_a_decided_case_is_explained_rule_by_rule(home: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """The matching rule, those that did not match and why, the lane with its probability, and what was written."""
+    home = home.with_policy(control_lane=0.0)
+    ticket = _case(home)
+    with pytest.raises(SystemExit, match="0"):
+        main(["policy", "explain", ticket, "--config", str(home.config)])
+    told = capsys.readouterr().out
+    assert 'Rule "noise"' in told
+    assert ": matches." in told
+    assert 'Rule "capacity"' in told
+    assert "does not match, because the category is informational" in told
+    assert "would match, but a rule above matched first" in told
+    assert "Lane: treated" in told
+    assert "Severity info: the sources say info" in told
+    assert 'Decision: close, by "noise"' in told
+
+
+def test_a_case_is_explained_under_a_policy_that_is_not_in_force(
+    home: House, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With --policy: what that policy makes of the recorded facts, and every objection to the close."""
+    ticket = _case(home.with_policy(control_lane=0.0))
+    document = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
+    document["rules"][0]["threshold"] = {"wrong_closes_at_most": 0.02, "sure": 0.95}
+    document["version"] = 2
+    file = tmp_path / "stricter.yaml"
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    with pytest.raises(SystemExit, match="0"):
+        main(["policy", "explain", ticket, "--policy", str(file), "--config", str(home.config)])
+    told = capsys.readouterr().out
+    assert "This is another policy, on the same facts" in told
+    assert "against closing without a person" in told
+    assert "is not certified yet for informational" in told
