@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policy", "Check a policy file, tell it in words, compare two."),
     "stop": ("stop", "Write nothing anywhere until `countersign resume`; what is planned is kept."),
     "resume": ("resume", "Go on writing where `countersign stop` stopped."),
+    "rollback": ("rollback", "Take back what was done, as far as no person has changed it since."),
+    "audit": ("audit", "Verify the audit log, sign checkpoints of it, export it."),
     "dead-letters": ("dead_letters", "List, show, replay or dismiss what could not be handled."),
     "baseline": (
         "baseline",
@@ -31,13 +33,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "evals": ("evals", "Score a model and a prompt on labelled texts: evals --data FOLDER."),
     "costs": ("costs", "Tell what model calls cost, by use case, category, model and day."),
-    "docs": ("docs", "Write the generated pages, or check that they are up to date."),
-    "version": ("", "Print the version."),
     "tryout": (
         "tryout",
         "Try a policy on a ticket export, before connecting anything: tryout EXPORT.csv --policy P.",
     ),
     "report": ("report", "Compute the figures of the use cases from the ledger."),
+    "docs": ("docs", "Write the generated pages, or check that they are up to date."),
+    "version": ("", "Print the version."),
 }
 
 _HELP = f"""Usage: countersign COMMAND [OPTIONS]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from celery import Celery
 
@@ -52,6 +53,9 @@ from workers.files import data_folder, read_policies, read_prompts
 from workers.parts import Parts
 from workers.settings import EMBEDDED, Settings
 from workers.tasks import register
+
+if TYPE_CHECKING:
+    from countersign.tryout.outcome import Assess, Learn
 
 LOCAL = "local"
 EXAMPLES = "triage/examples.jsonl"
@@ -148,6 +152,14 @@ def maker_of(settings: Settings, model: str, prompt: str) -> Maker:
 def rows_of(data: Path) -> Mapping[str, Sequence[Row]]:
     """The labelled sets of a folder. Raises ConfigError where there is none."""
     return labelled_sets(data)
+
+
+def shipped_reader(policy: Policy) -> tuple[Assess, Learn]:
+    """The embedded model as shipped, for many texts at once: needs no configuration."""
+    from connectors.embedded.reader import reader  # numpy, which only figures need
+
+    lines = (data_folder("prompts") / EXAMPLES).read_text(encoding="utf-8").splitlines()
+    return reader(examples(lines, name=EXAMPLES), policy.categories)
 
 
 def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[Model]]:
@@ -292,6 +304,13 @@ def open_parts(settings: Settings) -> Parts:
         answers=answers(settings),
         clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
     )
+
+
+def by_people() -> Mapping[str, str]:
+    """Desks whose states only people change back, and why: a rollback lists what it would have to do there."""
+    return {
+        "pagerduty": "PagerDuty would page people anew for a re-triggered incident; a person decides that."
+    }
 
 
 # --- processes ------------------------------------------------------------------------------------------------

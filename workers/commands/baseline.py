@@ -55,7 +55,7 @@ def baseline(
     ] = None,
 ) -> None:
     """Times to acknowledge and resolve, reopenings and the rest, each with n, interval and what was left out."""
-    mapping = dict(_pair(text) for text in column or ())
+    mapping = dict(pair(text) for text in column or ())
     read = _read(export, mapping, form=form, order=_order(dates), zone=_zone(zone), encoding=encoding)
 
     from countersign.kpis.engine import measure
@@ -131,7 +131,7 @@ def _progress() -> _Counter | None:
     return _Counter() if sys.stderr.isatty() else None
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     field, separator, name = text.partition("=")
     if not separator or not name:
         raise ConfigError(f'--map {text!r} has no column; write it as --map opened="Created on".')

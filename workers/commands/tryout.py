@@ -1,0 +1,180 @@
+"""`countersign tryout`: a policy on the tickets of an export, before anything is connected."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from countersign.errors import ConfigError
+from countersign.exports.problems import ExportError
+from countersign.policy import Policy
+from workers.commands.policy import read as read_policy
+from workers.console import AsJson, new_app, show_json, show_table
+
+if TYPE_CHECKING:
+    from countersign.kpis.figures import Figure
+    from countersign.thresholds.binomial import Estimate
+    from countersign.tryout import Tickets, Tried
+
+app = new_app("Try a policy on the tickets of an export: tryout EXPORT.csv --policy FILE.")
+_SHOWN = 20
+
+
+@app.command()
+def tryout(
+    export: Annotated[
+        Path,
+        typer.Argument(metavar="EXPORT.csv", help="Tickets of ServiceNow, Jira or another tool (or .gz)."),
+    ],
+    policy: Annotated[Path, typer.Option("--policy", help="The policy to try.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field; repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would have been closed, drafted and routed, how much of it wrongly, and the figures before.
+
+    The embedded model alone reads the tickets: nothing leaves this machine.
+    """
+    from countersign.tryout import read_tickets, try_out
+    from workers.commands.baseline import pair
+    from workers.wiring import shipped_reader
+
+    loaded, mapping = read_policy(policy), dict(pair(text) for text in column or ())
+    with _opened(export) as lines:
+        found = read_tickets(lines, mapping)
+    assess, learn = shipped_reader(loaded)
+    tried = try_out(found.tickets, loaded, assess=assess, learn=learn)
+    figures, unknown = _baseline(export, mapping)
+    if as_json:
+        show_json(_plain(export, loaded, found, tried, figures, unknown))
+    else:
+        _tell(loaded, found, tried, figures, unknown)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """The export as text, unpacked if it is a .gz. Raises ConfigError for one that can't be read."""
+    from countersign.exports.encodings import encoding_of
+
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rb") as raw:
+            encoding = encoding_of(iter(lambda: raw.read(1 << 20), b"")).name
+        with opener(path, "rt", encoding=encoding, newline="") as lines:
+            yield lines
+    except OSError as problem:
+        raise ConfigError(f"{path} can't be read ({problem.strerror or problem}); name a CSV file.") from None
+    except (UnicodeError, EOFError) as problem:
+        raise ConfigError(f"{path} can't be read ({problem}); export it again, in UTF-8.") from None
+
+
+def _baseline(path: Path, mapping: dict[str, str]) -> tuple[tuple[Figure, ...], str]:
+    """The figures before; or none, and why."""
+    from countersign.exports.forms import FIELD_KINDS
+    from countersign.exports.reading import read
+    from countersign.exports.survey import survey
+    from countersign.kpis.engine import measure
+    from countersign.kpis.settings import Measuring
+
+    known = {field: name for field, name in mapping.items() if field in FIELD_KINDS}
+    try:
+        with _opened(path) as lines:
+            plan = survey(lines, mapping=known)
+        with _opened(path) as lines:
+            export = read(lines, plan)
+    except ExportError as problem:
+        return (), str(problem)
+    return measure(export.tickets, Measuring(until=export.until)), ""
+
+
+def _plain(
+    path: Path, policy: Policy, found: Tickets, tried: Tried, figures: Sequence[Figure], unknown: str
+) -> dict[str, object]:
+    return {
+        "export": path.name,
+        "policy": {"use_case": policy.use_case, "version": policy.version, "hash": policy.fingerprint},
+        "rows": found.rows,
+        "tickets": tried.tickets,
+        "hidden_from_the_model": found.columns.hidden,
+        "by_category": tried.given,
+        "groups": tried.groups,
+        "a_close_is_wrong_if": tried.tells,
+        "baseline": figures,
+        "baseline_unknown": unknown,
+        "problem_counts": [
+            {"column": column, "problem": kind, "rows": count}
+            for (column, kind), count in found.counts.items()
+        ],
+        "problems": found.problems,
+    }
+
+
+def _tell(policy: Policy, found: Tickets, tried: Tried, figures: Sequence[Figure], unknown: str) -> None:
+    typer.echo(f"{tried.tickets:,} tickets in {found.rows:,} rows under {policy.use_case} v{policy.version}.")
+    typer.echo(f"Hidden from the model: {', '.join(found.columns.hidden) or 'nothing'}.")
+    if found.columns.seen:
+        typer.echo("The tickets hold no prose, only codes: the embedded model can make little of them.")
+    tells = " or ".join(tried.tells)
+    typer.echo(
+        f"A close counts as wrong if {tells}.\n" if tells else "The export does not tell wrong closes.\n"
+    )
+    columns = (
+        "category",
+        "tickets",
+        "closed",
+        "wrong",
+        "drafted",
+        "routed",
+        "recorded",
+        "once certified",
+        "wrong",
+    )
+    rows = [
+        (
+            one.category, f"{one.tickets:,}", f"{one.closed:,}", _share(one.wrong), f"{one.drafted:,}",
+            f"{one.routed:,}", f"{one.held:,}", f"{one.once_certified:,}", _share(one.wrong_once_certified),
+        )
+        for one in tried.given
+    ]  # fmt: skip
+    show_table(columns, rows, empty="There is no ticket.")
+    typer.echo(
+        "\nClosed: as if the policy acted, without a control lane and without limits per hour and day."
+    )
+    if tried.groups:
+        groups = tried.groups
+        typer.echo(
+            f"Groups: of {groups.known} groups the right one was told for {_share(groups.right)} "
+            f"(learnt from {groups.learnt_from:,} others)."
+        )
+    _tell_before(figures, unknown)
+    if found.counts:
+        typer.echo(f"\n{sum(found.counts.values()):,} problems, of which the first:")
+        typer.echo("\n".join(f"  {problem}" for problem in found.problems[:_SHOWN]))
+
+
+def _tell_before(figures: Sequence[Figure], unknown: str) -> None:
+    from countersign.kpis.figures import shown, shown_interval
+
+    if unknown:
+        typer.echo(f"\nThe figures before are unknown: {unknown}")
+        return
+    typer.echo("\nBefore:")
+    rows = [
+        (figure.title, shown(figure.value, figure.unit), shown_interval(figure), f"{figure.n:,}")
+        for figure in figures
+        if figure.value is not None
+    ]
+    show_table(("figure", "value", "95 % interval", "n"), rows, empty="There is nothing to measure.")
+
+
+def _share(found: Estimate) -> str:
+    if found.value is None:
+        return "unknown"
+    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%}, n = {found.n:,})"
