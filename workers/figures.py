@@ -1,18 +1,20 @@
-"""Figures: what a policy asks to be measured, on the histories of its cases."""
+"""Figures: the report of a use case, composed from what the ledger holds, and its files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
 
+from countersign.composition import Period, compose
 from countersign.errors import ConfigError
-from countersign.kpis.engine import measure
-from countersign.kpis.figures import Figure
 from countersign.kpis.history import TicketHistory, as_columns
-from countersign.kpis.settings import Measuring
-from countersign.kpis.times import BusinessHours
 from countersign.policy import Policy
 from countersign.policy.durations import parse_duration
+from countersign.report_page import render
+from countersign.reports import Report, as_csv, as_json, mail_text
+from countersign.results import Results
 
 # What the ledger records of a case; every other field of a history is unknown, not absent.
 RECORDED = frozenset(
@@ -23,13 +25,45 @@ RECORDED = frozenset(
 )  # fmt: skip
 
 
-def figures_of(policy: Policy, histories: Sequence[TicketHistory], *, until: datetime) -> tuple[Figure, ...]:
-    """Every figure of one use case, by the policy's business hours and reopening window."""
-    business = BusinessHours()
-    if policy.report is not None:
-        business = BusinessHours(text=policy.report.business_hours, zone=policy.report.zone)
-    how = Measuring(until=until, reopened_within=policy.feedback.reopened_within, business=business)
-    return measure(as_columns(histories, recorded=RECORDED), how)
+class ResultBook(Protocol):
+    """The ledger, as reports read it."""
+
+    def histories(self, use_case: str, *, since: datetime) -> Sequence[TicketHistory]: ...
+
+    def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
+
+    def known_until(self) -> datetime | None:
+        """When the ledger last heard of anything; None while it is empty."""
+        ...
+
+
+def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tuple[str, ...] = ()) -> Report:
+    """The report of one use case over a period. The same ledger and period give the same report."""
+    rows = ledger.histories(policy.use_case, since=period.read_since)
+    results = ledger.results(policy.use_case, since=period.since, until=period.until)
+    return compose(policy, as_columns(rows, recorded=RECORDED), results, period, notes=notes)
+
+
+def files_of(report: Report) -> Mapping[str, str]:
+    """The report in each of its forms, by file name."""
+    return {
+        "report.html": render(report),
+        "report.txt": mail_text(report),
+        "report.csv": as_csv(report),
+        "report.json": as_json(report),
+    }
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Writes files into a folder, which is made. Raises ConfigError where that can't be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="")
+    except OSError as problem:
+        raise ConfigError(
+            f"{folder} can't be written ({problem.strerror}); name another folder with --out."
+        ) from None
 
 
 def length(text: str) -> timedelta:

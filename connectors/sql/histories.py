@@ -43,7 +43,7 @@ def read_histories(db: Database, use_case: str, since: datetime) -> tuple[Ticket
     with db.read() as connection:
         rows = connection.execute(_cases().where(*chosen).order_by(cases.c.id)).all()
         told_of, done_of = _by_case(connection.execute(told)), _by_case(connection.execute(done))
-        spent_on = dict(connection.execute(spent).tuples().all())
+        spent_on = {row[0]: int(row[1]) for row in connection.execute(spent)}
     return tuple(_history(row, told_of[row.id], done_of[row.id], spent_on) for row in rows)
 
 

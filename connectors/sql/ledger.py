@@ -17,6 +17,7 @@ from connectors.sql.lessons import lessons
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
 from connectors.sql.reading import SqlReading
+from connectors.sql.results import known_until, read_results
 from connectors.sql.replies import SqlReplies
 from connectors.sql.spending import SqlSpending
 from connectors.sql.tables import audit_head
@@ -26,6 +27,7 @@ from countersign.ports import Check
 
 if TYPE_CHECKING:
     from countersign.kpis.history import TicketHistory
+    from countersign.results import Results
 
 REOPEN_AFTER = timedelta(hours=1)
 QUIET_AFTER = timedelta(hours=24)
@@ -70,6 +72,14 @@ class SqlLedger:
         from connectors.sql.histories import read_histories  # numpy, which only figures need
 
         return read_histories(self._db, use_case, since)
+
+    def results(self, use_case: str, *, since: datetime, until: datetime) -> Results:
+        """What a report needs beside the histories."""
+        return read_results(self._db, use_case, since=since, until=until)
+
+    def known_until(self) -> datetime | None:
+        """When the ledger last heard of anything; None while it is empty."""
+        return known_until(self._db)
 
     def lessons(self) -> tuple[tuple[str, str, str], ...]:
         """What engineers corrected: (text as the model read it, right category, severity), newest first."""

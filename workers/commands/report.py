@@ -1,8 +1,9 @@
-"""`countersign report`: what the use cases were worth so far, as figures with n, interval and definition."""
+"""`countersign report`: what the use cases were worth so far, as a page, as text and as data."""
 
 from __future__ import annotations
 
 import json
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,18 @@ def report(
     config: Config = None,
     use_case: Annotated[str, typer.Option(help="Only this use case; all of them if left out.")] = "",
     since: Annotated[str, typer.Option(help="How far back, as 30d.")] = "90d",
-    out: Annotated[Path, typer.Option(help="Folder for kpis.md and kpis.json.")] = Path("var"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for kpis.md and kpis.json, with one folder for each use case.")
+    ] = Path("var"),
+    show: Annotated[bool, typer.Option("--open", help="Open the pages in the browser.")] = False,
 ) -> None:
-    """Write the figures as text and JSON; say where."""
+    """Write report.html, .txt, .csv and .json of each use case, and the figures of all; say where.
+
+    The period ends when the ledger last heard of anything, so that the same ledger gives the same bytes.
+    """
+    from countersign.composition import Period
     from countersign.kpis.summary import summary_text
-    from workers.figures import figures_of, length
+    from workers.figures import files_of, length, report_of, write_files
     from workers.files import read_policies
     from workers.wiring import now, open_ledger
 
@@ -33,13 +41,23 @@ def report(
     chosen = [policy for policy in policies.values() if use_case in ("", policy.use_case)]
     if not chosen:
         raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(policies)}.")
-    ledger, until = open_ledger(settings), now()
-    start = until - length(since)
-    figures = {
-        policy.use_case: figures_of(policy, ledger.histories(policy.use_case, since=start), until=until)
-        for policy in chosen
+    ledger = open_ledger(settings)
+    until = ledger.known_until() or now()
+    period = Period(since=until - length(since), until=until)
+    figures, pages = {}, []
+    for policy in chosen:
+        made = report_of(policy, ledger, period)
+        figures[policy.use_case] = (*made.figures, *made.effects)
+        folder = out / "reports" / policy.use_case
+        write_files(folder, files_of(made))
+        pages.append(folder / "report.html")
+        typer.echo(pages[-1])
+    kpis = {
+        "kpis.json": json.dumps(as_plain(figures), indent=2) + "\n",
+        "kpis.md": summary_text(figures, until=until),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "kpis.json").write_text(json.dumps(as_plain(figures), indent=2) + "\n", encoding="utf-8")
-    (out / "kpis.md").write_text(summary_text(figures, until=until), encoding="utf-8")
+    write_files(out, kpis)
     typer.echo(out / "kpis.md")
+    if show:
+        for page in pages:
+            webbrowser.open(page.resolve().as_uri())

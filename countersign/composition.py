@@ -1,0 +1,176 @@
+"""Composition: a report made of a policy, the histories of its cases and what else the ledger holds of them.
+
+Pure: the same rows and the same period give the same report, whenever it is composed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from countersign.effects import effects
+from countersign.kpis.engine import measure
+from countersign.kpis.history import Histories
+from countersign.kpis.settings import Measuring
+from countersign.kpis.times import BusinessHours
+from countersign.kpis.trend import WEEKS, trends
+from countersign.policy import Policy
+from countersign.policy.rules import Rule, Threshold
+from countersign.reports import CostLine, Goal, PolicyLine, Report
+from countersign.results import LabelCount, ModelUse, Results
+from countersign.thresholds.binomial import labels_needed
+from countersign.thresholds.certificate import Promise
+from countersign.thresholds.words import promise_words
+
+MICRO = 1_000_000
+OTHERS = "(all others)"
+_NO_PERSON = "nothing is closed without a person"
+_DONE = {
+    "close": "act: closes",
+    "draft_change": "draft: a change request",
+    "draft_note": "draft: a note",
+    "route": "routes to people",
+    "hold": "observe: records only",
+}
+_ASSUMED = (
+    "A close by the policy counts as right unless people reopened the ticket in time or called it wrong; nobody "
+    "looked at every one of them."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Period:
+    """What a report looks at: from `since` (included) to `until` (excluded), both aware."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def before(self) -> Period:
+        """The period of the same length that ends where this one begins."""
+        return Period(since=self.since - (self.until - self.since), until=self.since)
+
+    @property
+    def read_since(self) -> datetime:
+        """How far back the histories must reach: the period before, and the weeks of the trend."""
+        return min(self.before.since, self.until - timedelta(weeks=WEEKS))
+
+
+def measuring(policy: Policy, until: datetime) -> Measuring:
+    """How the policy wants its figures measured."""
+    business = BusinessHours()
+    if policy.report is not None:
+        business = BusinessHours(text=policy.report.business_hours, zone=policy.report.zone)
+    return Measuring(until=until, reopened_within=policy.feedback.reopened_within, business=business)
+
+
+def compose(
+    policy: Policy, tickets: Histories, results: Results, period: Period, *, notes: tuple[str, ...] = ()
+) -> Report:
+    """The report of one use case. `tickets` reach back to `period.read_since`."""
+    how = measuring(policy, period.until)
+    now = tickets.opened_between(period.since, period.until)
+    before = tickets.opened_between(period.before.since, period.before.until)
+    zone = how.business.zone
+    return Report(
+        use_case=policy.use_case,
+        title=f"Countersign: {policy.use_case}",
+        since=period.since,
+        until=period.until,
+        zone=zone,
+        figures=measure(now, how),
+        goal=_goal(policy),
+        effects=effects(now, how),
+        previous=measure(before, measuring(policy, period.before.until)),
+        trends=trends(tickets, how),
+        policy=tuple(_policy_lines(policy, results)),
+        corrections=results.corrections,
+        costs=tuple(_costs(results.models)),
+        notes=(_ASSUMED, *notes),
+    )
+
+
+def _goal(policy: Policy) -> Goal | None:
+    if policy.kpi is None:
+        return None
+    return Goal(metric=policy.kpi.metric, target=policy.kpi.target, baseline=policy.kpi.baseline)
+
+
+def _policy_lines(policy: Policy, results: Results) -> Iterator[PolicyLine]:
+    """One line for each category that a rule names, and one for the rest, by the first rule that may take them."""
+    taken: dict[str, Rule] = {}
+    rest = policy.rules[-1]
+    for rule in policy.rules:
+        for category in rule.when.category or ():
+            taken.setdefault(category, rule)
+    for category in policy.categories:
+        if category in taken:
+            yield _line(policy, taken[category], category, results)
+    yield _line(policy, rest, OTHERS, results)
+
+
+def _line(policy: Policy, rule: Rule, category: str, results: Results) -> PolicyLine:
+    threshold = rule.threshold
+    if rule.then != "close" or threshold is None:
+        return PolicyLine(
+            category=category,
+            threshold=_NO_PERSON,
+            certificate="needs none",
+            labels_needed=0,
+            autonomy=_autonomy(policy, rule, certified=True),
+        )
+    promise = _promise(threshold)
+    granted = results.certificates.get(category)
+    holds = granted is not None and granted.withdrawn is None
+    needed = 0 if promise is None or holds else _needed(promise, results.labels.get(category))
+    return PolicyLine(
+        category=category,
+        threshold=promise_words(promise) if promise else f"risk below {threshold.risk_below:g}",
+        certificate=_certificate(category, results) if promise else "a plain limit, which promises nothing",
+        labels_needed=needed,
+        autonomy=_autonomy(policy, rule, certified=promise is None or holds),
+    )
+
+
+def _promise(threshold: Threshold) -> Promise | None:
+    if threshold.wrong_closes_at_most is None or threshold.sure is None:
+        return None
+    return Promise(alpha=threshold.wrong_closes_at_most, delta=1 - threshold.sure)
+
+
+def _needed(promise: Promise, labels: LabelCount | None) -> int:
+    """Further labels without an error that would show the promise if this category alone were certified once."""
+    known = labels or LabelCount(n=0, wrong=0)
+    return labels_needed(alpha=promise.alpha, delta=promise.delta, errors=known.wrong, n=known.n)
+
+
+def _certificate(category: str, results: Results) -> str:
+    granted = results.certificates.get(category)
+    if granted is None:
+        return ""
+    found = granted.certificate
+    if granted.withdrawn is not None:
+        return f"withdrawn on {granted.withdrawn:%Y-%m-%d}: {granted.why}"
+    return (
+        f"for risks up to {found.threshold:g}: {found.errors} of {found.n} labels wrong, "
+        f"since {found.valid_from:%Y-%m-%d}"
+    )
+
+
+def _autonomy(policy: Policy, rule: Rule, *, certified: bool) -> str:
+    if policy.autonomy == "observe":
+        return _DONE["hold"]
+    if rule.then == "close" and (policy.autonomy == "draft" or not certified):
+        return "draft: asks before it closes"
+    return _DONE[rule.then]
+
+
+def _costs(models: tuple[ModelUse, ...]) -> Iterator[CostLine]:
+    for use in models:
+        yield CostLine(
+            what=f"Model {use.model}",
+            usd=use.micro_usd / MICRO,
+            detail=f"{use.calls:,} calls, {use.tokens_in:,} tokens in, {use.tokens_out:,} tokens out",
+        )
+    yield CostLine(what="People's time", usd=None, detail="desks do not tell us how long people worked")

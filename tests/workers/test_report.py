@@ -1,0 +1,76 @@
+"""The report: composed from a ledger after a night, the same bytes for the same ledger, on every kind of ledger."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from countersign.composition import OTHERS, Period
+from countersign.reports import Report, verdict
+from tests.workers.house import House
+from workers.figures import files_of, report_of
+
+FORMS = ("report.html", "report.txt", "report.csv", "report.json")
+
+
+def report(home: House, use_case: str = "alert-triage") -> Report:
+    until = home.ledger.known_until()
+    assert until is not None
+    period = Period(since=until - timedelta(days=90), until=until)
+    return report_of(home.parts.policies[use_case], home.ledger, period)
+
+
+def test_the_same_ledger_gives_the_same_bytes(night: House) -> None:
+    """In every form, however often and whenever it is composed."""
+    first, again = (files_of(report(night)) for _ in range(2))
+    assert first == again
+    assert set(first) == set(FORMS)
+
+
+def test_it_says_what_the_ledger_knows(night: House) -> None:
+    """Goal, figures, effect, policy by category and costs; who was not counted is unknown and never 0."""
+    made = report(night)
+    text = files_of(made)["report.txt"]
+    assert verdict(made).startswith(("Deflection", "Whether"))
+    assert {line.category for line in made.policy} == {
+        "informational", "flapping", "recovered", "capacity", OTHERS,
+    }  # fmt: skip
+    assert [line.what for line in made.costs] == ["Model local", "People's time"]
+    assert made.costs[1].usd is None
+    assert "People's time: unknown" in text
+    assert made.effects[0].key == "effect.time_to_resolve.mean_ratio"
+    assert len(files_of(made)["report.html"].encode()) <= 200_000
+
+
+def test_what_engineers_corrected_is_counted(home: House) -> None:
+    """From what the model had said to what they say it is, told in a comment."""
+    home = home.with_policy(control_lane=0.0)
+    desk = home.box.servicenow
+    row = home.box.run(lambda: desk.open_incident(short_description="Disk full on db-1", description="97 %"))
+    home.once()
+    home.box.run(lambda: desk.add_note(row["sys_id"], "lena.fischer", "/countersign wrong category=hardware"))
+    home.run("watch")
+    (line,) = report(home).corrections
+    assert (line.field, line.after, line.count) == ("category", "hardware", 1)
+    assert line.before != ""
+
+
+@pytest.mark.parametrize("use_case", ["", "alert-triage"])
+def test_the_command_writes_every_form_and_says_where(home: House, tmp_path: Path, use_case: str) -> None:
+    """One folder a use case; the last line names the summary of all. The same ledger, the same files."""
+    home.once()
+    out = tmp_path / "out"
+    asked = ("--use-case", use_case) if use_case else ()
+    contents = []
+    for _ in range(2):
+        done = home.command("report", "--out", str(out), *asked)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == str(out / "kpis.md")
+        contents.append({file: file.read_bytes() for file in out.rglob("*") if file.is_file()})
+    assert contents[0] == contents[1]
+    folder = out / "reports" / "alert-triage"
+    assert {file.name for file in folder.iterdir()} == set(FORMS)
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["use_case"] == "alert-triage"
