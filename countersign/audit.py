@@ -1,7 +1,7 @@
 """The audit chain: each record's hash covers its line and the hash before it, so that nothing changes unseen.
 
 A chain shows changed, removed and inserted records. It can't show that its end was cut off, or that somebody
-who may write all of it computed it anew: for that, a hash of it has to be kept elsewhere.
+who may write all of it computed it anew: for that, a checkpoint has to be kept elsewhere (checkpoints.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from datetime import UTC, datetime, timedelta
 from countersign.ledger import AuditRecord
 
 GENESIS = "0" * 64
+# A record as it is stored: seq, microseconds since 1970, actor, event, case, subject, detail as JSON, previous, hash.
+Line = tuple[int, int, str, str, str, str, str, str, str]
+_WORDS = json.JSONEncoder(separators=(",", ":"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -71,6 +74,23 @@ def chained(events: Iterable[Event], *, at: datetime, last_seq: int, last_hash: 
         )
 
 
+def verify_lines(
+    lines: Iterable[Line], *, last_seq: int = 0, last_hash: str = GENESIS
+) -> tuple[int, str, Problem | None]:
+    """As `verify_chain`, over rows as they are stored; gives where it ended too. About 4 µs a record.
+
+    A detail that says the same in other bytes counts as changed.
+    """
+    digest, dumps = hashlib.sha256, _WORDS.encode
+    for seq, at, actor, event, case_id, subject, detail, previous, found in lines:
+        words = dumps([actor, event, case_id, subject])
+        body = f"{previous}[{seq},{at},{words[1:-1]},{detail}]"
+        if seq != last_seq + 1 or previous != last_hash or found != digest(body.encode()).hexdigest():
+            return last_seq, last_hash, _why(seq, previous, last_seq, last_hash)
+        last_seq, last_hash = seq, found
+    return last_seq, last_hash, None
+
+
 def verify_chain(
     records: Iterable[AuditRecord], *, last_seq: int = 0, last_hash: str = GENESIS
 ) -> Problem | None:
@@ -84,13 +104,8 @@ def verify_chain(
 
 
 def _problem(record: AuditRecord, last_seq: int, last_hash: str) -> Problem | None:
-    if record.seq != last_seq + 1:
-        gap = f"Record {last_seq + 1} is missing: {record.seq} follows {last_seq}."
-        return Problem(seq=last_seq + 1, sentence=gap)
-    if record.previous != last_hash:
-        return Problem(
-            seq=record.seq, sentence=f"Record {record.seq} does not continue the record before it."
-        )
+    if record.seq != last_seq + 1 or record.previous != last_hash:
+        return _why(record.seq, record.previous, last_seq, last_hash)
     event = Event(
         actor=record.actor,
         event=record.event,
@@ -99,5 +114,14 @@ def _problem(record: AuditRecord, last_seq: int, last_hash: str) -> Problem | No
         detail=record.detail,
     )
     if record.hash != chain_hash(record.previous, canonical_line(record.seq, record.at, event)):
-        return Problem(seq=record.seq, sentence=f"Record {record.seq} was changed after it was written.")
+        return _why(record.seq, record.previous, last_seq, last_hash)
     return None
+
+
+def _why(seq: int, previous: str, last_seq: int, last_hash: str) -> Problem:
+    if seq != last_seq + 1:
+        gap = f"Record {last_seq + 1} is missing: {seq} follows {last_seq}."
+        return Problem(seq=last_seq + 1, sentence=gap)
+    if previous != last_hash:
+        return Problem(seq=seq, sentence=f"Record {seq} does not continue the record before it.")
+    return Problem(seq=seq, sentence=f"Record {seq} was changed after it was written.")

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import structlog
 
-from countersign.actions import Action, Note
+from countersign.actions import Action, Effect, Note
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.ledger import ClaimedAction, Settled
 from countersign.permits import permitted
-from countersign.ports import Receipt
+from countersign.ports import Desk, Receipt
+from countersign.undo import overwritten
 from workers.parts import Parts, Wake
 
 _log = structlog.get_logger()
@@ -43,7 +44,7 @@ def _post(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
     action = _naming_change(claimed)
     try:
         with permitted(lambda: _refusal(parts, claimed, until)):
-            receipt = _write_once(parts, action, in_doubt=claimed.in_doubt)
+            receipt = _write_once(parts, claimed, action)
     except Unsure as doubt:
         return _settled(claimed, "in_doubt", str(doubt), parts.policies[action.use_case].desk_hold)
     except Transient as problem:
@@ -68,16 +69,28 @@ def _refusal(parts: Parts, claimed: ClaimedAction, until: float) -> str:
     return parts.ledger.actions.refusal(claimed.action.key, claimed.fence)
 
 
-def _write_once(parts: Parts, action: Action, *, in_doubt: bool) -> Receipt:
+def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt:
     desk = parts.desks.get(action.desk)
     if desk is None:
         raise Transient(
             f"No connection to {action.desk} is configured; add {action.desk}: to the configuration.",
             where=action.desk,
         )
-    if in_doubt and (found := desk.probe(action)) is not None:
+    if claimed.in_doubt and (found := desk.probe(action)) is not None:
         return found
+    if claimed.undoes is not None:
+        _look_again(desk, action, claimed.undoes)
     return desk.write(action)
+
+
+def _look_again(desk: Desk, action: Action, effect: Effect) -> None:
+    """What a person has changed since is left as it is. Raises Permanent, which lists it for people."""
+    if action.ticket is None:
+        return
+    keys = [f"{action.desk}:{action.ticket.id}", f"{action.desk}:{action.ticket.key}"]
+    found = desk.find(keys)
+    if why := overwritten(effect, next((found[key] for key in keys if key in found), None)):
+        raise Permanent(why, where=action.desk)
 
 
 def _naming_change(claimed: ClaimedAction) -> Action:

@@ -14,6 +14,7 @@ from countersign.policy import Policy
 from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Model
 from countersign.prompts import PromptFile
 from countersign.routing import LocalCertificate
+from workers.rollback import UndoBook
 from workers.settings import Settings
 
 
@@ -32,6 +33,8 @@ class Ledger(Protocol):
     def memory(self) -> Memory: ...
     @property
     def reading(self) -> Reading: ...
+    @property
+    def undoing(self) -> UndoBook: ...
     @property
     def replies(self) -> ReplyBook: ...
     @property

@@ -71,7 +71,8 @@ class JiraDesk:
         ids = [str(issue["id"]) for issue in self._seen(jql, clause, terms)]
         for some in _lots(ids, MOST_RECONCILED):
             wanted = f"{jql} ORDER BY created ASC"
-            for page in self._client.search(wanted, mapping.TICKET_FIELDS, reconcile=some):
+            fields = mapping.fields_of(self._client.config.fields)
+            for page in self._client.search(wanted, fields, reconcile=some):
                 yield from (issue for issue in page if str(issue["id"]) in some)
 
     def _seen(self, jql: str, clause: str, terms: Sequence[str]) -> list[Json]:

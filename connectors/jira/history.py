@@ -14,7 +14,6 @@ from countersign.errors import Permanent, UnreadableAlert
 from countersign.tickets import Ticket, TicketChange, TicketPage
 
 _log = structlog.get_logger()
-_FIELDS = (*mapping.TICKET_FIELDS, "comment")
 _REMEMBERED = 50_000
 _COMMENTS_AT_ONCE = 100
 # Within this order nothing moves while we page, however often an issue is edited meanwhile.
@@ -38,7 +37,8 @@ class History:
         since = since_of(cursor, self._client, self._clock)
         start = last = cursor or since.isoformat()
         jql = f"project = {quoted(self._client.config.project)} AND {updated_since(since)} {_ORDER}"
-        for page in self._client.search(jql, _FIELDS):
+        fields = (*mapping.fields_of(self._client.config.fields), "comment")
+        for page in self._client.search(jql, fields):
             fresh = [issue for issue in page if self._is_fresh(issue)]
             tickets = readable(fresh, self._client)
             last = max([last, *(ticket.updated_at.isoformat() for ticket in tickets)])

@@ -93,6 +93,15 @@ def ref(issue: Json, url: str) -> TicketRef:
     return TicketRef(desk=DESK, id=str(issue.get("id", key)), key=key, url=f"{url}/browse/{key}")
 
 
+def fields_of(places: Mapping[str, str]) -> tuple[str, ...]:
+    """What has to be asked for to read a ticket whose group, category, service and ci live in these places."""
+    own = {place.removeprefix("option:") for place in places.values()}
+    return (
+        *TICKET_FIELDS,
+        *sorted(name for name in own if not name.startswith("label:") and name not in TICKET_FIELDS),
+    )
+
+
 def label_of(key: str) -> str:
     """The key as a label: itself, or a hash where a label can't hold it."""
     if _LABEL.fullmatch(key):

@@ -32,7 +32,8 @@ class JiraSource:
         start = last = cursor or since.isoformat()
         match = self._client.config.match or f"project = {quoted(self._client.config.project)}"
         jql = both(match, f"statusCategory != Done AND {updated_since(since)}")
-        for issues in self._client.search(f"{jql} ORDER BY created ASC, key ASC", mapping.TICKET_FIELDS):
+        fields = mapping.fields_of(self._client.config.fields)
+        for issues in self._client.search(f"{jql} ORDER BY created ASC, key ASC", fields):
             page, newest = self._page(issues, start)
             last = max(last, newest)
             yield page

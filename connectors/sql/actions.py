@@ -11,14 +11,14 @@ from sqlalchemy import Connection, Row, bindparam, case, select, update
 
 from connectors.sql import audit
 from connectors.sql.burial import Grave, bury_actions
-from connectors.sql.codec import RECEIPT, TICKET, plain
+from connectors.sql.codec import EFFECT, RECEIPT, TICKET, plain
 from connectors.sql.engine import Database
 from connectors.sql.letters import ATTEMPTS
 from connectors.sql.loading import to_action, with_ticket
 from connectors.sql.order import BLOCKERS, claimable, may_be_done, stopped
 from connectors.sql.settling import settle_rows
 from connectors.sql.tables import actions, cases, tickets
-from countersign.actions import Action, ActionState
+from countersign.actions import Action, ActionState, Effect
 from countersign.audit import Event
 from countersign.ledger import ClaimedAction, Settled
 from countersign.tickets import Receipt, TicketRef
@@ -87,7 +87,8 @@ class SqlActions:
             now = self._db.now(connection)
             rows = connection.execute(_CLAIMABLE, {"keys": list(keys), "now": now}).all()
             graves, taken = _sorted_out(rows)
-            claimed = _claimed(taken, _receipts(connection, [row.case_id for row, _ in taken]))
+            receipts = _receipts(connection, [row.case_id for row, _ in taken])
+            claimed = _claimed(taken, receipts, _undone(connection, taken))
             if claimed:
                 taken_keys = [one.action.key for one in claimed]
                 connection.execute(_CLAIM, {"keys": taken_keys, "by": worker, "until": now + lease})
@@ -227,8 +228,19 @@ def _receipts(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, d
     return found
 
 
+def _undone(connection: Connection, taken: Sequence[tuple[Row[Any], Action]]) -> Mapping[str, Effect]:
+    """What these actions take back, by its key."""
+    keys = [row.undoes for row, _ in taken if row.undoes]
+    if not keys:
+        return {}
+    found = connection.execute(select(actions.c.key, actions.c.effect).where(actions.c.key.in_(keys)))
+    return {row.key: EFFECT.load(row.effect) for row in found}
+
+
 def _claimed(
-    taken: Sequence[tuple[Row[Any], Action]], receipts: Mapping[str, dict[str, Receipt]]
+    taken: Sequence[tuple[Row[Any], Action]],
+    receipts: Mapping[str, dict[str, Receipt]],
+    undone: Mapping[str, Effect],
 ) -> tuple[ClaimedAction, ...]:
     return tuple(
         ClaimedAction(
@@ -237,6 +249,7 @@ def _claimed(
             attempt=row.attempts + 1,
             in_doubt=row.doubtful or row.state in (ActionState.POSTING, ActionState.IN_DOUBT),
             earlier=receipts[row.case_id],
+            undoes=undone.get(row.undoes),
         )
         for row, action in taken
     )

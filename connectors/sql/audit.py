@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, literal_column, select, update
 
 from connectors.sql.codec import plain
 from connectors.sql.tables import audit, audit_head
-from countersign.audit import Event, canonical_detail, chained
+from countersign.audit import Event, Line, canonical_detail, chained
 from countersign.ledger import AuditRecord
 
 _HEAD = select(audit_head.c.seq, audit_head.c.hash).with_for_update()
 _PAGE = 5_000
+_COLUMNS = ("seq", "at", "actor", "event", "case_id", "subject", "detail", "previous", "hash")
 
 
 def lock(connection: Connection) -> tuple[int, str]:
@@ -51,6 +52,25 @@ def records(connection: Connection, *, after: int = 0) -> Iterator[AuditRecord]:
     ).all():
         yield from (to_record(row) for row in page)
         after = page[-1].seq
+
+
+def lines(connection: Connection, *, after: int = 0) -> Iterator[Line]:
+    """The same as they are stored, for verifying: without making values of them."""
+    text = select(*(literal_column(name) for name in _COLUMNS)).select_from(audit).order_by(audit.c.seq)
+    while page := connection.execute(text.where(audit.c.seq > after).limit(_PAGE)).all():
+        yield from page  # type: ignore[misc]  # rows are tuples
+        after = page[-1][0]
+
+
+def at_seq(connection: Connection, seq: int) -> str:
+    """The hash of one record, or "" where there is none."""
+    return connection.execute(select(audit.c.hash).where(audit.c.seq == seq)).scalar_one_or_none() or ""
+
+
+def head(connection: Connection) -> tuple[int, str]:
+    """Where the chain ends, without holding anybody up."""
+    seq, last_hash = connection.execute(select(audit_head.c.seq, audit_head.c.hash)).one()
+    return seq, last_hash
 
 
 def to_record(row: Row[Any]) -> AuditRecord:

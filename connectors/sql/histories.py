@@ -34,7 +34,9 @@ def read_histories(db: Database, use_case: str, since: datetime) -> tuple[Ticket
     chosen = cases.c.use_case == use_case, cases.c.opened_at >= since
     ids = select(cases.c.id).where(*chosen)
     told = select(corrections).where(corrections.c.case_id.in_(ids)).order_by(corrections.c.at)
-    done = select(actions).where(actions.c.case_id.in_(ids), actions.c.state == ActionState.DONE.value)
+    done = select(actions).where(
+        actions.c.case_id.in_(ids), actions.c.state == ActionState.DONE.value, actions.c.undoes == ""
+    )
     spent = (
         select(model_calls.c.case_id, func.sum(model_calls.c.micro_usd))
         .where(model_calls.c.case_id.in_(ids))

@@ -17,10 +17,12 @@ from connectors.sql.lessons import lessons
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
 from connectors.sql.reading import SqlReading
-from connectors.sql.results import known_until, read_results
 from connectors.sql.replies import SqlReplies
+from connectors.sql.results import known_until, read_results
 from connectors.sql.spending import SqlSpending
 from connectors.sql.tables import audit_head
+from connectors.sql.trail import SqlTrail
+from connectors.sql.undoing import SqlUndoing
 from connectors.sql.watch import SqlWatch
 from countersign.errors import CountersignError
 from countersign.ports import Check
@@ -46,6 +48,8 @@ class SqlLedger:
         self.reading = SqlReading(db)
         self.memory = SqlMemory(db)
         self.controls = SqlControls(db)
+        self.undoing = SqlUndoing(db)
+        self.trail = SqlTrail(db)
         self.spending = SqlSpending(db)
         self.replies = SqlReplies(db)
 

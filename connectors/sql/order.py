@@ -29,6 +29,7 @@ _held_up = exists(
         _earlier.c.case_id == actions.c.case_id,
         _earlier.c.revision == actions.c.revision,
         _earlier.c.seq < actions.c.seq,
+        actions.c.undoes == "",
         or_(
             _earlier.c.state.in_(UNDER_WAY),
             and_(

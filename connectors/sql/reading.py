@@ -233,7 +233,11 @@ def _outcomes(connection: Connection) -> Mapping[str, int]:
     weights = {kind: weight for weight, kind in enumerate(reversed(_CAME_TO), 1)}
     done = (
         select(actions.c.case_id, func.max(case(weights, value=actions.c.kind)).label("weight"))
-        .where(actions.c.state == ActionState.DONE.value, actions.c.kind.in_(list(weights)))
+        .where(
+            actions.c.state == ActionState.DONE.value,
+            actions.c.kind.in_(list(weights)),
+            actions.c.undoes == "",
+        )
         .group_by(actions.c.case_id)
         .subquery()
     )

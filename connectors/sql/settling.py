@@ -64,10 +64,36 @@ def settle_rows(
         connection.execute(_WRITE, [_written(row, one, at) for row, one in alive])
     _link_created(db, connection, done, at)
     _mark_tickets(connection, done)
+    taken_back = _take_back(connection, done)
     graves = [Grave(row=row, reason=one.detail or "it failed for good") for row, one in dead]
-    events = [_event(row, one) for row, one in alive] + bury_actions(db, connection, graves, at=at)
+    events = (
+        [_event(row, one) for row, one in alive] + taken_back + bury_actions(db, connection, graves, at=at)
+    )
     moved = tuple({row.case_id for row, _ in (*done, *dead)})
     return moved, events
+
+
+def _take_back(connection: Connection, done: Sequence[Told]) -> list[Event]:
+    """What these actions take back is compensated from now on."""
+    backs = {row.undoes: row for row, _ in done if row.undoes}
+    if not backs:
+        return []
+    compensated = connection.execute(
+        update(actions)
+        .where(actions.c.key.in_(list(backs)), actions.c.state == ActionState.DONE.value)
+        .values(state=ActionState.COMPENSATED.value)
+        .returning(actions.c.key, actions.c.case_id)
+    ).all()
+    return [
+        Event(
+            actor=backs[row.key].worker,
+            event="action.compensated",
+            case_id=row.case_id,
+            subject=row.key,
+            detail={"by": backs[row.key].key},
+        )
+        for row in compensated
+    ]
 
 
 def _holds(row: Row[Any], settled: Settled) -> bool:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ import yaml
 
 from connectors.sql.controls import SqlControls
 from connectors.sql.ledger import SqlLedger
+from countersign.errors import CountersignError
 from countersign.policy import Policy
 from countersign.ports import Model
 from sandbox import datadog, pagerduty, splunk
@@ -64,10 +65,16 @@ class House:
             woken = STAGES[wake.stage](self.parts, list(wake.ids))
             awake.extend(one for one in woken if one.stage in stages)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def try_to(self, *stages: str) -> None:
+        """Runs stages as their tasks do, whose boundary takes every error of ours."""
+        with suppress(CountersignError):
+            self.run(*stages)
+
+    def command(self, *arguments: str, config: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs `countersign` as a person does, in a process of its own."""
+        named = ["--config", str(self.config)] if config else []
         return subprocess.run(
-            [sys.executable, "-m", "workers", *arguments, "--config", str(self.config)],
+            [sys.executable, "-m", "workers", *arguments, *named],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
