@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Compute the figures from a ticket export, before starting: baseline EXPORT.csv.",
     ),
     "evals": ("evals", "Score a model and a prompt on labelled texts: evals --data FOLDER."),
+    "replay": ("replay", "Make a recorded decision again, offline: countersign replay CASE."),
     "costs": ("costs", "Tell what model calls cost, by use case, category, model and day."),
     "tryout": (
         "tryout",

@@ -1,0 +1,40 @@
+"""Asking again: the recorded prompt of a case, put to another model or under another version of the question."""
+
+from __future__ import annotations
+
+from countersign.asking import ask, assessment_from
+from countersign.assessment import Assessment, triage_answer
+from countersign.calibration import Calibration
+from countersign.errors import NotFound
+from countersign.ledger import Story
+from countersign.policy import Policy
+from countersign.prompts import Prompt, prompt_file, shared_part
+from countersign.redaction import Redacted
+from workers.files import data_folder
+from workers.parts import Parts
+
+
+def asked_again(parts: Parts, story: Story, policy: Policy, model: str, prompt: str) -> Assessment:
+    """What a model says to the recorded, redacted text. Raises NotFound where there is none, or no answer."""
+    rendered = next((c.rendered for one in reversed(story.decisions) for c in one.calls if c.rendered), "")
+    if not rendered:
+        raise NotFound(f"No prompt was recorded for {story.case.id}; nobody was asked about it.")
+    choice = policy.model.model_copy(update={"candidates": (model,)} if model else {})
+    name = prompt or f"{choice.question}/{choice.prompt}"
+    path = (parts.settings.prompts or data_folder("prompts")) / f"{name}.md"
+    if not path.is_file():
+        raise NotFound(f"There is no prompt {path}; name one as triage/v1.")
+    file = prompt_file(name, path.read_text(encoding="utf-8"))
+    shape = triage_answer(policy.categories, policy.groups)
+    question = Prompt(
+        name=file.name,
+        hash=file.hash,
+        shared=shared_part(file, categories=policy.categories, groups=policy.groups),
+        case=Redacted(rendered),
+        schema=shape.model_json_schema(),
+    )
+    asked = ask(parts.models(policy.model_copy(update={"model": choice})), question, shape)
+    if asked.answer is None or asked.completion is None:
+        said = "; ".join(f"{call.model}: {call.outcome} {call.detail}" for call in asked.calls)
+        raise NotFound(f"No model answered ({said}); try again, or another --model.")
+    return assessment_from(asked.answer, asked.completion, Calibration.identity(), question)
