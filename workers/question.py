@@ -31,6 +31,7 @@ from countersign.spans import case_text
 from workers.metered import Tab, paid
 from workers.parts import Parts
 from workers.remembered import keep
+from workers.tracing import record_call
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +60,8 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
     tab = _tab(parts, claimed, policy)
     models = paid(_candidates(parts, policy, second), tab, parts.local, parts.answers)
     asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
+    for call in asked.calls:
+        record_call(call)
     calls = _calls(asked, prompt)
     if asked.answer is None or asked.completion is None:
         if tab.spent_out:

@@ -17,6 +17,7 @@ from workers.assess import assess
 from workers.parts import Parts, Wake
 from workers.pull import pull
 from workers.sweep import sweep
+from workers.tracing import span
 from workers.watch import watch
 
 _log = structlog.get_logger()
@@ -48,8 +49,9 @@ class StageTask(_Task):
 
     def run(self, ids: list[str]) -> None:
         try:
-            for wake in STAGES[self.stage](self.parts(), ids):
-                send(self.app, wake, slow_models=slow_models(self.parts()))
+            with span(f"countersign.{self.stage}", {"ids": len(ids)}):
+                for wake in STAGES[self.stage](self.parts(), ids):
+                    send(self.app, wake, slow_models=slow_models(self.parts()))
         except Denied as problem:
             _log.error("stage.denied", stage=self.stage, where=problem.where, problem=str(problem))
         except Transient as problem:

@@ -1,0 +1,69 @@
+"""Tracing: spans of pull, assess and act, and of each model call with the GenAI attribute names.
+
+OpenTelemetry's API is an extra (`tracing`); where it is not installed, or no exporter is configured, nothing is
+done. Names and figures alone go into a span: no text of an alert, a prompt or an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from time import time_ns
+from typing import Any
+
+from countersign.asking import Call
+
+SCOPE = "countersign"
+Value = str | int | float | bool
+
+
+@cache
+def _tracer() -> Any | None:
+    try:
+        from opentelemetry import trace
+    except ImportError:
+        return None
+    return trace.get_tracer(SCOPE)
+
+
+@contextmanager
+def span(name: str, attributes: Mapping[str, Value]) -> Iterator[None]:
+    """A span around a stage or a part of one (`countersign.assess`); the attributes get our prefix."""
+    tracer = _tracer()
+    if tracer is None:
+        yield
+        return
+    named = {f"{SCOPE}.{key}": value for key, value in attributes.items()}
+    with tracer.start_as_current_span(name, attributes=named):
+        yield
+
+
+def record_call(call: Call) -> None:
+    """A span for a model call that has just ended, as long as the call was."""
+    tracer = _tracer()
+    if tracer is None:
+        return
+    ended = time_ns()
+    one = tracer.start_span(
+        f"chat {call.model}",
+        start_time=ended - call.latency_ms * 1_000_000,
+        attributes=genai_attributes(call),
+    )
+    one.end(end_time=ended)
+
+
+def genai_attributes(call: Call) -> Mapping[str, Value]:
+    """OpenTelemetry's semantic conventions for generative AI; what they have no name for is ours."""
+    provider, _, model = call.model.rpartition("/")
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": provider or "countersign.local",
+        "gen_ai.request.model": model,
+        "gen_ai.usage.input_tokens": call.tokens_in,
+        "gen_ai.usage.output_tokens": call.tokens_out,
+        f"{SCOPE}.outcome": call.outcome,
+        f"{SCOPE}.micro_usd": call.micro_usd,
+        f"{SCOPE}.repair": call.repair,
+        **({"error.type": call.outcome} if call.outcome not in ("answered", "cached") else {}),
+    }
