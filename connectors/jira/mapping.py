@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote, unquote
 
 from connectors.jira.client import Json
@@ -37,7 +38,7 @@ _FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", 
 
 def to_ticket(issue: Json, url: str, places: Mapping[str, str]) -> Ticket:
     """Raises UnreadableAlert when the site does not show what makes a ticket."""
-    fields = issue.get("fields") or {}
+    fields = _fields_in(issue)
     missing = [name for name in ("summary", "status", "created", "updated") if not fields.get(name)]
     if missing or not issue.get("key"):
         raise UnreadableAlert(
@@ -58,9 +59,17 @@ def to_ticket(issue: Json, url: str, places: Mapping[str, str]) -> Ticket:
         assignee=_name(fields.get("assignee")),
         service=value_at(fields, places.get("service", "")),
         ci=value_at(fields, places.get("ci", "")),
-        tags=tuple(str(label) for label in fields.get("labels") or ()),
+        tags=tuple(str(label) for label in _list(fields.get("labels"))),
         resolved_at=when(ended) if ended else None,
     )
+
+
+def _fields_in(issue: Json) -> Mapping[str, Any]:
+    """The fields of an issue. Raises UnreadableAlert where there is something else in their place."""
+    fields = issue.get("fields") or {}
+    if not isinstance(fields, Mapping):
+        raise UnreadableAlert("An issue whose fields are no object can't be read; look at the payload.")
+    return fields
 
 
 def to_alert(ticket: Ticket) -> Alert:

@@ -71,13 +71,15 @@ def _text(text: str, *marks: str) -> Node:
 
 
 def _read(node: Mapping[str, Any]) -> str:
-    kind = node.get("type")
+    kind = str(node.get("type"))
     if kind == "text":
         return str(node.get("text", ""))
     if kind == "hardBreak":
         return "\n"
     if kind in ("mention", "emoji", "inlineCard"):
-        attrs = node.get("attrs", {})
-        return str(attrs.get("text") or attrs.get("url") or "")
-    inner = "".join(_read(child) for child in node.get("content") or () if isinstance(child, Mapping))
+        attrs = node.get("attrs")
+        return str(attrs.get("text") or attrs.get("url") or "") if isinstance(attrs, Mapping) else ""
+    content = node.get("content")
+    children = content if isinstance(content, list) else []
+    inner = "".join(_read(child) for child in children if isinstance(child, Mapping))
     return inner.rstrip("\n") + "\n" if kind in _BLOCKS else inner
