@@ -15,6 +15,7 @@ from countersign.cases import Case
 from countersign.circumstances import Circumstances
 from countersign.decision import Decision, Facts, decide, matching_rule, wanted
 from countersign.errors import OutsideError
+from countersign.labels import Versions
 from countersign.lanes import Lane, lane
 from countersign.ledger import ClaimedCase, CloseLimits, Closes, Grounds, Verdict
 from countersign.plans import plan
@@ -124,6 +125,8 @@ def _decided(
 ) -> list[tuple[Judgement, Facts, Decision]]:
     """Decides one after the other, so that each sees the closes of those before it."""
     last_hour, by_service = closes.last_hour, dict(closes.by_service)
+    # Asked for every batch, so that a demotion holds for every decision after it, on all workers.
+    standing = parts.ledger.promises.standing(policy.use_case)
     decided = []
     for one in judgements:
         facts = Facts(
@@ -134,6 +137,8 @@ def _decided(
             closes_last_hour=last_hour,
             closes_of_service_today=by_service.get(one.case.service, 0),
             first_seen=one.claimed.first_seen,
+            certified=standing.certified(_versions(one, policy)),
+            demoted=standing.demoted,
         )
         decision = decide(one.case, one.said.assessment, policy, facts)
         if decision.closes:
@@ -153,8 +158,13 @@ def _grounds(one: Judgement, facts: Facts, decision: Decision, policy: Policy) -
         risk=said.risk if isinstance(said, Assessment) else None,
         wanted=wanted(one.case, said, policy, treated),
         alone=decision.closes or (facts != treated and decide(one.case, said, policy, treated).closes),
-        versions=versions_of(policy, said) if isinstance(said, Assessment) else None,
+        versions=_versions(one, policy),
     )
+
+
+def _versions(one: Judgement, policy: Policy) -> Versions | None:
+    said = one.said.assessment
+    return versions_of(policy, said) if isinstance(said, Assessment) else None
 
 
 def _verdict(one: Judgement, facts: Facts, decision: Decision, policy: Policy) -> Verdict:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from countersign.budget import Purse, SpendingBook
+from countersign.actions import Action
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Model
+from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
 from countersign.routing import LocalCertificate
 from workers.rollback import UndoBook
@@ -36,7 +38,11 @@ class Ledger(Protocol):
     @property
     def undoing(self) -> UndoBook: ...
     @property
+    def books(self) -> Books: ...
+    @property
     def replies(self) -> ReplyBook: ...
+    @property
+    def promises(self) -> PromiseBook: ...
     @property
     def spending(self) -> SpendingBook: ...
 
@@ -45,6 +51,12 @@ class Ledger(Protocol):
 
 def never() -> bool:
     return False
+
+
+class Books(Protocol):
+    """What `verify` holds against the desks."""
+
+    def done_actions(self) -> Iterator[Action]: ...
 
 
 class Closing(Protocol):

@@ -13,6 +13,7 @@ from countersign.ledger import Correction, Watched
 from countersign.policy import Policy
 from countersign.redaction import redact
 from countersign.tickets import ChangeKind
+from workers.learn import learn
 from workers.parts import Parts, Wake
 
 _log = structlog.get_logger()
@@ -67,6 +68,7 @@ def _heard(parts: Parts, desk: str, watched: Sequence[Watched]) -> Iterator[Wake
         handled.append(one)
     if corrections:
         parts.ledger.watch.record_corrections(corrections)
+        ready += learn(parts, (one.case_id for one in corrections))
     if handled:
         parts.ledger.watch.mark_handled(handled)
     if ready:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import update
 
 from connectors.sql.actions import SqlActions
+from connectors.sql.books import SqlBooks
 from connectors.sql.cases import SqlCases
 from connectors.sql.controls import SqlControls
 from connectors.sql.engine import PATIENCE, Database
@@ -16,6 +17,7 @@ from connectors.sql.intake import SqlIntake
 from connectors.sql.lessons import lessons
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
+from connectors.sql.promising import SqlPromises
 from connectors.sql.reading import SqlReading
 from connectors.sql.replies import SqlReplies
 from connectors.sql.results import known_until, read_results
@@ -50,8 +52,10 @@ class SqlLedger:
         self.controls = SqlControls(db)
         self.undoing = SqlUndoing(db)
         self.trail = SqlTrail(db)
+        self.books = SqlBooks(db)
         self.spending = SqlSpending(db)
         self.replies = SqlReplies(db)
+        self.promises = SqlPromises(db)
 
     @classmethod
     def open(

@@ -89,6 +89,45 @@ def explain(
     typer.echo("\n".join(explained(then, last.assessment, found, facts)))
 
 
+@app.command()
+def certify(
+    config: Config = None,
+    use_case: Annotated[str, typer.Option(help="Only this use case; all of them if left out.")] = "",
+) -> None:
+    """Put the promises of the rules to the labels: each look spends a part of what may go wrong."""
+    from countersign.certification import examine, promising
+    from countersign.thresholds import Certificate, certificate_words
+    from workers.settings import load_settings
+    from workers.wiring import now, open_ledger
+
+    settings = load_settings(config)
+    book = open_ledger(settings).promises
+    for chosen in _chosen(config, use_case):
+        if not list(promising(chosen)):
+            typer.echo(
+                f"{chosen.use_case}: no rule closes on a promise (wrong_closes_at_most); nothing to certify."
+            )
+            continue
+        tuning = book.begin_certification(chosen.use_case)
+        labels, standing = book.labels(chosen.use_case), book.standing(chosen.use_case)
+        for one in examine(chosen, labels, standing, tuning=tuning, at=now()):
+            typer.echo(f"{chosen.use_case}, rule {one.rule}: {certificate_words(one.result)}")
+            if isinstance(one.result, Certificate):
+                book.issue(chosen.use_case, one.rule, one.result, one.monitor(chosen.control_lane))
+
+
+def _chosen(config: Path | None, use_case: str) -> list[Policy]:
+    """The policies in force, or the one that is named. Raises ConfigError for a name that none has."""
+    from workers.files import read_policies
+    from workers.settings import load_settings
+
+    policies = read_policies(load_settings(config))
+    chosen = [policy for policy in policies.values() if use_case in ("", policy.use_case)]
+    if not chosen:
+        raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(policies)}.")
+    return chosen
+
+
 def read(file: Path) -> Policy:
     """Raises ConfigError for a file that can't be opened, PolicyError for one that can't be used."""
     try:

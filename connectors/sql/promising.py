@@ -1,0 +1,198 @@
+"""Promising: labels, certificates and their monitors in the ledger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from connectors.sql import audit
+from connectors.sql.codec import LABEL, VERSIONS
+from connectors.sql.engine import Database
+from connectors.sql.promises import certificates, certifications, grounds, labels
+from connectors.sql.tables import cases, corrections
+from countersign.audit import Event
+from countersign.ids import new_ids
+from countersign.labelling import Finding, Judgeable, Told
+from countersign.labels import Label
+from countersign.lanes import Lane
+from countersign.monitors import Monitor
+from countersign.promises import Issued, Standing, Withdrawn
+from countersign.thresholds.certificate import Certificate
+from countersign.thresholds.words import promise_words
+
+
+class SqlPromises:
+    """The PromiseBook port."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def standing(self, use_case: str) -> Standing:
+        with self._db.read() as connection:
+            return Standing(issued=tuple(_newest(connection, use_case).values()))
+
+    def judgeable(self, case_ids: Sequence[str]) -> tuple[Judgeable, ...]:
+        """As the port says; of a case that was decided again, the last decision counts."""
+        wanted = (
+            select(grounds, cases.c.fingerprint)
+            .join(cases, cases.c.id == grounds.c.case_id)
+            .where(
+                grounds.c.case_id.in_(list(case_ids)), grounds.c.wanted.is_(True), grounds.c.risk.is_not(None)
+            )
+            .order_by(grounds.c.case_id, grounds.c.revision)
+        )
+        told = select(corrections).where(corrections.c.case_id.in_(list(case_ids))).order_by(corrections.c.at)
+        with self._db.read() as connection:
+            rows = {row.case_id: row for row in connection.execute(wanted)}
+            words: dict[str, list[Told]] = defaultdict(list)
+            for row in connection.execute(told):
+                words[row.case_id].append(Told(verdict=row.verdict, field=row.field, at=row.at))
+        return tuple(_judgeable(row, tuple(words[case])) for case, row in rows.items())
+
+    def record_findings(self, findings: Sequence[Finding]) -> tuple[Withdrawn, ...]:
+        withdrawn: list[Withdrawn] = []
+        with self._db.write() as connection:
+            self._db.alone(connection, "countersign promises")
+            now = self._db.now(connection)
+            for one in findings:
+                if self._is_news(connection, one, now) and one.case.alone:
+                    withdrawn += _heard(connection, one, now)
+            audit.append(connection, [_withdrawn_event(one) for one in withdrawn], at=now)
+        return tuple(withdrawn)
+
+    def labels(self, use_case: str) -> tuple[Label, ...]:
+        asked = select(labels.c.body).where(labels.c.use_case == use_case, labels.c.body != "")
+        with self._db.read() as connection:
+            return tuple(LABEL.load(body) for body in connection.execute(asked).scalars())
+
+    def begin_certification(self, use_case: str) -> int:
+        with self._db.write() as connection:
+            self._db.alone(connection, "countersign promises")
+            last = select(func.coalesce(func.max(certifications.c.tuning), 0)).where(
+                certifications.c.use_case == use_case
+            )
+            tuning = int(connection.execute(last).scalar_one()) + 1
+            row = {"use_case": use_case, "tuning": tuning, "at": self._db.now(connection)}
+            connection.execute(insert(certifications), [row])
+        return tuning
+
+    def issue(self, use_case: str, rule: str, certificate: Certificate, monitor: Monitor) -> None:
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            row = {
+                "id": new_ids("p", now, 1)[0],
+                "use_case": use_case,
+                "category": certificate.category,
+                "rule": rule,
+                "versions": VERSIONS.dump(certificate.versions),
+                "at": now,
+                "body": certificate.to_json(),
+                "monitor": monitor.to_json(),
+            }
+            connection.execute(insert(certificates), [row])
+            detail: dict[str, object] = {
+                "rule": rule, "category": certificate.category, "threshold": certificate.threshold,
+                "labels": certificate.n, "wrong": certificate.errors, "promise": promise_words(certificate.promise),
+            }  # fmt: skip
+            event = Event(
+                actor="policy", event="rule.certified", case_id="", subject=str(row["id"]), detail=detail
+            )
+            audit.append(connection, [event], at=now)
+
+    def _is_news(self, connection: Connection, one: Finding, now: datetime) -> bool:
+        """Keeps the finding; False if it was known."""
+        row = {
+            "case_id": one.case.case_id,
+            "use_case": one.case.use_case,
+            "recorded_at": now,
+            "category": one.case.category,
+            "wrong": one.wrong,
+            "body": LABEL.dump(one.label) if one.label is not None else "",
+        }
+        new = self._db.insert(labels).values(row).on_conflict_do_nothing().returning(labels.c.case_id)
+        if connection.execute(new).first() is not None:
+            return True
+        turned = (
+            update(labels)
+            .where(labels.c.case_id == one.case.case_id, labels.c.wrong.is_(False))
+            .values(wrong=True, body=row["body"], recorded_at=now)
+        )
+        return one.wrong and connection.execute(turned).rowcount > 0
+
+
+def _newest(connection: Connection, use_case: str) -> Mapping[tuple[str, str], Issued]:
+    asked = select(certificates).where(certificates.c.use_case == use_case).order_by(certificates.c.at)
+    return {(row.category, row.versions): _issued(row) for row in connection.execute(asked)}
+
+
+def _issued(row: Row[Any]) -> Issued:
+    return Issued(
+        id=row.id,
+        rule=row.rule,
+        at=row.at,
+        certificate=Certificate.from_json(row.body),
+        monitor=Monitor.from_json(row.monitor),
+        withdrawn_at=row.withdrawn_at,
+        why=row.why,
+    )
+
+
+def _judgeable(row: Row[Any], told: tuple[Told, ...]) -> Judgeable:
+    return Judgeable(
+        case_id=row.case_id,
+        use_case=row.use_case,
+        fingerprint=row.fingerprint,
+        at=row.at,
+        category=row.category,
+        rule=row.rule,
+        risk=row.risk,
+        lane=Lane(row.lane),
+        control_share=row.control_share,
+        alone=row.alone,
+        versions=VERSIONS.load(row.versions),
+        told=told,
+    )
+
+
+def _heard(connection: Connection, one: Finding, now: datetime) -> list[Withdrawn]:
+    """Moves the monitor of the certificate that the case was, or would have been, closed by."""
+    key = (one.case.category, VERSIONS.dump(one.case.versions))
+    issued = _newest(connection, one.case.use_case).get(key)
+    if issued is None or issued.withdrawn_at is not None:
+        return []
+    monitor = issued.monitor
+    # What was not drawn weighs as much as anything can: it may only make the alarm sooner.
+    drawn = one.label.probability if one.label is not None else monitor.floor
+    monitor = monitor.audited(wrong=one.wrong, probability=max(drawn, monitor.floor))
+    values: dict[str, object] = {"monitor": monitor.to_json()}
+    after = replace(issued, monitor=monitor)
+    if monitor.alarm is not None:
+        after = replace(after, withdrawn_at=now, why=_why(after))
+        values |= {"withdrawn_at": now, "why": after.why}
+    connection.execute(update(certificates).where(certificates.c.id == issued.id).values(values))
+    if monitor.alarm is None:
+        return []
+    return [Withdrawn(case_id=one.case.case_id, use_case=one.case.use_case, issued=after)]
+
+
+def _why(issued: Issued) -> str:
+    monitor, promise = issued.monitor, promise_words(issued.certificate.promise)
+    return (
+        f'rule "{issued.rule}" has lost its autonomy for {issued.certificate.category}: {monitor.wrong} of '
+        f"{monitor.audits} audited closes were wrong, which breaks the promise ({promise})"
+    )
+
+
+def _withdrawn_event(one: Withdrawn) -> Event:
+    return Event(
+        actor="monitor",
+        event="rule.demoted",
+        case_id=one.case_id,
+        subject=one.issued.id,
+        detail={"rule": one.issued.rule, "why": one.issued.why},
+    )

@@ -1,0 +1,96 @@
+"""Certification: the promises of a policy's rules put to its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from countersign.boundary import boundary_hash
+from countersign.labels import Label, Versions
+from countersign.monitors import Monitor
+from countersign.policy import Policy
+from countersign.policy.rules import Rule, Threshold
+from countersign.promises import Standing
+from countersign.thresholds import Certificate, Grid, NotCertified, Promise, certify_categories
+
+# The grid stands in the code (`grid.USUAL`), so it was fixed before any label.
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examined:
+    """What a rule's promise came to for one category and one model."""
+
+    rule: str
+    result: Certificate | NotCertified
+
+    def monitor(self, share: float) -> Monitor:
+        """What watches the certificate from now on; audits are drawn with at least this share."""
+        return Monitor.start(allowed=self.result.promise.alpha, floor=share or 1.0)
+
+
+def promising(policy: Policy) -> Iterator[tuple[Rule, Threshold]]:
+    """The rules that close on a certified promise."""
+    for rule in policy.rules:
+        if rule.then == "close" and rule.threshold and rule.threshold.wrong_closes_at_most is not None:
+            yield rule, rule.threshold
+
+
+def examine(
+    policy: Policy, labels: Sequence[Label], standing: Standing, *, tuning: int, at: datetime
+) -> tuple[Examined, ...]:
+    """Every promise of the policy, for each model and prompt that has labels under its present boundary.
+
+    δ is split over all categories of all promising rules and over repetitions. Labels of a category whose
+    certificate was withdrawn count from then on: what broke the promise is not asked again.
+    """
+    boundary = boundary_hash(policy)
+    found = {label.versions for label in labels if label.versions.policy == boundary}
+    versions = sorted(found, key=lambda one: (one.model, one.prompt)) or [
+        Versions(policy=boundary, prompt="", model="none yet")
+    ]
+    rules = [(rule, threshold, _categories(rule, policy)) for rule, threshold in promising(policy)]
+    in_all = len(versions) * sum(len(categories) for _, _, categories in rules)
+    return tuple(
+        Examined(rule=rule.name, result=result)
+        for one in versions
+        for rule, threshold, categories in rules
+        for result in certify_categories(
+            labels,
+            grids={category: Grid.fallback(fixed_at=_since(standing, category)) for category in categories},
+            versions=one,
+            promise=_promise(threshold, len(categories) / in_all),
+            valid_from=at,
+            tuning=tuning,
+            floor=_floor(labels, policy, standing),
+        ).values()
+    )
+
+
+def _categories(rule: Rule, policy: Policy) -> tuple[str, ...]:
+    return rule.when.category or policy.categories
+
+
+def _promise(threshold: Threshold, share: float) -> Promise:
+    """The rule's promise with its share of δ."""
+    return Promise(
+        alpha=threshold.wrong_closes_at_most or 0.0, delta=(1.0 - (threshold.sure or 0.95)) * share
+    )
+
+
+def _since(standing: Standing, category: str) -> datetime:
+    lost = [
+        one.withdrawn_at
+        for one in standing.issued
+        if one.withdrawn_at is not None and one.certificate.category == category
+    ]
+    return max(lost, default=ALWAYS)
+
+
+def _floor(labels: Sequence[Label], policy: Policy, standing: Standing) -> float | None:
+    """The smallest probability that a case could have had; None while everything is looked at by a person."""
+    drawn = {label.probability for label in labels}
+    if standing.issued and policy.control_lane:
+        drawn.add(policy.control_lane)
+    return min(drawn) if len(drawn) > 1 else None

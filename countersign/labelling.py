@@ -1,0 +1,97 @@
+"""Labelling: from what people said and did about a case to a label, with its probability; or to an audit alone.
+
+What counts: an approval, a `good`, or a ticket that people resolved without changing what was said of it, says
+that closing it was right. A rejection, a `wrong`, or a changed category, priority, group or item says that it was
+not. A reopening says neither: people reopen for other reasons, and leave what is wrong closed.
+
+With which probability: while nothing is closed without a person, every case is looked at by one, in either lane,
+so each has probability 1. Once a case of its kind is closed alone, only those of the control lane are still looked
+at: their probability is the lane's share, as recorded. What people say of a ticket that was closed alone comes
+from whoever happened to look: it is no label, but the monitor hears it, weighed as if it had been drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from countersign.labels import Label, Versions
+from countersign.lanes import Lane
+
+RIGHT = frozenset({"approved", "good", "resolved"})
+WRONG = frozenset({"wrong", "rejected"})
+WRONG_FIELDS = frozenset({"category", "priority", "group", "ci"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """One word or change of a person: verdict and field as in `ledger.Correction`."""
+
+    verdict: str
+    field: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgeable:
+    """A case that a close was wanted for, with what people told of it, oldest first; see `ledger.Grounds`."""
+
+    case_id: str
+    use_case: str
+    fingerprint: str
+    at: datetime
+    category: str
+    rule: str
+    risk: float
+    lane: Lane
+    control_share: float
+    alone: bool
+    versions: Versions
+    told: tuple[Told, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a case comes to: whether a close was or would have been wrong. `label` is None for an audit alone."""
+
+    case: Judgeable
+    wrong: bool
+    label: Label | None
+
+
+def finding(case: Judgeable) -> Finding | None:
+    """None while nobody has told anything that counts."""
+    closed_alone = case.alone and case.lane is Lane.TREATED
+    judged = _judged(case.told, unasked=closed_alone)
+    if judged is None:
+        return None
+    wrong, known_at = judged
+    if closed_alone:
+        return Finding(case=case, wrong=wrong, label=None)
+    label = Label(
+        decision=case.case_id,
+        # What comes back within a day is one trouble; cases of one probability alone share a cluster.
+        cluster=f"{case.fingerprint}@{case.at:%Y-%m-%d}{' sampled' if case.alone else ''}",
+        category=case.category,
+        risk=case.risk,
+        wrong=wrong,
+        probability=case.control_share if case.alone else 1.0,
+        lane=case.lane,
+        versions=case.versions,
+        known_at=known_at,
+    )
+    return Finding(case=case, wrong=wrong, label=label)
+
+
+def _judged(told: Sequence[Told], *, unasked: bool) -> tuple[bool, datetime] | None:
+    """(wrong, known since); a word against it outweighs all others. `unasked`: our own close says nothing."""
+    against = [one for one in told if _speaks_against(one)]
+    if against:
+        return True, against[0].at
+    counted = RIGHT - {"resolved"} if unasked else RIGHT
+    return next(((False, one.at) for one in told if one.verdict in counted), None)
+
+
+def _speaks_against(one: Told) -> bool:
+    return one.verdict in WRONG or (one.verdict == "corrected" and one.field in WRONG_FIELDS)

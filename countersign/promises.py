@@ -1,0 +1,82 @@
+"""Promises: what a use case may close by itself now, and the ledger's book that keeps it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from countersign.labelling import Finding, Judgeable
+from countersign.labels import Label, Versions
+from countersign.monitors import Monitor
+from countersign.thresholds.certificate import Certificate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Issued:
+    """A certificate in the ledger. `withdrawn_at` is None while it holds; `why` is the sentence people were told."""
+
+    id: str
+    rule: str
+    at: datetime
+    certificate: Certificate
+    monitor: Monitor
+    withdrawn_at: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """The newest certificate of each category and versions of a use case."""
+
+    issued: tuple[Issued, ...] = ()
+
+    def certified(self, versions: Versions | None) -> dict[str, float]:
+        """Category -> largest risk covered, for what is assessed by these versions."""
+        return {
+            one.certificate.category: one.certificate.threshold
+            for one in self.issued
+            if one.withdrawn_at is None and one.certificate.versions == versions
+        }
+
+    @property
+    def demoted(self) -> frozenset[str]:
+        """Rules of which a category has lost its certificate, and has no new one."""
+        lost = {(one.rule, one.certificate.category) for one in self.issued if one.withdrawn_at is not None}
+        held = {(one.rule, one.certificate.category) for one in self.issued if one.withdrawn_at is None}
+        return frozenset(rule for rule, _ in lost - held)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Withdrawn:
+    """An alarm: the rule drafts from now on. `case_id` is the case whose audit raised it."""
+
+    case_id: str
+    use_case: str
+    issued: Issued
+
+
+class PromiseBook(Protocol):
+    """Labels and certificates. What it writes is in the audit log."""
+
+    def standing(self, use_case: str) -> Standing: ...
+
+    def judgeable(self, case_ids: Sequence[str]) -> tuple[Judgeable, ...]:
+        """Those of these cases that a close was wanted for, with what people told of them."""
+        ...
+
+    def record_findings(self, findings: Sequence[Finding]) -> tuple[Withdrawn, ...]:
+        """Keeps labels, moves monitors by what is new, and withdraws certificates on alarm, all in one transaction.
+
+        A finding counts once; one that turns from right to wrong counts again.
+        """
+        ...
+
+    def labels(self, use_case: str) -> tuple[Label, ...]: ...
+
+    def begin_certification(self, use_case: str) -> int:
+        """Counts a look at the labels, from 1, before they are looked at."""
+        ...
+
+    def issue(self, use_case: str, rule: str, certificate: Certificate, monitor: Monitor) -> None: ...
