@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -43,7 +43,9 @@ class History:
             tickets = readable(fresh, self._client)
             last = max([last, *(ticket.updated_at.isoformat() for ticket in tickets)])
             if tickets:
-                yield TicketPage(tickets=tickets, changes=self._changes(fresh, since), cursor=start)
+                known = {ticket.ref.id for ticket in tickets}
+                read = [issue for issue in fresh if str(issue.get("id")) in known]
+                yield TicketPage(tickets=tickets, changes=self._changes(read, since), cursor=start)
             self._remember(fresh)
         yield TicketPage(tickets=(), changes=(), cursor=last)
 
@@ -77,7 +79,10 @@ class History:
             got = list(self._client.get(f"issue/{issue['id']}/comment", asked).get("comments") or ())
         of, customers = mapping.ref(issue, self._client.url), self._client.config.service_project
         for comment in got:
-            yield mapping.comment_change(comment, of, self._client.me, customers=customers)
+            yield from _told(
+                comment,
+                lambda said: [mapping.comment_change(said, of, self._client.me, customers=customers)],
+            )
 
     def _field_changes(self, issues: Sequence[Json]) -> Iterator[TicketChange]:
         by_id = {str(issue["id"]): issue for issue in issues}
@@ -85,15 +90,27 @@ class History:
         while by_id:
             page = self._client.ask("changelog/bulkfetch", body)
             for log in page.get("issueChangeLogs") or ():
-                of = mapping.ref(by_id[str(log["issueId"])], self._client.url)
-                for history in log.get("changeHistories") or ():
-                    yield from mapping.field_changes(
-                        history, of, self._client.me, self._client.config.fields, self._categories
-                    )
+                yield from _told(log, lambda one: [*self._changes_of(one, by_id)])
             token = page.get("nextPageToken")
             if not token or token == body.get("nextPageToken"):
                 return
             body["nextPageToken"] = token
+
+    def _changes_of(self, log: Json, by_id: Mapping[str, Json]) -> Iterator[TicketChange]:
+        of = mapping.ref(by_id[str(log["issueId"])], self._client.url)
+        for history in log.get("changeHistories") or ():
+            yield from mapping.field_changes(
+                history, of, self._client.me, self._client.config.fields, self._categories
+            )
+
+
+def _told(item: Json, read: Callable[[Json], list[TicketChange]]) -> list[TicketChange]:
+    """What a comment or a changelog says. An unreadable one is logged and left out: it must not hold up the rest."""
+    try:
+        return read(item)
+    except (UnreadableAlert, AttributeError, KeyError, TypeError, ValueError) as odd:
+        _log.warning("jira.change_unreadable", item=str(item)[:200], reason=f"{type(odd).__name__}: {odd}")
+        return []
 
 
 def since_of(cursor: str | None, client: JiraClient, clock: Callable[[], datetime]) -> datetime:
@@ -123,4 +140,5 @@ def readable(issues: Sequence[Json], client: JiraClient) -> tuple[Ticket, ...]:
 
 
 def _version(issue: Json) -> str:
-    return str((issue.get("fields") or {}).get("updated"))
+    fields = issue.get("fields")
+    return str(fields.get("updated")) if isinstance(fields, dict) else ""

@@ -54,7 +54,8 @@ class History:
 
     def _comments(self, refs: Mapping[str, TicketRef], since: str) -> Iterator[TicketChange]:
         rows = self._rows("sys_journal_field", "element_id", mapping.JOURNAL_FIELDS, refs, since)
-        return (mapping.comment(row, refs, self._client.config.user) for row in rows)
+        for row in rows:
+            yield from _told(row, lambda one: mapping.comment(one, refs, self._client.config.user))
 
     def _field_changes(self, refs: Mapping[str, TicketRef], since: str) -> Iterator[TicketChange]:
         """Nothing where the audit is refused: notes still work, and `check` says what is missing."""
@@ -67,9 +68,9 @@ class History:
             return
         names = self._names_in(rows)
         for row in rows:
-            change = mapping.field_change(row, refs, self._client.config.user, names)
-            if change is not None:
-                yield change
+            yield from _told(
+                row, lambda one: mapping.field_change(one, refs, self._client.config.user, names)
+            )
 
     def _rows(
         self, table: str, of: str, fields: tuple[str, ...], refs: Mapping[str, TicketRef], since: str
@@ -96,6 +97,18 @@ class History:
             ]
             names |= self._names.names_of(field, ids)
         return names
+
+
+def _told(row: Row, read: Callable[[Row], TicketChange | None]) -> list[TicketChange]:
+    """What a row says. One that can't be read is logged and left out: it must not hold up the rest."""
+    try:
+        change = read(row)
+    except (UnreadableAlert, KeyError) as odd:
+        _log.warning(
+            "servicenow.change_unreadable", id=raw(row, "sys_id"), reason=f"{type(odd).__name__}: {odd}"
+        )
+        return []
+    return [change] if change is not None else []
 
 
 def since_of(cursor: str | None, client: ServiceNowClient, clock: Callable[[], datetime]) -> str:

@@ -270,3 +270,16 @@ def test_a_broken_answer_to_a_read_passes(kind: Kind, box: Sandbox, desk: JiraDe
     with pytest.raises(Transient):
         desk.find(["k"])
     assert desk.find(["k"])
+
+
+def test_a_changelog_that_can_not_be_read_leaves_the_comments(box: Sandbox, desk: JiraDesk) -> None:
+    """Odd JSON in one of two answers is logged, and the tickets and the other answer are read all the same."""
+    key = box.run(lambda: box.jira.open_issue(summary="x").key)
+    box.run(lambda: box.jira.add_comment(key, "dana.okafor", "looking"))
+    box.run(lambda: box.jira.transition(key, "dana.okafor", "Start progress"))
+    box.run(lambda: box.faults.add(Fault(vendor="jira", match="bulkfetch", kind="mistyped")))
+    with capture_logs() as logs:
+        pages = list(desk.changes(None))
+    assert [ticket.ref.key for page in pages for ticket in page.tickets] == [key]
+    assert [change.text for page in pages for change in page.changes] == ["looking"]
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["jira.change_unreadable"]

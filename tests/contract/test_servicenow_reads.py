@@ -292,3 +292,18 @@ def test_no_answer_is_trusted_when_the_query_was_ignored(
     assert ServiceNowCmdb(client).item(ci="web-1", service="") is None
     with pytest.raises(Permanent, match="was not asked for"):
         desk.find(["other"])
+
+
+def test_a_note_with_an_odd_time_leaves_the_others(
+    box: Sandbox, desk: ServiceNowDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged and left out, and does not hold up what people said after it."""
+    monkeypatch.setattr("sandbox.servicenow_records._local_time", lambda utc, _zone: utc)
+    sys_id = _open(box)
+    box.run(lambda: box.servicenow.add_note(sys_id, "dana.okafor", "first"))
+    box.run(lambda: box.servicenow.journal(sys_id)[0].update(sys_created_on="2026-11-20 noon"))
+    box.run(lambda: box.servicenow.add_note(sys_id, "dana.okafor", "second"))
+    with capture_logs() as logs:
+        changes = [change.text for page in desk.changes(None) for change in page.changes]
+    assert changes == ["second"]
+    assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["servicenow.change_unreadable"]
