@@ -38,7 +38,7 @@ class DatadogLogs:
             until=around + self.after,
             limit=min(limit, _MOST_LINES),
         )
-        return tuple(line for row in reversed(found) if (line := _line(row)))
+        return tuple(line for row in reversed(found[:limit]) if (line := _line(row)))
 
     def check(self) -> Sequence[Check]:
         now = self.clock()

@@ -19,6 +19,8 @@ from countersign.errors import ConfigError
 
 _FIRED = "alerts/fired_alerts"
 _JSON = "json"
+# Splunk ends a search by itself then, and gives what it has found; so no search outlives our patience.
+_LONGEST_SEARCH_S = 15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +98,7 @@ class SplunkClient:
                 earliest_time=f"{since.timestamp():.3f}",
                 latest_time=f"{until.timestamp():.3f}",
                 count=limit,
+                max_time=_LONGEST_SEARCH_S,
                 output_mode=_JSON,
             )
             return rows(decoded(answer.body.read()), "results")

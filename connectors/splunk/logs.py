@@ -40,7 +40,7 @@ class SplunkLogs:
             until=around + self.after,
             limit=limit,
         )
-        return tuple(line for row in reversed(found) if (line := _line(row)))
+        return tuple(line for row in reversed(found[:limit]) if (line := _line(row)))
 
     def check(self) -> Sequence[Check]:
         now = self.clock()
