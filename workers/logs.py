@@ -53,7 +53,6 @@ def set_up(level: str, *, people: bool | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(number),
         # One write a line: several processes share the stream.
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
