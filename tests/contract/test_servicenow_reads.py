@@ -307,3 +307,16 @@ def test_a_note_with_an_odd_time_leaves_the_others(
         changes = [change.text for page in desk.changes(None) for change in page.changes]
     assert changes == ["second"]
     assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["servicenow.change_unreadable"]
+
+
+def test_an_item_tells_the_service_that_hangs_on_it(box: Sandbox, client: ServiceNowClient) -> None:
+    """Where the alert names no service, the one above the item in the CMDB is it; an item above is none."""
+    row = box.run(partial(box.servicenow.add_ci, "db-3"))
+    service = box.run(partial(box.servicenow.add_ci, "Payments"))
+    box.run(lambda: service.update(sys_class_name="cmdb_ci_service_discovered"))
+    box.run(partial(box.servicenow.add_ci, "rack-7"))
+    for parent in ("rack-7", "Payments"):
+        box.run(partial(box.servicenow.relate, parent, "db-3", "Depends on::Used by"))
+    item = ServiceNowCmdb(client).item(ci="db-3", service="")
+    assert item is not None
+    assert (item.id, item.service, item.depends_on) == (row["sys_id"], "Payments", ())
