@@ -108,7 +108,9 @@ def _hurried() -> list[Path]:
     """The policies with a hold that suits the sandbox, whose searches lag by seconds and not by minutes."""
     copies = []
     for name in POLICIES:
-        text = re.sub(r"^desk_hold:.*\n", "", (ROOT / "policies" / name).read_text("utf-8"), flags=re.MULTILINE)
+        text = re.sub(
+            r"^desk_hold:.*\n", "", (ROOT / "policies" / name).read_text("utf-8"), flags=re.MULTILINE
+        )
         copies.append(OUT.resolve() / name)
         copies[-1].write_text(f"{text.rstrip()}\ndesk_hold: 8s\n", encoding="utf-8")
     return copies
