@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 
 from connectors.sql.ledger import SqlLedger
 from connectors.sql.migrate import migrate
+from connectors.sql.tables import metadata
 from countersign.errors import ConfigError, CountersignError, Transient
 from tests.ledger_world import LEASE, World, firing
 
@@ -79,19 +80,8 @@ def test_a_ledger_without_tables_says_what_to_do(ledger_url: str) -> None:
 def _emptied(url: str) -> str:
     engine = create_engine(url)
     with engine.begin() as connection:
+        metadata.drop_all(connection)
         connection.execute(text("DROP TABLE alembic_version"))
-        for table in (
-            "audit_head",
-            "stops",
-            "case_keys",
-            "alerts",
-            "assessments",
-            "decisions",
-            "model_calls",
-        ):
-            connection.execute(text(f"DROP TABLE {table}"))
-        for table in ("actions", "corrections", "ticket_changes", "cases"):
-            connection.execute(text(f"DROP TABLE {table}"))
     engine.dispose()
     return url
 
