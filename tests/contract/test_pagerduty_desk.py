@@ -13,6 +13,7 @@ from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
 from connectors.pagerduty.desk import PagerDutyDesk
 from countersign.actions import (
     Action,
+    Attach,
     Close,
     CreateTicket,
     Effect,
@@ -181,6 +182,7 @@ def test_a_note_is_taken_back_by_deleting_it(box: Sandbox, incident: dict[str, A
         (Route(group="DBA", reason="theirs"), "another desk"),
         (SetFields(fields={"priority": "P1"}, reason="worse"), "another desk"),
         (CreateTicket(title="t", description="d", correlation="x"), "another desk"),
+        (Attach(name="timeline.txt", text="02:00 CPU high"), "another desk"),
     ],
 )
 def test_what_pagerduty_can_not_do_is_refused(
