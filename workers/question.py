@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from countersign.asking import Asked, ask, assessment_from
 from countersign.assessment import (
     Assessment,
+    TriageAnswer,
     Unassessed,
     UnassessedReason,
     answer_schema,
@@ -21,9 +22,10 @@ from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.confidence import SecondOpinion
 from countersign.context import Found
+from countersign.decision import matching_rule
 from countersign.ledger import ClaimedCase, ModelCall
 from countersign.policy import Policy
-from countersign.ports import Model
+from countersign.ports import Completion, Model
 from countersign.prompts import Prompt, shared_part
 from countersign.redaction import Redactor, own_values
 from countersign.routing import answers_alone
@@ -56,9 +58,8 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
     if missing:
         return _nobody("incomplete", f"the policy asks for {', '.join(missing)}, and it has none")
     prompt = _prompt(parts, case, policy)
-    second = _second_opinion(parts, prompt)
     tab = _tab(parts, claimed, policy)
-    models = paid(_candidates(parts, policy, second), tab, parts.local, parts.answers)
+    models = paid(_candidates(parts, policy, prompt), tab, parts.local, parts.answers)
     asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
     for call in asked.calls:
         record_call(call)
@@ -70,27 +71,33 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
         return _nobody("model_down", f"no model gave a usable answer ({said})", calls)
     if parts.answers is not None:
         keep(parts.answers, prompt, asked.completion)
-    similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
-    assessment = assessment_from(
-        asked.answer,
-        asked.completion,
-        Calibration.identity(),
-        prompt,
-        second=second if asked.completion.is_llm else None,
-        similar=similar,
-    )
+    assessment = _assessment(parts, case, policy, prompt, asked.answer, asked.completion)
     return Said(assessment=assessment, calls=calls, hidden=own_values(prompt.case.hidden, case.texts))
+
+
+def _assessment(
+    parts: Parts, case: Case, policy: Policy, prompt: Prompt, answer: TriageAnswer, completion: Completion
+) -> Assessment:
+    """The assessment; where a language model's word would close a ticket, with the second reader's."""
+    similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
+    identity = Calibration.identity()
+    said = assessment_from(answer, completion, identity, prompt, similar=similar)
+    if not completion.is_llm or matching_rule(case, said, policy).then != "close":
+        return said
+    second = _second_opinion(parts, prompt)
+    return assessment_from(answer, completion, identity, prompt, second=second, similar=similar)
 
 
 def _nobody(reason: UnassessedReason, because: str, calls: tuple[ModelCall, ...] = ()) -> Said:
     return Said(assessment=Unassessed(reason=reason, because=because), calls=calls)
 
 
-def _candidates(parts: Parts, policy: Policy, second: SecondOpinion | None) -> Sequence[Model]:
+def _candidates(parts: Parts, policy: Policy, prompt: Prompt) -> Sequence[Model]:
     """The policy's models, or the embedded one alone where it is certain enough by certificate."""
-    if parts.local is not None and second is not None:
-        wanted = policy.model.sure_enough_locally
-        if answers_alone(second, sure_enough=wanted, certified=parts.certified_locally):
+    wanted = policy.model.sure_enough_locally
+    if parts.local is not None and wanted is not None and parts.certified_locally:
+        second = _second_opinion(parts, prompt)
+        if second and answers_alone(second, sure_enough=wanted, certified=parts.certified_locally):
             return (parts.local,)
     return parts.models(policy)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -65,11 +66,13 @@ class Database:
         with self._plainly():
             self.engine = _engine(self.url, patience)
         self._writer = self.engine.execution_options(immediate=True)
+        self._patience = patience
+        self._turn = threading.Lock()
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes: all of it or nothing. Raises Transient, Permanent or ConfigError."""
-        with self._plainly(), self._writer.begin() as connection:
+        with self._plainly(), self._in_turn(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
@@ -97,9 +100,24 @@ class Database:
     def forget_connections(self) -> None:
         """For a forked child: its parent's connections are not its own."""
         self.engine.dispose(close=False)
+        self._turn = threading.Lock()
 
     def close(self) -> None:
         self.engine.dispose()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """SQLite has one writer, and lets those that wait find out by chance: threads of one process take turns."""
+        if self.postgres:
+            yield
+            return
+        # Longer than one writer waits for another process; who gets no turn then is told what SQLite would say.
+        taken = self._turn.acquire(timeout=2 * self._patience.total_seconds())
+        try:
+            yield
+        finally:
+            if taken:
+                self._turn.release()
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:
