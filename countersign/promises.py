@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from countersign.labelling import Finding, Judgeable
 from countersign.labels import Label, Versions
 from countersign.monitors import Monitor
 from countersign.thresholds.certificate import Certificate
+
+if TYPE_CHECKING:
+    from countersign.backtest import History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +41,14 @@ class Standing:
             one.certificate.category: one.certificate.threshold
             for one in self.issued
             if one.withdrawn_at is None and one.certificate.versions == versions
+        }
+
+    def certified_under(self, boundary: str) -> dict[str, float]:
+        """Category -> largest risk covered, whatever the model, for a policy of this boundary."""
+        return {
+            one.certificate.category: one.certificate.threshold
+            for one in self.issued
+            if one.withdrawn_at is None and one.certificate.versions.policy == boundary
         }
 
     @property
@@ -74,6 +85,10 @@ class PromiseBook(Protocol):
         ...
 
     def labels(self, use_case: str) -> tuple[Label, ...]: ...
+
+    def history(self, use_case: str, *, since: datetime) -> History:
+        """The recorded decisions since then, for a backtest."""
+        ...
 
     def begin_certification(self, use_case: str) -> int:
         """Counts a look at the labels, from 1, before they are looked at."""

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, func, insert, select, type_coerce, update
 
 from connectors.sql import audit
-from connectors.sql.codec import LABEL, VERSIONS
+from connectors.sql.codec import CIRCUMSTANCES, LABEL, VERSIONS
 from connectors.sql.engine import Database
-from connectors.sql.promises import certificates, certifications, grounds, labels
+from connectors.sql.promises import certificates, certifications, circumstances, grounds, labels
 from connectors.sql.tables import cases, corrections
 from countersign.audit import Event
 from countersign.ids import new_ids
@@ -24,6 +24,9 @@ from countersign.monitors import Monitor
 from countersign.promises import Issued, Standing, Withdrawn
 from countersign.thresholds.certificate import Certificate
 from countersign.thresholds.words import promise_words
+
+if TYPE_CHECKING:
+    from countersign.backtest import History
 
 
 class SqlPromises:
@@ -69,6 +72,26 @@ class SqlPromises:
         asked = select(labels.c.body).where(labels.c.use_case == use_case, labels.c.body != "")
         with self._db.read() as connection:
             return tuple(LABEL.load(body) for body in connection.execute(asked).scalars())
+
+    def history(self, use_case: str, *, since: datetime) -> History:
+        """As the port says. Times stay integers: a million datetimes would take longer than deciding."""
+        from countersign.backtest import History  # numpy, which only figures need
+
+        asked = (
+            select(
+                grounds.c.case_id,
+                type_coerce(grounds.c.at, BigInteger),
+                grounds.c.risk,
+                grounds.c.alerts,
+                grounds.c.kind,
+            )
+            .where(grounds.c.use_case == use_case, grounds.c.at >= since)
+            .order_by(grounds.c.at, grounds.c.case_id)
+        )
+        with self._db.read() as connection:
+            rows = connection.execute(asked).all()
+            bodies = connection.execute(select(circumstances.c.kind, circumstances.c.body)).all()
+        return History.of_rows(rows, {kind: CIRCUMSTANCES.load(body) for kind, body in bodies})
 
     def begin_certification(self, use_case: str) -> int:
         with self._db.write() as connection:

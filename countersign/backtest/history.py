@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
@@ -18,6 +18,9 @@ from countersign.tickets import Ticket, TicketRef, TicketState
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+# (case id, microseconds since 1970, risk or None, alerts, name of its circumstances)
+Row = tuple[str, int, float | None, int, str]
 
 UNASSESSED = "(not assessed)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,6 +58,20 @@ class History:
             alerts=np.array([past.alerts for past in ordered], dtype=np.int64),
             kind=np.array([codes[id(past.circumstances)] for past in ordered], dtype=np.int64),
             kinds=tuple(kinds),
+        )
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Row], kinds: Mapping[str, Circumstances]) -> Self:
+        """Recorded rows in order of time; a case that was decided again counts once, as it was decided last."""
+        ids, at, risk, alerts, kind = zip(*_last(rows), strict=True) if rows else ((),) * 5
+        codes = {name: code for code, name in enumerate(kinds)}
+        return cls(
+            ids=ids,
+            at=np.array(at, dtype=np.int64),
+            risk=np.array(risk, dtype=np.float64),  # None is NaN
+            alerts=np.array(alerts, dtype=np.int64),
+            kind=np.array([codes[name] for name in kind], dtype=np.int64),
+            kinds=tuple(kinds.values()),
         )
 
     def __len__(self) -> int:
@@ -110,6 +127,14 @@ class History:
             prompt="",
             prompt_hash="",
         )
+
+
+def _last(rows: Sequence[Row]) -> Iterable[Row]:
+    """The last row of each case, in the order of the rows."""
+    last = {row[0]: place for place, row in enumerate(rows)}
+    if len(last) == len(rows):
+        return rows
+    return [rows[place] for place in sorted(last.values())]
 
 
 def _ticket(kind: Circumstances, state: TicketState, ref: TicketRef, moment: datetime) -> Ticket:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from countersign.backtest import (
     backtest,
     replay,
 )
+from countersign.backtest.history import microseconds
 from countersign.cases import Case
 from countersign.decision import Facts, Outcome, decide
 from countersign.lanes import Lane
@@ -381,3 +383,22 @@ def test_what_nobody_assessed_is_a_category_of_its_own() -> None:
     )
     figures = by_category(backtest(History.of([past, calm("a")]), shipped()))
     assert (figures["(not assessed)"].cases, figures["(not assessed)"].would_close) == (1, 0)
+
+
+def test_rows_of_the_ledger_come_to_the_same_history() -> None:
+    """By time, with circumstances by name; a case that was decided again counts once, as it was decided last."""
+    kind = Circumstances(source="datadog", severity=Severity.LOW, category="informational")
+    other = Circumstances(source="splunk", severity=Severity.HIGH)
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    past = [
+        PastDecision(id="b", at=start + timedelta(hours=1), risk=None, alerts=3, circumstances=other),
+        PastDecision(id="a", at=start + timedelta(hours=2), risk=0.2, alerts=2, circumstances=kind),
+    ]
+    rows = [
+        ("a", 0, 0.5, 1, "k"),
+        *((p.id, microseconds(p.at), p.risk, p.alerts, "ko"[n == 0]) for n, p in enumerate(past)),
+    ]
+    made, known = History.of_rows(rows, {"k": kind, "o": other}), History.of(past)
+    assert list(made.ids) == list(known.ids) == ["b", "a"]
+    assert [made.case(index) for index in range(2)] == [known.case(index) for index in range(2)]
+    assert (np.isnan(made.risk[0]), made.risk[1]) == (True, 0.2)

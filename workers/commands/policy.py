@@ -9,7 +9,7 @@ import typer
 
 from countersign.errors import ConfigError
 from countersign.policy import Policy, PolicyError, describe, diff, load_policy
-from workers.console import Config, new_app
+from workers.console import AsJson, Config, new_app, show_json
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
@@ -114,6 +114,47 @@ def certify(
             typer.echo(f"{chosen.use_case}, rule {one.rule}: {certificate_words(one.result)}")
             if isinstance(one.result, Certificate):
                 book.issue(chosen.use_case, one.rule, one.result, one.monitor(chosen.control_lane))
+
+
+@app.command()
+def backtest(
+    file: File,
+    config: Config = None,
+    against: Annotated[
+        Path | None, typer.Option(help="The policy to compare with, as the one in force.")
+    ] = None,
+    since: Annotated[str, typer.Option(help="How far back, as 30d.")] = "90d",
+    as_json: AsJson = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Write the page with what-if curves to this file.")
+    ] = None,
+) -> None:
+    """Decide the recorded cases again under a policy: closes, wrong ones, minutes, dollars, and what changes."""
+    from countersign.backtest import backtest as run
+    from countersign.boundary import boundary_hash
+    from workers.backtest_words import tell, write_page
+    from workers.figures import length
+    from workers.settings import load_settings
+    from workers.wiring import now, open_ledger
+
+    new, old = read(file), read(against) if against else None
+    book = open_ledger(load_settings(config)).promises
+    history = book.history(new.use_case, since=now() - length(since))
+    labels, standing = book.labels(new.use_case), book.standing(new.use_case)
+    found = run(
+        history,
+        new,
+        labels=labels,
+        certified=standing.certified_under(boundary_hash(new)),
+        demoted=standing.demoted,
+        against=old,
+    )
+    if page:
+        write_page(page, new, found, labels, standing, since=since)
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo(tell(new, old, found, since=since))
 
 
 def _chosen(config: Path | None, use_case: str) -> list[Policy]:

@@ -1,0 +1,122 @@
+"""The what-if page: one file that needs nothing else, complete without its script, and small."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from countersign.backtest import Circumstances, History, PastDecision, backtest
+from countersign.labels import Label, Versions
+from countersign.lanes import Lane
+from countersign.policy import load_policy
+from countersign.ports import Firing
+from countersign.severity import Severity
+from countersign.thresholds import USUAL, curves
+from countersign.whatif_page import WhatIf, render
+from countersign.whatif_page.page import LARGEST
+from tests.unit.builders import NOW, POLICIES
+
+VERSIONS = Versions(policy="p", prompt="q", model="local")
+
+
+def _whatif(categories: int = 3, name: str = "informational") -> WhatIf:
+    """300 cases a category, their risks spread, every tenth of the risky ones wrong."""
+    file = POLICIES / "alert-triage.yaml"
+    policy = load_policy(file.read_text(encoding="utf-8"), name=str(file))
+    names = [name, *(f"category-{number}" for number in range(1, categories))]
+    decisions, labels = [], []
+    for category in names:
+        for number in range(300):
+            risk = number / 600
+            decisions.append(
+                PastDecision(
+                    id=f"{category}-{number:03}",
+                    at=NOW + timedelta(hours=number),
+                    risk=risk,
+                    alerts=1,
+                    circumstances=Circumstances(
+                        source="datadog", severity=Severity.INFO, category=category, firing=Firing.NO,
+                        service=f"s{number}", recovered=True,
+                    ),
+                )
+            )  # fmt: skip
+            labels.append(
+                Label(
+                    decision=f"{category}-{number:03}", cluster=f"{category}{number}", category=category, risk=risk,
+                    wrong=number % 10 == 9 and number > 100, probability=1.0, lane=Lane.TREATED,
+                    versions=VERSIONS, known_at=NOW,
+                )
+            )  # fmt: skip
+    stricter = policy.model_copy(update={"version": 2, "autonomy": "observe"})
+    history = History.of(decisions)
+    return WhatIf(
+        title="alert-triage v2",
+        period=f"{len(history):,} recorded cases",
+        backtest=backtest(history, policy, labels=labels, against=stricter),
+        curves=curves(labels, USUAL),
+        certified={name: 0.08},
+    )
+
+
+def test_the_page_asks_nobody_and_its_policy_allows_only_its_own_parts() -> None:
+    """Strict CSP: nothing by default, the one style and the one script by their hashes; no address anywhere."""
+    text = render(_whatif())
+    style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', text)[0].replace(
+        "&#39;", "'"
+    )
+    assert (len(style), len(script)) == (1, 1)
+    for kind, part in (("style-src", style[0]), ("script-src", script[0])):
+        digest = base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()
+        assert f"{kind} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"https?://|url\(|\bon[a-z]+=|\bsrc=| style=|<link|<iframe", text)
+
+
+def test_it_is_complete_without_its_script() -> None:
+    """The table, the certified point and the warning are in the HTML; the slider waits for the script."""
+    text = render(_whatif())
+    assert '<p class="explore" hidden' in text
+    assert "Exploratory threshold, no promise:" in text
+    assert "informational: 300 labels, certified up to a risk of 0.08" in text
+    assert text.count('<circle class="certified"') == 1
+    assert text.count("<details>") == 3
+
+
+@pytest.mark.parametrize(("categories", "left_out"), [(1, False), (5, False), (100, True)])
+def test_it_never_grows_beyond_40_kilobytes(categories: int, left_out: bool) -> None:
+    """With more categories and changes than fit, it shows what it can and says what it left out."""
+    text = render(_whatif(categories))
+    assert len(text.encode()) <= LARGEST == 40 * 1024
+    assert ("more categories" in text) == left_out
+
+
+def test_words_of_a_policy_are_text_and_never_markup() -> None:
+    """A category called like a tag stays text."""
+    text = render(_whatif(1, '<img src=x onerror="alert(1)">'))
+    assert "<img" not in text
+
+
+def test_a_browser_runs_it_without_a_complaint(tmp_path: Path) -> None:
+    """Headless Chromium: nothing is blocked, the slider appears and says what it explores."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine: install chromium to look at the page")
+    page = tmp_path / "whatif.html"
+    page.write_text(render(_whatif()), encoding="utf-8")
+    done = subprocess.run(
+        [browser, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+         "--enable-logging=stderr", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert "Content Security Policy" not in done.stderr
+    assert '<p class="explore" hidden' not in done.stdout
+    assert "risk up to 0.005: closes " in done.stdout
