@@ -39,6 +39,7 @@ OUT = Path("var/demo")
 POLICIES = ("alert-triage.yaml", "jira-triage.yaml")
 LONGEST_S, QUIET_S, ROUNDS = 55.0, 2.5, 2
 LONGEST_BAD_S = 150.0
+ENDED = "the log has ended"
 Json = dict[str, Any]
 
 
@@ -192,6 +193,7 @@ def _read(stream: IO[str], lines: queue.SimpleQueue[Json]) -> None:
                 lines.put(json.loads(line))
             except ValueError:
                 lines.put({"event": "said", "text": line.strip()})
+    lines.put({"event": ENDED})
 
 
 def _waiting(config: Path) -> int:
@@ -235,6 +237,8 @@ def _watch(
 
 
 def _hear(line: Json, night: Night, progress: Progress, bar: TaskID) -> None:
+    if line.get("event") == ENDED:
+        sys.exit(f"countersign up has ended before its time; {OUT}/up.log says why.")
     handler = _HEARD.get(line.get("event", ""))
     if handler is not None:
         if line.get("alerts") != 0 or line["unreadable"]:  # reading nothing new is no news
