@@ -168,7 +168,9 @@ class Closes:
 
 
 class CaseBook(Protocol):
-    def due_cases(self, *, limit: int) -> tuple[str, ...]: ...
+    def due_cases(self, *, limit: int, again: bool | None = None) -> tuple[str, ...]:
+        """Those that may be claimed; with `again` only those begun before (True) or never (False)."""
+        ...
 
     def claim_cases(self, ids: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedCase, ...]:
         """The ones of these that are due and free; the rest are left out without a word (somebody has them)."""
@@ -220,7 +222,9 @@ class Settled:
 
 
 class ActionBook(Protocol):
-    def due_actions(self, *, limit: int) -> tuple[str, ...]: ...
+    def due_actions(self, *, limit: int, again: bool | None = None) -> tuple[str, ...]:
+        """As `due_cases`."""
+        ...
 
     def claim_actions(
         self, keys: Sequence[str], *, worker: str, lease: timedelta
@@ -300,6 +304,10 @@ class WatchBook(Protocol):
 
     def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
         """Drops planned actions that waited too long; gives the cases they belong to."""
+        ...
+
+    def changed_since_offer(self, case_id: str, code: str) -> str:
+        """What people have changed in the ticket since this was offered for approval, as a clause; "" if nothing."""
         ...
 
     def fire_once(self, name: str, fire_time: datetime) -> bool:

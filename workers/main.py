@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("resume", "Go on writing where `countersign stop` stopped."),
     "rollback": ("rollback", "Take back what was done, as far as no person has changed it since."),
     "audit": ("audit", "Verify the audit log, sign checkpoints of it, export it."),
+    "verify": ("verify", "Check that the books balance: nothing lost, nothing without its record."),
     "dead-letters": ("dead_letters", "List, show, replay or dismiss what could not be handled."),
     "baseline": (
         "baseline",

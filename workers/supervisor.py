@@ -18,6 +18,8 @@ _log = structlog.get_logger()
 PARENT_VARIABLE = "COUNTERSIGN_PARENT"
 PATIENCE_S = 30.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+# Who has run for so long did not die of its start: it is started again without a longer wait.
+_SETTLED_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -85,7 +87,7 @@ class Supervisor:
     def _keep(self, role: Role) -> None:
         now = time.monotonic()
         if role.alive:
-            if now - role.started > _LONGEST_WAIT_S:
+            if now - role.started > _SETTLED_S:
                 role.wait_s = _FIRST_WAIT_S
             return
         if role.process is not None:

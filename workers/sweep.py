@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import structlog
 
 from workers.parts import Parts, Wake
+from workers.reporting import fire
 
 _log = structlog.get_logger()
 AT_ONCE = 500
 
 
+class Due(Protocol):
+    def __call__(self, *, limit: int, again: bool) -> tuple[str, ...]: ...
+
+
 def sweep(parts: Parts) -> Iterator[Wake]:
     """Yields due cases and due actions, and drops approvals that nobody gave in time."""
+    yield from fire(parts)
     for policy in parts.policies.values():
         expired = parts.ledger.watch.expire_approvals(
             policy.use_case, older_than=policy.approvals.expires_after
         )
         if expired:
             _log.info("approvals.expired", use_case=policy.use_case, cases=len(expired))
-    if cases := parts.ledger.cases.due_cases(limit=AT_ONCE):
-        yield Wake("assess", cases)
-    if actions := parts.ledger.actions.due_actions(limit=AT_ONCE):
-        yield Wake("act", actions)
+    due: tuple[tuple[str, Due], ...] = (
+        ("assess", parts.ledger.cases.due_cases),
+        ("act", parts.ledger.actions.due_actions),
+    )
+    for stage, asked in due:
+        if fresh := asked(limit=AT_ONCE, again=False):
+            yield Wake(stage, fresh)
+        # What was begun before may have killed its worker: it goes alone, so that no batch dies with it.
+        for one in asked(limit=AT_ONCE, again=True):
+            yield Wake(stage, (one,))

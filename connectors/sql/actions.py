@@ -73,9 +73,10 @@ class SqlActions:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def due_actions(self, *, limit: int) -> tuple[str, ...]:
+    def due_actions(self, *, limit: int, again: bool | None = None) -> tuple[str, ...]:
+        asked = _DUE if again is None else _DUE.where((actions.c.attempts > 0) == again)
         with self._db.read() as connection:
-            due = connection.execute(_DUE, {"now": self._db.now(connection), "most": limit})
+            due = connection.execute(asked, {"now": self._db.now(connection), "most": limit})
             return tuple(due.scalars())
 
     def claim_actions(

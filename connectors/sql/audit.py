@@ -56,9 +56,9 @@ def records(connection: Connection, *, after: int = 0) -> Iterator[AuditRecord]:
 
 def lines(connection: Connection, *, after: int = 0) -> Iterator[Line]:
     """The same as they are stored, for verifying: without making values of them."""
-    text = select(*(literal_column(name) for name in _COLUMNS)).select_from(audit).order_by(audit.c.seq)
+    text: Any = select(*(literal_column(name) for name in _COLUMNS)).select_from(audit).order_by(audit.c.seq)
     while page := connection.execute(text.where(audit.c.seq > after).limit(_PAGE)).all():
-        yield from page  # type: ignore[misc]  # rows are tuples
+        yield from page
         after = page[-1][0]
 
 

@@ -58,26 +58,39 @@ _HELD = (
 )
 
 
+_LAST_TRIES = (
+    select(cases.c.id)
+    .where(cases.c.stage == Stage.DUE.value, cases.c.attempts == ATTEMPTS, cases.c.worker.is_not(None))
+    .where(cases.c.due_at > bindparam("now", type_=cases.c.due_at.type))
+    .limit(1)
+)
+
+
 class SqlCases:
     """The CaseBook port."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def due_cases(self, *, limit: int) -> tuple[str, ...]:
+    def due_cases(self, *, limit: int, again: bool | None = None) -> tuple[str, ...]:
+        asked = _DUE if again is None else _DUE.where((cases.c.attempts > 0) == again)
         with self._db.read() as connection:
-            due = connection.execute(_DUE, {"now": self._db.now(connection), "most": limit})
+            due = connection.execute(asked, {"now": self._db.now(connection), "most": limit})
             return tuple(due.scalars())
 
     def claim_cases(self, ids: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedCase, ...]:
-        """As the port says; a case that was claimed three times and never came back is a dead letter instead."""
+        """As the port says; a case that was claimed three times and never came back is a dead letter instead.
+
+        A last try is made by one case at a time: whatever killed the workers takes no other case with it.
+        """
         if not ids:
             return ()
         with self._db.write() as connection:
             now = self._db.now(connection)
             rows = connection.execute(_CLAIMABLE, {"ids": list(ids), "now": now}).all()
             spent = [row for row in rows if row.attempts >= ATTEMPTS]
-            taken = [row for row in rows if row.attempts < ATTEMPTS]
+            taken = [row for row in rows if row.attempts < ATTEMPTS - 1]
+            taken += self._last_try(connection, [row for row in rows if row.attempts == ATTEMPTS - 1], now)
             newest = newest_alerts(connection, [row.id for row in taken]) if taken else {}
             if taken:
                 connection.execute(_CLAIM, {"ids": list(newest), "by": worker, "until": now + lease})
@@ -92,6 +105,13 @@ class SqlCases:
             )
             for row in taken
         )
+
+    def _last_try(self, connection: Connection, rows: list[Row[Any]], now: datetime) -> list[Row[Any]]:
+        """The one of these that may be tried for the last time now, if no other case is."""
+        if not rows:
+            return []
+        self._db.alone(connection, "countersign last try")
+        return [] if connection.execute(_LAST_TRIES, {"now": now}).first() else rows[:1]
 
     def record_verdicts(self, verdicts: Sequence[Verdict]) -> Judged:
         if not verdicts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from countersign.ports import Model
 from sandbox import datadog, pagerduty, splunk
 from sandbox.jira_records import JIRA_FIELDS
 from sandbox.server import Sandbox
+from sandbox.world import Write
 from workers.parts import Parts, Wake
 from workers.settings import load_settings
 from workers.tasks import STAGES
@@ -36,6 +38,11 @@ class Clock:
     """The ledger's clock, which a test can put forward instead of waiting."""
 
     ahead: timedelta = timedelta(0)
+    slept: timedelta = timedelta(0)
+
+    def monotonic(self) -> float:
+        """A process's own clock, which goes on while the process sleeps."""
+        return time.monotonic() + self.slept.total_seconds()
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -118,6 +125,42 @@ class House:
         """Puts the ledger's clock forward and lets the sweeper send what has become due."""
         self.clock.ahead += timedelta(**ahead)
         self.run("sweep")
+
+    def jump(self, ahead: timedelta) -> None:
+        """Lets a process's own clock jump too: what sleeps through its lease knows when it wakes."""
+        self.clock.slept += ahead
+
+    @contextmanager
+    def with_ledger(self, folder: Path, template: Path) -> Iterator[House]:
+        """The same house on an empty ledger of its own, its clocks set back."""
+        file = folder / "ledger.db"
+        shutil.copyfile(template, file)
+        clock = Clock()
+        parts = replace(
+            self.parts, ledger=SqlLedger.open(f"sqlite:///{file}", clock=clock), monotonic=clock.monotonic
+        )
+        try:
+            yield replace(self, parts=parts, clock=clock)
+        finally:
+            parts.ledger.close()
+
+    def clear(self) -> None:
+        """Ends every open ticket at ServiceNow, and forgets what was written."""
+        desk = self.box.servicenow
+        ended = {"state": "7", "close_code": "Resolved by caller", "close_notes": "over"}
+        self.box.run(
+            lambda: [
+                desk.set_fields(row["sys_id"], "lena.fischer", **ended)
+                for row in list(desk.records.rows["incident"].values())
+                if row["active"] == "true"
+            ]
+        )
+        self.box.run(self.box.world.writes.clear)
+
+    @property
+    def writes(self) -> list[Write]:
+        """The vendors' own log."""
+        return self.box.run(lambda: list(self.box.world.writes))
 
     def with_policy(self, **changes: object) -> House:
         """The same house under a changed ServiceNow policy."""

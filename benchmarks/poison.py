@@ -1,0 +1,85 @@
+"""A worker whose model kills its process over one case, restarted like `up` does: `python -m benchmarks.poison`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+from benchmarks.worker import Instant
+from countersign.ports import Completion
+from countersign.prompts import Prompt
+from workers import logs
+from workers.app import new_app
+from workers.parts import Parts
+from workers.settings import load_settings
+from workers.supervisor import PARENT_VARIABLE, die_with_parent
+from workers.tasks import register
+from workers.wiring import open_parts
+
+QUEUES = "pull,assess,act,watch,control"
+
+
+class Poisonable(Instant):
+    """Answers at once, or dies without a word."""
+
+    def complete(self, prompt: Prompt) -> Completion:
+        if "poison" in str(prompt):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().complete(prompt)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.poison", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--broker", required=True)
+    parser.add_argument("--worker", action="store_true", help="Be the worker, not who starts it again.")
+    pool = parser.add_mutually_exclusive_group(required=True)
+    pool.add_argument("--processes", dest="pool", action="store_const", const="--pool=prefork")
+    pool.add_argument("--threads", dest="pool", action="store_const", const="--pool=threads")
+    asked = parser.parse_args()
+    if asked.worker:
+        _work(asked.config, asked.broker, asked.pool)
+    else:
+        _keep([sys.executable, "-m", "benchmarks.poison", *sys.argv[1:], "--worker"])
+
+
+def _keep(command: list[str]) -> None:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        for process in running:
+            process.kill()
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    while True:
+        running[:] = [subprocess.Popen(command, env={**os.environ, PARENT_VARIABLE: str(os.getpid())})]
+        running[0].wait()
+
+
+def _work(config: Path, broker: str, pool: str) -> None:
+    die_with_parent()
+    logs.set_up("ERROR")
+    settings = load_settings(config)
+    app = new_app(settings, broker)
+
+    @cache
+    def parts(_process: int) -> Parts:
+        return replace(open_parts(settings), models=lambda _policy: (Poisonable(),))
+
+    register(app, lambda: parts(os.getpid()))
+    app.worker_main(
+        ["--quiet", "worker", f"--queues={QUEUES}", pool, "--concurrency=4", "--loglevel=ERROR",
+         f"--hostname=poison-{os.getpid()}@local", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Chaos, the short form of `make chaos`: real workers and a real Redis, killed, and nothing lost or done twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import chaos
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_nothing_is_lost_and_nothing_doubled_under_chaos(tmp_path: Path, ledger_url: str) -> None:
+    """A few hundred actions and two dozen faults; the oracle is the vendors' own log."""
+    told = chaos.run(tmp_path, ledger_url, tickets=120, faults=20)
+    assert (told.lost, told.doubled, told.dead_letters, told.books_even) == (0, 0, 0, True)
+    assert told.recovered_s <= 30
+    assert (told.actions >= 120, told.faults) == (True, 20)

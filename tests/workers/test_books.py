@@ -1,0 +1,74 @@
+"""`countersign verify`: the books balance after a night, and every way in which they could not is told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.workers.house import House
+
+
+def test_after_a_night_the_books_balance(night: House) -> None:
+    """Every sum is even, on both ledgers, and the desks show all that is called done."""
+    ended = night.command("verify", "--desk", "--json")
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["even"], told["missing_at_desk"]) == (0, True, [])
+    assert {one["what"] for one in told["balances"] if one["expected"]} >= {
+        "alerts in = grouped + dead",
+        "actions planned = done + compensated + dead + dropped + pending",
+    }
+
+
+def test_every_write_that_the_desks_saw_has_its_action(night: House) -> None:
+    """The vendors' own logs hold no marker that the ledger does not know."""
+    known = {f"countersign:{one.key}" for one in night.parts.ledger.reading.actions(limit=10_000)}
+    assert {write.marker for write in night.box.world.writes if write.marker} <= known
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        ("DELETE FROM alerts WHERE seq = 1", "alerts in = grouped + dead"),
+        ("DELETE FROM actions", "actions planned = done + compensated + dead + dropped + pending"),
+        ("UPDATE actions SET state = 'approved'", "actions on record as done that are not"),
+        ("UPDATE actions SET receipt = NULL", "actions done without what the desk answered"),
+        ("UPDATE actions SET state = 'compensated'", "actions compensated by nothing that was done"),
+        ("UPDATE actions SET state = 'dead'", "dead actions without a dead letter"),
+        ("UPDATE audit_head SET seq = seq + 1", "audit records"),
+    ],
+)
+def test_books_that_do_not_balance_are_told(home: House, damage: str, what: str) -> None:
+    """Each kind of damage is named, and the command ends with 1."""
+    home = home.with_policy(control_lane=0.0)
+    home.box.run(
+        lambda: home.box.servicenow.open_incident(
+            short_description="Report of the night run is late", description="Late", impact="2", urgency="2"
+        )
+    )
+    home.once()
+    engine = create_engine(home.parts.settings.ledger.get_secret_value())
+    with engine.begin() as connection:
+        connection.execute(text("PRAGMA foreign_keys = OFF"))
+        connection.execute(text(damage))
+    engine.dispose()
+    uneven = [one.what for one in home.ledger.books.balances() if not one.even]
+    assert what in uneven
+    assert home.command("verify").returncode == 1
+
+
+def test_a_write_that_the_desk_has_lost_is_told(home: House) -> None:
+    """`--desk` looks for the marker of every done action."""
+    home = home.with_policy(control_lane=0.0)
+    row = home.box.run(
+        lambda: home.box.servicenow.open_incident(short_description="Late", description="Late again")
+    )
+    home.once()
+    home.box.run(
+        lambda: [
+            said.update(value="") for said in home.box.servicenow.records.rows["sys_journal_field"].values()
+        ]
+    )
+    told = json.loads(home.command("verify", "--desk", "--json").stdout)
+    assert f"in {row['number']} is not at servicenow" in str(told["missing_at_desk"])

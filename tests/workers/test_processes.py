@@ -1,0 +1,130 @@
+"""Real processes: what is killed comes back, what is told to end gives back what it holds, poison is put away."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from benchmarks.plant import Plant, plant, signal_to, wait
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+TICKETS = 30
+
+
+@pytest.fixture
+def running(tmp_path: Path, sqlite_url: str) -> Iterator[Plant]:
+    with plant(tmp_path, sqlite_url) as one:
+        yield one
+
+
+def _all_done(one: Plant) -> bool:
+    return one.at_rest(TICKETS)
+
+
+def test_up_restarts_what_died_and_nothing_is_lost(running: Plant) -> None:
+    """Every role is killed once while work comes in; each comes back, and each ticket has one note."""
+    up = running.start("up")
+    wait(lambda: len(_roles(running, up)) == 3, 60, "all roles run")
+    running.open_tickets(0, TICKETS)
+    wait(lambda: bool(running.writes()), 60, "the first note is written")
+    before = _roles(running, up)
+    for pid in before.values():
+        signal_to(pid, signal.SIGKILL)
+    wait(lambda: len(_roles(running, up)) == 3, 60, "all roles run again")
+    wait(lambda: _all_done(running), 90, "every note is written")
+    assert set(before.values()).isdisjoint(_roles(running, up).values())
+    assert (running.lost(), running.doubled()) == (0, 0)
+
+
+def test_a_worker_that_is_told_to_end_gives_back_what_it_holds(running: Plant) -> None:
+    """SIGTERM in the middle of a slow batch: it ends by itself soon, and its actions wait, free and not counted."""
+    running.box.run(lambda: setattr(running.box.world, "latency", timedelta(milliseconds=300)))
+    running.open_tickets(0, TICKETS)
+    worker = running.start("worker", "--queues", "pull,assess,act,watch,control", "--processes", "1")
+    running.start("beat")
+    wait(lambda: len(running.writes()) >= 2, 90, "two notes are written")
+    worker.terminate()
+    assert worker.wait(timeout=20) == 0
+    held = [one for one in running.ledger.reading.actions(limit=100) if one.state == "posting"]
+    assert (held, _all_done(running)) == ([], False)
+    running.box.run(lambda: setattr(running.box.world, "latency", timedelta(0)))
+    running.start("worker", "--queues", "pull,assess,act,watch,control", "--processes", "1")
+    wait(lambda: _all_done(running), 90, "another worker does the rest")
+    assert (running.lost(), running.doubled()) == (0, 0)
+
+
+def test_redis_lost_with_all_it_held_costs_a_delay(running: Plant) -> None:
+    """Killed without persistence while messages lie in it: all pending work moves again within 30 seconds."""
+    running.start("up")
+    running.open_tickets(0, TICKETS)
+    wait(lambda: bool(running.writes()), 90, "the first note is written")
+    assert running.broker.pid is not None
+    signal_to(running.broker.pid, signal.SIGKILL)
+    wait(lambda: _revived(running), 20, "Redis runs again")
+    done = running.done()
+    took = wait(lambda: running.done() > done or _all_done(running), 60, "work moves again")
+    assert took < 30
+    wait(lambda: _all_done(running), 90, "every note is written")
+    assert (running.lost(), running.doubled()) == (0, 0)
+
+
+@pytest.mark.parametrize("pool", ["--processes", "--threads"])
+def test_a_case_that_kills_its_process_is_a_dead_letter(running: Plant, pool: str) -> None:
+    """After three attempts it is put away; the others of its batches and of its process are all done."""
+    running.open_tickets(0, TICKETS)
+    _open_poison(running)
+    running.start("beat")
+    keeper = _keep_alive(running, pool)
+    try:
+        wait(lambda: _all_done(running), 150, "the others are done")
+        wait(lambda: bool(running.ledger.reading.dead_letters(limit=5)), 60, "the poison is put away")
+    finally:
+        keeper.terminate()
+        keeper.wait(timeout=30)
+    letters = running.ledger.reading.dead_letters(limit=5)
+    assert [(one.kind, one.attempts) for one in letters] == [("case", 3)]
+    assert "begun 3 times" in letters[0].reason
+    assert (running.lost(), running.doubled()) == (0, 0)
+
+
+def _revived(one: Plant) -> bool:
+    """Whether another Redis, empty, has taken the place of the one that was killed."""
+    killed = one.broker.pid
+    one.broker.revive()
+    return one.broker.pid != killed
+
+
+def _open_poison(one: Plant) -> None:
+    desk = one.box.servicenow
+    one.box.run(
+        lambda: desk.open_incident(short_description="poison", description="This one kills its process")
+    )
+
+
+def _keep_alive(one: Plant, pool: str) -> subprocess.Popen[bytes]:
+    """A worker whose model dies of one prompt, started again and again as `up` does."""
+    with one.log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.poison", "--config", str(one.config), "--broker", one.broker.url, pool],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    one.processes.append(process)
+    return process
+
+
+def _roles(one: Plant, up: subprocess.Popen[bytes]) -> dict[str, int]:
+    """The processes that `up` itself has started, by their role."""
+    words = {"--queues pull": "worker", "--queues assess": "models", " beat": "beat"}
+    direct = one.children(up.pid)
+    return {
+        role: pid
+        for pid, command in direct.items()
+        for word, role in words.items()
+        if "workers" in command and word in command
+    }

@@ -1,0 +1,50 @@
+"""`countersign verify`: whether the books balance, and whether the desks still show what the ledger calls done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from countersign.errors import OutsideError
+from workers.console import AsJson, Config, new_app, show_json, show_table
+from workers.parts import Parts
+from workers.settings import load_settings
+
+app = new_app("Check that the books balance: nothing lost, nothing without its record.")
+
+
+@app.command()
+def verify(
+    config: Config = None,
+    desk: Annotated[bool, typer.Option("--desk", help="Ask the desks for every done action too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what came in with where it is, and what was done with what is on record; ends with 1 if uneven."""
+    from workers.wiring import open_ledger, open_parts
+
+    settings = load_settings(config)
+    balances = open_ledger(settings).books.balances()
+    missing = list(_missing(open_parts(settings))) if desk else []
+    even = all(one.even for one in balances) and not missing
+    if as_json:
+        rows = [{"what": b.what, "expected": b.expected, "found": b.found, "even": b.even} for b in balances]
+        show_json({"even": even, "balances": rows, "missing_at_desk": missing})
+    else:
+        table = [("even" if b.even else "NOT EVEN", b.what, b.expected, b.found) for b in balances]
+        table += [("NOT EVEN", sentence, 1, 0) for sentence in missing]
+        show_table(("", "what", "expected", "found"), table, empty="")
+    if not even:
+        raise typer.Exit(1)
+
+
+def _missing(parts: Parts) -> Iterator[str]:
+    """A sentence for each done action that its desk does not show, or can't be asked about."""
+    for action in parts.ledger.books.done_actions():
+        name = f"{action.effect.kind} {action.key} in {action.ticket.key if action.ticket else action.desk}"
+        try:
+            if action.desk not in parts.desks or parts.desks[action.desk].probe(action) is None:
+                yield f"{name} is not at {action.desk}"
+        except OutsideError as problem:
+            yield f"{name} can't be looked for: {problem}"
