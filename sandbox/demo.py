@@ -77,7 +77,7 @@ def main() -> None:
         if plan:
             console.print(f"A bad one ({plan.name}): {plan.about}")
         with _running(config) as lines:
-            longest = LONGEST_BAD_S if plan else LONGEST_S
+            longest = arguments.longest or (LONGEST_BAD_S if plan else LONGEST_S)
             night = _watch(console, box, scenario, lines, started + longest, config)
         summary = _summary(box, scenario, config)
         summary["faults"] = box.run(lambda: dict(box.faults.taken))
@@ -101,6 +101,7 @@ def _arguments() -> argparse.Namespace:
         "--data", type=Path, help="Folder of real alerts and tickets, instead of the sandbox's own night."
     )
     parser.add_argument("--faults", help=f"A bad day: {', '.join(names())}, or a YAML file like these.")
+    parser.add_argument("--longest", type=float, help="Seconds after which it ends in any case.")
     parser.add_argument("--seed", type=int, default=7, help="Another seed is another night.")
     return parser.parse_args()
 
