@@ -124,6 +124,10 @@ class Settings(BaseSettings):
     policies: list[Path] = Field(
         default=[], description="Policy files, or folders of them; the shipped ones if left out."
     )
+    keys: dict[str, str] = Field(
+        default={},
+        description="Person to base64 of their Ed25519 public key; with any, policies must be signed.",
+    )
     prompts: Path | None = Field(default=None, description="Folder of prompts; the shipped ones if left out.")
     log_level: str = "INFO"
     timing: Timing = Timing()

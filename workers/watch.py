@@ -110,6 +110,11 @@ def _obey(
         return "rejected", ()
     if not command.code:
         return "refused", ()
+    if changed := parts.ledger.watch.changed_since_offer(one.case_id, command.code):
+        # What was approved is not what was offered: people look at it as it is now.
+        parts.ledger.actions.drop(one.case_id, command.code, by="policy", why=f"void: {changed}")
+        _log.warning("approval.void", case=one.case_id, by=author, why=changed)
+        return "void", ()
     keys = parts.ledger.actions.approve(one.case_id, command.code, by=author, change_id=one.change.id)
     _log.info("approval.given", case=one.case_id, by=author, actions=len(keys))
     return "approved" if keys else "refused", keys

@@ -44,12 +44,12 @@ from connectors.sql.ledger import SqlLedger
 from connectors.sql.migrate import migrate as migrate_ledger
 from countersign.errors import ConfigError
 from countersign.evals import Maker, Row, asked_of
-from countersign.policy import Policy
+from countersign.policy import Policy, PolicyError
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
 from countersign.prompts import Example, examples, prompt_file
 from countersign.spans import said
 from workers.app import new_app, schedule
-from workers.files import data_folder, read_policies, read_prompts
+from workers.files import data_folder, policies_in_force, read_policies, read_prompts
 from workers.parts import Parts
 from workers.settings import EMBEDDED, Settings
 from workers.tasks import register
@@ -255,8 +255,9 @@ def _jira(settings: Settings, policies: Mapping[str, Policy]) -> JiraClient | No
 
 
 def open_parts(settings: Settings) -> Parts:
-    """Everything that a process works with. Makes clients, opens no connection before the first call."""
-    policies = read_policies(settings)
+    """Everything that a process works with. Makes clients; only the ledger is asked, for policies in force."""
+    ledger = open_ledger(settings)
+    policies = policies_in_force(settings, ledger.promises, now())
     datadog, splunk, pagerduty = _datadog(settings), _splunk(settings), _pagerduty(settings)
     servicenow, jira = _servicenow(settings, policies), _jira(settings, policies)
     pace = _pace(settings)
@@ -290,7 +291,7 @@ def open_parts(settings: Settings) -> Parts:
         settings=settings,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         clock=now,
-        ledger=open_ledger(settings),
+        ledger=ledger,
         policies=policies,
         prompts=read_prompts(settings, policies),
         sources={name: source for name, source in sources.items() if name in used},
@@ -329,7 +330,7 @@ def celery_app(settings: Settings) -> Celery:
             return opened[os.getpid()]
 
     register(app, parts)
-    policies = read_policies(settings)
+    policies = _usable_policies(settings)
     configured = {
         name for name in ("datadog", "splunk", "pagerduty", "servicenow", "jira") if getattr(settings, name)
     }
@@ -339,9 +340,21 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
+def _usable_policies(settings: Settings) -> Mapping[str, Policy]:
+    """The policies as they are written; where one can't be used, those in force."""
+    try:
+        return read_policies(settings)
+    except PolicyError:
+        ledger = open_ledger(settings)
+        try:
+            return policies_in_force(settings, ledger.promises, now())
+        finally:
+            ledger.close()
+
+
 def warm_up(settings: Settings, queues: Sequence[str]) -> None:
     """What a worker should have learnt before its first message: the embedded model, if it will be asked."""
-    policies = read_policies(settings)
+    policies = _usable_policies(settings)
     if "assess" in queues and any(LOCAL in policy.model.candidates for policy in policies.values()):
         new_embedded_model(settings).learn()
 

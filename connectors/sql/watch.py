@@ -23,10 +23,11 @@ from connectors.sql.tables import (
 from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.ledger import Correction, Watched
-from countersign.tickets import TicketChange, TicketPage
+from countersign.tickets import ChangeKind, TicketChange, TicketPage
 
 Owner = tuple[str, str]
 _AT_ONCE = 1_000
+_CHANGING = (ChangeKind.FIELD.value, ChangeKind.RESOLVED.value, ChangeKind.REOPENED.value)
 
 
 class SqlWatch:
@@ -116,6 +117,35 @@ class SqlWatch:
             ]
             audit.append(connection, events, at=now)
         return tuple(sorted({row.case_id for row in expired}))
+
+    def changed_since_offer(self, case_id: str, code: str) -> str:
+        """As the port says. Comments and taking the ticket change nothing of what was offered."""
+        offered = (
+            select(func.min(actions.c.planned_at))
+            .where(
+                actions.c.case_id == case_id,
+                actions.c.code == plain(code).strip().lower(),
+                actions.c.state == ActionState.PLANNED.value,
+            )
+            .scalar_subquery()
+        )
+        asked = (
+            select(ticket_changes.c.body)
+            .where(
+                ticket_changes.c.case_id == case_id,
+                ticket_changes.c.by_us.is_(False),
+                ticket_changes.c.kind.in_(_CHANGING),
+                ticket_changes.c.at > offered,
+            )
+            .order_by(ticket_changes.c.at)
+            .limit(1)
+        )
+        with self._db.read() as connection:
+            body = connection.execute(asked).scalar_one_or_none()
+        if body is None:
+            return ""
+        change = TICKET_CHANGE.load(body)
+        return f"{change.author} has changed {change.field or 'its state'} since it was offered"
 
     def fire_once(self, name: str, fire_time: datetime) -> bool:
         with self._db.write() as connection:

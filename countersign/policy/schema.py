@@ -224,6 +224,15 @@ class Approvals(Part):
     )
 
 
+class Rights(Part):
+    """Who may decide what about this policy: people whose keys are in the configuration."""
+
+    change: tuple[Name, ...] = Field(default=(), description="May sign a new version.")
+    promote: tuple[Name, ...] = Field(default=(), description="May sign for more autonomy.")
+    retrain: tuple[Name, ...] = Field(default=(), description="May let the embedded model learn anew.")
+    roll_back: tuple[Name, ...] = Field(default=(), description="May take back what was done.")
+
+
 class Escalation(Part):
     """Who is told or gets the ticket when Countersign can't do its part."""
 
@@ -343,6 +352,7 @@ class Policy(Part):
         default_factory=_use_case, description="Seed of the control lane's draw; the use case if left out."
     )
     approvals: Approvals = Field(default=Approvals(), description="How drafts are approved in the ticket.")
+    rights: Rights = Field(default=Rights(), description="Who may decide about this policy.")
     escalation: Escalation = Field(default=Escalation(), description="Who gets what Countersign can't do.")
     rollback: Rollback | None = Field(default=None, description="Who undoes, and for how long.")
     feedback: Feedback = Field(default=Feedback(), description="How outcomes become labels.")

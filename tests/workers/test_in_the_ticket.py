@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from countersign.ledger import Story
@@ -99,6 +101,19 @@ def test_a_rejection_drops_what_waits(home: House) -> None:
     _say(home, ticket, LEAD, f"/countersign reject {code}")
     _say(home, ticket, LEAD, f"/countersign approve {code}")
     assert (_close(home, ticket), _open(home, ticket)) == ("dropped", True)
+
+
+def test_an_approval_is_void_once_the_ticket_has_changed(home: House) -> None:
+    """Somebody raises the impact after the close was offered: the approval closes nothing, and says why."""
+    home, ticket = _asked(home)
+    code, desk = _code(home, ticket), home.box.servicenow
+    time.sleep(1.1)  # the desk's times are whole seconds
+    home.box.run(lambda: desk.set_fields(desk.incident(ticket)["sys_id"], OTHER, category="network"))
+    _say(home, ticket, LEAD, f"/countersign approve {code}")
+    story = _story(home, ticket)
+    assert (_close(home, ticket), _open(home, ticket)) == ("dropped", True)
+    assert [one.verdict for one in story.corrections if one.by == LEAD] == ["void"]
+    assert any("void: lena.fischer has changed category" in str(one.detail) for one in story.audit)
 
 
 def test_a_correction_is_kept_as_data(home: House) -> None:

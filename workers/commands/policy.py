@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from countersign.errors import ConfigError
 from countersign.policy import Policy, PolicyError, describe, diff, load_policy
 from workers.console import AsJson, Config, new_app, show_json
+
+if TYPE_CHECKING:
+    from countersign.bundles import Role
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
@@ -155,6 +158,54 @@ def backtest(
         show_json(found)
     else:
         typer.echo(tell(new, old, found, since=since))
+
+
+@app.command("sign")
+def sign_(
+    file: File,
+    key: Annotated[Path, typer.Option(help="Your Ed25519 private key, in PEM.")],
+    by: Annotated[str, typer.Option(help="Who you are, as in `keys` of the configuration.")],
+    role: Annotated[str, typer.Option(help="author or approver.")] = "author",
+) -> None:
+    """Sign a policy; the signatures lie beside it, in FILE.sig."""
+    from datetime import UTC, datetime
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from countersign.bundles import sign
+    from workers.files import bundle_of, signatures_of
+
+    if role not in ("author", "approver"):
+        raise ConfigError(f"--role is author or approver, not {role!r}.")
+    try:
+        private = load_pem_private_key(key.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as problem:
+        raise ConfigError(
+            f"{key} can't be read as a private key ({type(problem).__name__}); name a PEM."
+        ) from None
+    if not isinstance(private, Ed25519PrivateKey):
+        raise ConfigError(f"{key} is not an Ed25519 key; make one with `openssl genpkey -algorithm ed25519`.")
+    policy, now = read(file), datetime.now(UTC)
+    bundle = sign(policy, bundle_of(file), by=by, role=cast("Role", role), key=private, at=now)
+    signatures_of(file).write_text(bundle.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    typer.echo(f"{signatures_of(file)}: {policy.use_case} v{policy.version} is signed by {by} as {role}.")
+
+
+@app.command("verify-bundle")
+def verify_bundle(file: File, config: Config = None) -> None:
+    """Say whether a policy and its signatures may take the place of the one in force."""
+    from countersign.bundles import verify
+    from workers.files import bundle_of
+    from workers.settings import load_settings
+    from workers.wiring import now, open_ledger
+
+    settings, new = load_settings(config), read(file)
+    kept = open_ledger(settings).promises.good_policy(file=str(file.resolve()), use_case=new.use_case)
+    in_force = load_policy(kept, name="the policy in force") if kept else None
+    verify(new, bundle_of(file), keys=settings.keys, in_force=in_force, now=now())
+    was = f"v{in_force.version} in force" if in_force else "nothing in force yet"
+    typer.echo(f"{file}: {new.use_case} v{new.version} may take effect ({was}).")
 
 
 def _chosen(config: Path | None, use_case: str) -> list[Policy]:

@@ -1,0 +1,112 @@
+"""Bundles: who signed a policy, and whether that is enough for it to take effect."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from countersign.bundles import Bundle, BundleError, Role, read_bundle, sign, verify
+from countersign.policy import Policy
+from tests.unit.builders import NOW, POLICIES
+from workers.commands.policy import read
+
+PEOPLE = ("ana", "ben", "cem")
+PRIVATE = {
+    name: Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number, name in enumerate(PEOPLE)
+}
+KEYS = {name: base64.b64encode(key.public_key().public_bytes_raw()).decode() for name, key in PRIVATE.items()}
+RIGHTS = {"change": ["ana", "ben"], "promote": ["ben"]}
+
+
+def _policy(version: int = 1, **changes: Any) -> Policy:
+    base = read(POLICIES / "alert-triage.yaml").model_dump(by_alias=True)
+    return Policy.model_validate(base | {"version": version, "rights": RIGHTS, "autonomy": "draft"} | changes)
+
+
+def _signed(policy: Policy, *signers: tuple[str, Role]) -> Bundle | None:
+    bundle: Bundle | None = None
+    for by, role in signers:
+        bundle = sign(policy, bundle, by=by, role=role, key=PRIVATE[by], at=NOW)
+    return bundle
+
+
+NARROWER = {"limits": {"closes_per_hour": 1, "closes_per_service_per_day": 1}}
+WIDER = {"limits": {"closes_per_hour": 900, "closes_per_service_per_day": 50}}
+ACTS = {"autonomy": "act"}
+OLD = _policy()
+
+
+def _verdict(policy: Policy, bundle: Bundle | None, *, days: float = 0, keys: dict[str, str] = KEYS) -> str:
+    try:
+        verify(policy, bundle, keys=keys, in_force=OLD, now=NOW + timedelta(days=days))
+    except BundleError as problem:
+        return str(problem)
+    return ""
+
+
+def test_narrowing_needs_one_signature_and_widening_two_people() -> None:
+    """One author narrows; to widen, another person than the author approves."""
+    narrower, wider = _policy(2, **NARROWER), _policy(2, **WIDER)
+    assert _verdict(narrower, _signed(narrower, ("ana", "author"))) == ""
+    assert "another person than its author" in _verdict(wider, _signed(wider, ("ana", "author")))
+    assert _verdict(wider, _signed(wider, ("ana", "author"), ("ben", "approver"))) == ""
+
+
+def test_nobody_approves_what_they_wrote() -> None:
+    """The same person as author and approver is one person."""
+    wider = _policy(2, **WIDER)
+    assert "another person" in _verdict(wider, _signed(wider, ("ana", "author"), ("ana", "approver")))
+
+
+def test_only_those_with_the_right_change_and_promote() -> None:
+    """Cem has a key and no right; raising autonomy needs somebody who may promote, by the policy in force."""
+    narrower, acts = _policy(2, **NARROWER), _policy(2, **ACTS, rights={**RIGHTS, "promote": ["ana"]})
+    assert "but ana, ben may change it" in _verdict(narrower, _signed(narrower, ("cem", "author")))
+    assert "raises its autonomy, which ben may sign for" in _verdict(
+        acts, _signed(acts, ("cem", "author"), ("ana", "approver"))
+    )
+    assert _verdict(acts, _signed(acts, ("ana", "author"), ("ben", "approver"))) == ""
+
+
+def test_unsigned_replayed_expired_and_forged_are_refused_with_one_sentence() -> None:
+    """Each of the ways in which a bundle is no good says which one it is."""
+    narrower, other = _policy(2, **NARROWER), _policy(2, **WIDER)
+    good = _signed(narrower, ("ana", "author"))
+    replayed = _policy(1, **NARROWER)
+    assert good is not None
+    forged = good.model_copy(
+        update={"signatures": (good.signatures[0].model_copy(update={"expires": NOW + timedelta(days=999)}),)}
+    )
+    said = [
+        _verdict(narrower, None),
+        _verdict(replayed, _signed(replayed, ("ana", "author"))),
+        _verdict(narrower, good, days=31),
+        _verdict(narrower, good, days=-1),
+        _verdict(narrower, forged),
+        _verdict(other, good),
+        _verdict(narrower, good, keys={"ben": KEYS["ben"]}),
+        _verdict(narrower, good, keys={"ana": KEYS["ben"]}),
+        _verdict(narrower, good, keys={"ana": "no key"}),
+    ]
+    expected = [
+        "is not signed", "is a replay", "has expired", "has expired", "is not valid", "for another content",
+        "whose key is not in the configuration", "is not valid", "is not valid",
+    ]  # fmt: skip
+    assert [words in one for words, one in zip(expected, said, strict=True)] == [True] * len(said)
+    assert all(one.count("\n") == 0 and one.endswith(".") for one in said)
+
+
+def test_what_is_in_force_goes_on_without_signatures() -> None:
+    """The same content needs no new signature: an expired one stops nothing that runs."""
+    verify(OLD, None, keys=KEYS, in_force=OLD, now=NOW)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 20_000, '{"use_case": "x"}', "x" * 100_000])
+def test_what_is_no_bundle_is_one_sentence(text: str) -> None:
+    """Empty, nested 20,000 deep, too large or half: refused."""
+    with pytest.raises(BundleError, match="sign the policy again"):
+        read_bundle(text, name="p.sig")
