@@ -6,18 +6,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from countersign.budget import Purse, SpendingBook
 from countersign.actions import Action
+from countersign.budget import Purse, SpendingBook
+from countersign.deliveries import DeliveryBook
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
 from countersign.policy import Policy
-from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Model
+from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Mailer, Model
 from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
 from countersign.routing import LocalCertificate
 from workers.rollback import UndoBook
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from countersign.kpis.history import TicketHistory
+    from countersign.results import Results
 
 
 class Ledger(Protocol):
@@ -45,6 +50,14 @@ class Ledger(Protocol):
     def promises(self) -> PromiseBook: ...
     @property
     def spending(self) -> SpendingBook: ...
+    @property
+    def deliveries(self) -> DeliveryBook: ...
+
+    def histories(self, use_case: str, *, since: datetime) -> Sequence[TicketHistory]: ...
+
+    def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
+
+    def known_until(self) -> datetime | None: ...
 
     def close(self) -> None: ...
 
@@ -91,6 +104,7 @@ class Parts:
     certified_locally: Mapping[str, LocalCertificate] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
     stopping: Callable[[], bool] = never
+    mailer: Mailer | None = None
     clients: Sequence[Closing] = ()
 
     def close(self) -> None:
@@ -101,7 +115,11 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """A message to send once everything is committed: the stage, and the ids it should look at."""
+    """A message to send once everything is committed: the stage, and the ids it should look at.
+
+    One that waits longer than `expires_s` is of no use any more, because another one will have been sent.
+    """
 
     stage: str
     ids: tuple[str, ...]
+    expires_s: float | None = None

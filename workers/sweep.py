@@ -12,6 +12,7 @@ from workers.reporting import fire
 
 _log = structlog.get_logger()
 AT_ONCE = 500
+LOOKS = 2
 
 
 class Due(Protocol):
@@ -27,13 +28,17 @@ def sweep(parts: Parts) -> Iterator[Wake]:
         )
         if expired:
             _log.info("approvals.expired", use_case=policy.use_case, cases=len(expired))
+    # Workers that are behind are not sent the same again on top: what they have not taken by then is gone.
+    useful = LOOKS * parts.settings.timing.sweep.total_seconds()
+    if newer := parts.ledger.actions.newer_kinds():
+        _log.warning("actions.of_a_newer_version", kinds=newer, do="left to its workers; upgrade these")
     due: tuple[tuple[str, Due], ...] = (
         ("assess", parts.ledger.cases.due_cases),
         ("act", parts.ledger.actions.due_actions),
     )
     for stage, asked in due:
         if fresh := asked(limit=AT_ONCE, again=False):
-            yield Wake(stage, fresh)
+            yield Wake(stage, fresh, useful)
         # What was begun before may have killed its worker: it goes alone, so that no batch dies with it.
         for one in asked(limit=AT_ONCE, again=True):
-            yield Wake(stage, (one,))
+            yield Wake(stage, (one,), useful)

@@ -16,6 +16,7 @@ from workers.act import act
 from workers.assess import assess
 from workers.parts import Parts, Wake
 from workers.pull import pull
+from workers.reporting import deliver
 from workers.sweep import sweep
 from workers.tracing import span
 from workers.watch import watch
@@ -33,6 +34,7 @@ STAGES: dict[str, Stage] = {
     "act": act,
     "watch": lambda parts, ids: (wake for desk in ids for wake in watch(parts, desk)),
     "sweep": lambda parts, _ids: sweep(parts),
+    "report": deliver,
 }
 # Ids in one message: as many as share their transactions well, and no more than one lease can carry.
 BATCH = {"assess": 20, "act": 20}
@@ -80,7 +82,9 @@ def send(app: Celery, wake: Wake, *, slow_models: bool = False) -> None:
     size = BATCH_FOR_SLOW_MODELS if slow_models and wake.stage == "assess" else BATCH.get(wake.stage, 1)
     try:
         for ids in batches(wake.ids, size):
-            app.send_task(f"countersign.{wake.stage}", args=[list(ids)], ignore_result=True)
+            app.send_task(
+                f"countersign.{wake.stage}", args=[list(ids)], ignore_result=True, expires=wake.expires_s
+            )
     except (OperationalError, RedisError, OSError) as problem:
         _log.warning("wake.lost", stage=wake.stage, ids=len(wake.ids), problem=type(problem).__name__)
 

@@ -18,7 +18,7 @@ from connectors.sql.loading import to_action, with_ticket
 from connectors.sql.order import BLOCKERS, claimable, may_be_done, stopped
 from connectors.sql.settling import settle_rows
 from connectors.sql.tables import actions, cases, tickets
-from countersign.actions import Action, ActionState, Effect
+from countersign.actions import KINDS, Action, ActionState, Effect
 from countersign.audit import Event
 from countersign.ledger import ClaimedAction, Settled
 from countersign.tickets import Receipt, TicketRef
@@ -79,11 +79,22 @@ class SqlActions:
             due = connection.execute(asked, {"now": self._db.now(connection), "most": limit})
             return tuple(due.scalars())
 
+    def newer_kinds(self) -> tuple[str, ...]:
+        asked = (
+            select(actions.c.kind)
+            .where(actions.c.due_at.is_not(None), actions.c.kind.not_in(KINDS))
+            .distinct()
+        )
+        with self._db.read() as connection:
+            return tuple(sorted(connection.execute(asked).scalars()))
+
     def claim_actions(
         self, keys: Sequence[str], *, worker: str, lease: timedelta
     ) -> tuple[ClaimedAction, ...]:
-        if not keys:
-            return ()
+        with self._db.read() as connection:
+            # Most wake-ups come late: looking first keeps them from taking their turn among the writers.
+            if not claimable(connection, keys, at=self._db.now(connection)):
+                return ()
         with self._db.write() as connection:
             now = self._db.now(connection)
             rows = connection.execute(_CLAIMABLE, {"keys": list(keys), "now": now}).all()
