@@ -72,7 +72,7 @@ def _work(config: Path, broker: str, pool: str) -> None:
 
     @cache
     def parts(_process: int) -> Parts:
-        return replace(open_parts(settings), models=lambda _policy: (Poisonable(),))
+        return replace(open_parts(settings), models=lambda _policy: (Poisonable(),), local=None)
 
     register(app, lambda: parts(os.getpid()))
     app.worker_main(

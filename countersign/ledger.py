@@ -226,6 +226,10 @@ class ActionBook(Protocol):
         """As `due_cases`."""
         ...
 
+    def newer_kinds(self) -> tuple[str, ...]:
+        """Kinds of waiting actions that this version does not know: a newer one planned them, and does them."""
+        ...
+
     def claim_actions(
         self, keys: Sequence[str], *, worker: str, lease: timedelta
     ) -> tuple[ClaimedAction, ...]:

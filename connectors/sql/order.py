@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, or_, select
 
 from connectors.sql.tables import actions, cases, stops
-from countersign.actions import ActionState
+from countersign.actions import KINDS, ActionState
 
 # Without the ticket there is nowhere to write. A change that could not be drafted holds up no note: people read it.
 BLOCKERS = ("create_ticket",)
@@ -49,8 +49,8 @@ _has_ticket = or_(
 
 
 def may_be_done() -> ColumnElement[bool]:
-    """Due, free, in order, with a ticket to write on, and not stopped; over `actions` joined with `cases`."""
-    due = actions.c.due_at <= bindparam("now", type_=actions.c.due_at.type)
+    """Due, known to this version, free, in order, with a ticket, and not stopped; over `actions` joined with `cases`."""
+    due = and_(actions.c.due_at <= bindparam("now", type_=actions.c.due_at.type), actions.c.kind.in_(KINDS))
     return and_(due, actions.c.state.in_(UNDER_WAY), _has_ticket, ~_held_up, ~_waits, ~stopped)
 
 

@@ -148,6 +148,15 @@ def kill(_: House, trap: Callable[[], Trap]) -> Callable[[], None]:
 
 
 def fail(_: House, __: Callable[[], Trap]) -> Callable[[], None]:
+    """A mistake of ours: only the task boundary takes it."""
+
+    def raise_() -> None:
+        raise RuntimeError("a mistake")
+
+    return raise_
+
+
+def away(_: House, __: Callable[[], Trap]) -> Callable[[], None]:
     def raise_() -> None:
         raise Transient("The outside is away for a moment.", where="somewhere")
 
@@ -173,6 +182,7 @@ def drop(_: House, __: Callable[[], Trap]) -> Callable[[], None]:
 HAPPENINGS: dict[str, Callable[[House, Callable[[], Trap]], Callable[[], None]]] = {
     "kill": kill,
     "raise": fail,
+    "away": away,
     "hang": hang,
     "drop": drop,
 }

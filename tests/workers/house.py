@@ -132,12 +132,16 @@ class House:
 
     @contextmanager
     def with_ledger(self, folder: Path, template: Path) -> Iterator[House]:
-        """The same house on an empty ledger of its own, its clocks set back."""
+        """The same house on an empty ledger of its own, its clocks set back, with ServiceNow alone."""
         file = folder / "ledger.db"
         shutil.copyfile(template, file)
         clock = Clock()
         parts = replace(
-            self.parts, ledger=SqlLedger.open(f"sqlite:///{file}", clock=clock), monotonic=clock.monotonic
+            self.parts,
+            ledger=SqlLedger.open(f"sqlite:///{file}", clock=clock),
+            monotonic=clock.monotonic,
+            sources={"servicenow": self.parts.sources["servicenow"]},
+            desks={"servicenow": self.parts.desks["servicenow"]},
         )
         try:
             yield replace(self, parts=parts, clock=clock)

@@ -100,8 +100,16 @@ def test_every_step_has_its_crash_point(fresh: House) -> None:
     assert _told(fresh) == ALL_WELL
 
 
-@pytest.mark.parametrize("happening", HAPPENINGS)
-@pytest.mark.parametrize("point", POINTS)
+# What is away before a call did not do it; an answer can be lost only after one.
+CRASHES = [
+    (point, happening)
+    for point in POINTS
+    for happening in HAPPENINGS
+    if not point.endswith({"away": "after", "drop": "before"}.get(happening, "never"))
+]
+
+
+@pytest.mark.parametrize(("point", "happening"), CRASHES)
 def test_nothing_is_lost_and_nothing_is_doubled(fresh: House, point: str, happening: str) -> None:
     """Killed, failing, asleep beyond its lease, or with its answer lost: afterwards all is done once."""
     trap = _spring(fresh, point, happening)
@@ -113,7 +121,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(fresh: House, point: str, happen
 
 def _spring(home: House, point: str, happening: str, *, skip: int = 0) -> Trap:
     trap = Trap(point, skip=skip, then=HAPPENINGS[happening](home, lambda: trap))
-    with suppress(Killed, CountersignError):
+    with suppress(Killed, CountersignError, RuntimeError):
         night(Stages(home, trap))
     return trap
 
