@@ -11,6 +11,29 @@ class Lane(StrEnum):
     CONTROL = "control"
 
 
+NEAR = 0.5  # of the threshold: from here up to it a close hangs on little
+
+
+def share_of(
+    base: float,
+    raised: float | None,
+    *,
+    risk: float | None,
+    threshold: float | None,
+    first_seen: bool,
+    again: bool,
+) -> float:
+    """The probability of the control lane for one case: `raised` near its threshold and for what is new.
+
+    A case that is looked at `again` has the base share, so that none gets into the control lane once it was
+    treated: the same draw that was above the first share is above the base.
+    """
+    if raised is None or again:
+        return base
+    near = risk is not None and threshold is not None and NEAR * threshold <= risk <= threshold
+    return max(base, raised) if near or first_seen else base
+
+
 def lane(*, seed: str, case_id: str, share: float) -> Lane:
     """The lane of a case: the same for ever for the same seed and case, CONTROL with probability `share`."""
     drawn = int.from_bytes(hashlib.sha256(f"{seed}\x1f{case_id}".encode()).digest()[:8], "big") / 2**64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from countersign.circumstances import Circumstances
 from countersign.decision import Decision, Facts, decide, matching_rule, wanted
 from countersign.errors import OutsideError
 from countersign.labels import Versions
-from countersign.lanes import Lane, lane
+from countersign.lanes import Lane, lane, share_of
 from countersign.ledger import ClaimedCase, CloseLimits, Closes, Grounds, Verdict
 from countersign.plans import plan
 from countersign.policy import Policy
@@ -129,15 +129,17 @@ def _decided(
     standing = parts.ledger.promises.standing(policy.use_case)
     decided = []
     for one in judgements:
+        certified = standing.certified(_versions(one, policy))
+        share = _control_share(one, policy, certified)
         facts = Facts(
             now=parts.clock(),
-            lane=lane(seed=policy.seed, case_id=one.case.id, share=policy.control_lane),
-            control_share=policy.control_lane,
+            lane=lane(seed=policy.seed, case_id=one.case.id, share=share),
+            control_share=share,
             firing=one.firing,
             closes_last_hour=last_hour,
             closes_of_service_today=by_service.get(one.case.service, 0),
             first_seen=one.claimed.first_seen,
-            certified=standing.certified(_versions(one, policy)),
+            certified=certified,
             demoted=standing.demoted,
         )
         decision = decide(one.case, one.said.assessment, policy, facts)
@@ -146,6 +148,21 @@ def _decided(
             by_service[one.case.service] = by_service.get(one.case.service, 0) + 1
         decided.append((one, facts, decision))
     return decided
+
+
+def _control_share(one: Judgement, policy: Policy, certified: Mapping[str, float]) -> float:
+    said, threshold = one.said.assessment, None
+    if isinstance(said, Assessment):
+        promise = matching_rule(one.case, said, policy).threshold
+        threshold = (promise and promise.risk_below) or certified.get(said.category)
+    return share_of(
+        policy.control_lane,
+        policy.control_lane_raised,
+        risk=said.risk if isinstance(said, Assessment) else None,
+        threshold=threshold,
+        first_seen=one.claimed.first_seen,
+        again=one.case.revision > 1,
+    )
 
 
 def _grounds(one: Judgement, facts: Facts, decision: Decision, policy: Policy) -> Grounds:

@@ -348,6 +348,11 @@ class Policy(Part):
         default=0.1,
         description="Share of cases in which people work without seeing the verdict, to measure against.",
     )
+    control_lane_raised: Annotated[float, Field(strict=True, ge=0, le=0.5)] | None = Field(
+        default=None,
+        description="The same share near a threshold and for what was never seen before, where most is learnt; "
+        "control_lane if left out or lower.",
+    )
     seed: Name = Field(
         default_factory=_use_case, description="Seed of the control lane's draw; the use case if left out."
     )

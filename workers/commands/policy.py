@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -158,6 +159,37 @@ def backtest(
         show_json(found)
     else:
         typer.echo(tell(new, old, found, since=since))
+
+
+@app.command()
+def promote(file: File, config: Config = None) -> None:
+    """Let a policy do one step more: observe, draft, act. Refused, with every reason, while something is missing."""
+    from countersign.readiness import NEXT, answers, gaps
+    from workers.settings import load_settings
+    from workers.wiring import open_ledger
+
+    found = read(file)
+    if found.autonomy not in NEXT:
+        raise ConfigError(f"{found.use_case} acts already; there is no further step.")
+    step = f"{found.use_case} from {found.autonomy} to {NEXT[found.autonomy]}"
+    standing = open_ledger(load_settings(config)).promises.standing(found.use_case)
+    if missing := gaps(found, standing):
+        raise ConfigError("\n".join((f"{step} is refused:", *(f"- {reason}" for reason in missing))))
+    for question, answer in answers(found, standing):
+        typer.echo(f"{question} {answer or 'Not measured yet: it drafts, so that people can judge.'}")
+    text = promoted(file.read_text(encoding="utf-8"), found, NEXT[found.autonomy])
+    load_policy(text, name=str(file))
+    file.write_text(text, encoding="utf-8")
+    typer.echo(
+        f"{step}: {file} is version {found.version + 1} now; have it signed, then restart the workers."
+    )
+
+
+def promoted(text: str, found: Policy, autonomy: str) -> str:
+    """The file with another autonomy and the next version, its comments kept."""
+    text = re.sub(r"(?m)^version:[ \t]*\d+", f"version: {found.version + 1}", text, count=1)
+    text, changed = re.subn(r"(?m)^autonomy:[ \t]*[\"']?\w+[\"']?", f"autonomy: {autonomy}", text, count=1)
+    return text if changed else f"{text.rstrip()}\n\nautonomy: {autonomy}\n"
 
 
 @app.command("sign")
