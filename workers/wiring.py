@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -52,6 +53,7 @@ from workers.app import new_app, schedule
 from workers.files import data_folder, policies_in_force, read_policies, read_prompts
 from workers.parts import Parts
 from workers.settings import EMBEDDED, Settings
+from workers.shutdown import Shutdown
 from workers.tasks import register
 
 if TYPE_CHECKING:
@@ -322,11 +324,13 @@ def celery_app(settings: Settings) -> Celery:
     app = new_app(settings, broker_address(settings))
     lock = threading.Lock()
     opened: dict[int, Parts] = {}
+    shutdown = Shutdown()
+    shutdown.listen()
 
     def parts() -> Parts:
         with lock:
             if os.getpid() not in opened:
-                opened[os.getpid()] = open_parts(settings)
+                opened[os.getpid()] = replace(open_parts(settings), stopping=shutdown)
             return opened[os.getpid()]
 
     register(app, parts)

@@ -49,7 +49,7 @@ _has_ticket = or_(
 
 
 def may_be_done() -> ColumnElement[bool]:
-    """Due, known to this version, free, in order, with a ticket, and not stopped; over `actions` joined with `cases`."""
+    """Due, known to this version, free, in order, with a ticket, not stopped; over `actions` joined with `cases`."""
     due = and_(actions.c.due_at <= bindparam("now", type_=actions.c.due_at.type), actions.c.kind.in_(KINDS))
     return and_(due, actions.c.state.in_(UNDER_WAY), _has_ticket, ~_held_up, ~_waits, ~stopped)
 
