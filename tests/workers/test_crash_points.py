@@ -25,7 +25,8 @@ STEPS = {
     ),
     "act": ("actions.claim_actions", "actions.refusal", "desk.write", "actions.settle"),
     "watch": (
-        "intake.claim_feed", "watch.unhandled", "desk.changes", "watch.record_changes", "actions.approve",
+        "intake.claim_feed", "watch.unhandled", "desk.changes", "watch.record_changes", "watch.changed_since_offer",
+        "actions.approve",
         "watch.record_corrections", "watch.mark_handled", "intake.release_feed",
     ),
 }  # fmt: skip

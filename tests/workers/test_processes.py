@@ -93,6 +93,15 @@ def test_a_case_that_kills_its_process_is_a_dead_letter(running: Plant, pool: st
     assert (running.lost(), running.doubled()) == (0, 0)
 
 
+def test_a_worker_of_threads_has_a_memory_limit(tmp_path: Path, sqlite_url: str) -> None:
+    """Above its limit it ends in order, so that the supervisor starts a small one."""
+    small = {"health_port": 0, "processes": 1, "model_threads": 2, "memory_mb": 100}
+    with plant(tmp_path, sqlite_url, workers=small) as one:
+        worker = one.start("worker", "--queues", "assess", "--threads", "2")
+        assert worker.wait(timeout=90) == 0
+        assert "worker.too_large" in one.log.read_text()
+
+
 def _revived(one: Plant) -> bool:
     """Whether another Redis, empty, has taken the place of the one that was killed."""
     killed = one.broker.pid

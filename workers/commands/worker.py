@@ -48,7 +48,7 @@ def worker(
         else ["--pool=threads", f"--concurrency={threads}"]
     )
     celery = celery_app(settings)
-    enliven(celery, queues)
+    enliven(celery, queues, memory_mb=settings.workers.memory_mb if threads else 0)
     celery.worker_main(
         [
             "--quiet",
