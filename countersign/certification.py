@@ -68,6 +68,38 @@ def examine(
     )
 
 
+def covered(policy: Policy, standing: Standing, versions: Versions | None = None) -> dict[str, float]:
+    """Category -> largest risk that a certificate covers, of all the certificates that hold.
+
+    A certificate covers what it was given for and nothing stricter: once the policy promises less error, or to
+    be surer, it is asked again. `versions`: those of one assessment; None for any model under this boundary.
+    """
+    boundary, promised = boundary_hash(policy), dict(_promised(policy))
+    return {
+        one.certificate.category: one.certificate.threshold
+        for one in standing.issued
+        if one.withdrawn_at is None
+        and (
+            one.certificate.versions == versions if versions else one.certificate.versions.policy == boundary
+        )
+        and (one.rule, one.certificate.category) in promised
+        and _keeps(one.certificate.promise, promised[one.rule, one.certificate.category])
+    }
+
+
+def _promised(policy: Policy) -> Iterator[tuple[tuple[str, str], Promise]]:
+    """(rule, category) -> what the policy promises there, for one model."""
+    rules = [(rule, threshold, _categories(rule, policy)) for rule, threshold in promising(policy)]
+    in_all = sum(len(categories) for _, _, categories in rules)
+    for rule, threshold, categories in rules:
+        for category in categories:
+            yield (rule.name, category), _promise(threshold, len(categories) / in_all)
+
+
+def _keeps(given: Promise, asked: Promise) -> bool:
+    return given.per == asked.per and given.alpha <= asked.alpha and given.delta <= asked.delta * (1 + 1e-9)
+
+
 def _categories(rule: Rule, policy: Policy) -> tuple[str, ...]:
     return rule.when.category or policy.categories
 
@@ -75,7 +107,9 @@ def _categories(rule: Rule, policy: Policy) -> tuple[str, ...]:
 def _promise(threshold: Threshold, share: float) -> Promise:
     """The rule's promise with its share of δ."""
     return Promise(
-        alpha=threshold.wrong_closes_at_most or 0.0, delta=(1.0 - (threshold.sure or 0.95)) * share
+        alpha=threshold.wrong_closes_at_most or 0.0,
+        delta=(1.0 - (threshold.sure or 0.95)) * share,
+        per=threshold.per,
     )
 
 

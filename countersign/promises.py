@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from countersign.labelling import Finding, Judgeable
-from countersign.labels import Label, Versions
+from countersign.labels import Label
 from countersign.monitors import Monitor
 from countersign.thresholds.certificate import Certificate
 
@@ -34,22 +34,6 @@ class Standing:
     """The newest certificate of each category and versions of a use case."""
 
     issued: tuple[Issued, ...] = ()
-
-    def certified(self, versions: Versions | None) -> dict[str, float]:
-        """Category -> largest risk covered, for what is assessed by these versions."""
-        return {
-            one.certificate.category: one.certificate.threshold
-            for one in self.issued
-            if one.withdrawn_at is None and one.certificate.versions == versions
-        }
-
-    def certified_under(self, boundary: str) -> dict[str, float]:
-        """Category -> largest risk covered, whatever the model, for a policy of this boundary."""
-        return {
-            one.certificate.category: one.certificate.threshold
-            for one in self.issued
-            if one.withdrawn_at is None and one.certificate.versions.policy == boundary
-        }
 
     @property
     def demoted(self) -> frozenset[str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from countersign.boundary import boundary_hash
-from countersign.certification import promising
+from countersign.certification import covered, promising
 from countersign.policy import Policy
 from countersign.policy.phrases import percent
 from countersign.policy.schema import Autonomy
@@ -27,7 +26,7 @@ def answers(policy: Policy, standing: Standing) -> tuple[tuple[str, str], ...]:
     # What matches everything bounds nothing; something has to be closed to people alone.
     never = policy.never_close
     closed_to_people = never.severity or never.services or never.tags or never.calendars
-    held = standing.certified_under(boundary_hash(policy))
+    held = covered(policy, standing)
     measured = ", ".join(f"{name} certified up to a risk of {risk:g}" for name, risk in sorted(held.items()))
     return (
         ("Which metric moves, and by how much?", moved),
@@ -78,7 +77,7 @@ def _gaps(policy: Policy, standing: Standing, to: Autonomy) -> Iterator[str]:
 
 
 def _uncertified(policy: Policy, standing: Standing) -> Iterator[str]:
-    held = standing.certified_under(boundary_hash(policy))
+    held = covered(policy, standing)
     for rule in policy.rules:
         if rule.then == "close" and rule.threshold and rule.threshold.risk_below is not None:
             yield (

@@ -12,6 +12,7 @@ import structlog
 from countersign.assessment import Assessment
 from countersign.boundary import versions_of
 from countersign.cases import Case
+from countersign.certification import covered
 from countersign.circumstances import Circumstances
 from countersign.decision import Decision, Facts, decide, matching_rule, wanted
 from countersign.errors import OutsideError
@@ -129,7 +130,8 @@ def _decided(
     standing = parts.ledger.promises.standing(policy.use_case)
     decided = []
     for one in judgements:
-        certified = standing.certified(_versions(one, policy))
+        versions = _versions(one, policy)
+        certified = covered(policy, standing, versions) if versions else {}
         share = _control_share(one, policy, certified)
         facts = Facts(
             now=parts.clock(),

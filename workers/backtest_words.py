@@ -67,6 +67,7 @@ def write_page(
 ) -> None:
     """Raises ConfigError where the page can't be written."""
     from countersign.boundary import boundary_hash
+    from countersign.certification import covered
     from countersign.thresholds import USUAL, curves
     from countersign.whatif_page import WhatIf, render
 
@@ -78,7 +79,7 @@ def write_page(
             period=f"{found.cases:,} recorded cases of the last {since}",
             backtest=found,
             curves=curves(ours, USUAL),
-            certified=standing.certified_under(boundary),
+            certified=covered(policy, standing),
         )
     )
     try:

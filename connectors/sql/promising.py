@@ -22,7 +22,8 @@ from connectors.sql.promises import (
     grounds,
     labels,
 )
-from connectors.sql.tables import cases, corrections
+from connectors.sql.tables import actions, cases, corrections
+from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.ids import new_ids
 from countersign.labelling import Finding, Judgeable, Told
@@ -234,7 +235,35 @@ def _heard(connection: Connection, one: Finding, now: datetime) -> list[Withdraw
     connection.execute(update(certificates).where(certificates.c.id == issued.id).values(values))
     if monitor.alarm is None:
         return []
+    _hold_back(connection, one.case.use_case, after, now)
     return [Withdrawn(case_id=one.case.case_id, use_case=one.case.use_case, issued=after)]
+
+
+def _hold_back(connection: Connection, use_case: str, lost: Issued, now: datetime) -> None:
+    """Closes that the rule has decided and nobody has begun to write: the tickets stay with people."""
+    dropped = connection.execute(
+        update(actions)
+        .where(
+            actions.c.use_case == use_case,
+            actions.c.kind == "close",
+            actions.c.state == ActionState.APPROVED.value,
+            actions.c.doubtful.is_(False),
+            actions.c.approved_by == f"policy:{lost.rule}",
+        )
+        .values(state=ActionState.DROPPED.value, due_at=None, done_at=now, detail=lost.why)
+        .returning(actions.c.key, actions.c.case_id)
+    ).all()
+    events = [
+        Event(
+            actor="monitor",
+            event="action.dropped",
+            case_id=row.case_id,
+            subject=row.key,
+            detail={"why": lost.why},
+        )
+        for row in dropped
+    ]
+    audit.append(connection, events, at=now)
 
 
 def _why(issued: Issued) -> str:

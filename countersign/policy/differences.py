@@ -9,6 +9,7 @@ from typing import Any
 from countersign.policy.directions import (
     DIRECTIONS,
     POWER,
+    POWER_OF_PROMISE,
     Direction,
     higher,
     lower,
@@ -119,6 +120,8 @@ def _threshold(name: str, old: Threshold, new: Threshold) -> Edit:
     text = f"Rule {name}: closes when {threshold(new)} (was: {threshold(old)})"
     if old.risk_below is not None or new.risk_below is not None:
         return Edit(text=text)
+    if old.per != new.per:
+        return Edit(text=text, direction=POWER_OF_PROMISE(old.per, new.per))
     judged = ((lower, old.wrong_closes_at_most, new.wrong_closes_at_most), (higher, old.sure, new.sure))
     steps = [judge(before, after) for judge, before, after in judged if before != after]
     return Edit(text=text, direction=together(steps))

@@ -51,6 +51,7 @@ def _ranked(*words: str) -> Judge:
     return lambda before, after: lower(words.index(before), words.index(after))
 
 
+POWER_OF_PROMISE = _ranked("close", "ticket")
 POWER = _ranked("hold", "route", "draft_note", "draft_change", "close")
 
 DIRECTIONS: dict[str, Judge] = {

@@ -61,7 +61,8 @@ def threshold(given: Threshold) -> str:
     if given.risk_below is not None:
         return f"risk is below {say(given.risk_below)}"
     promised = percent(given.wrong_closes_at_most or 0), percent(given.sure or 0)
-    return "it is certified that at most {} of closes are wrong, {} sure".format(*promised)
+    of = {"close": "of closes are wrong", "ticket": "of tickets are closed wrongly"}[given.per]
+    return "it is certified that at most {} {of}, {} sure".format(*promised, of=of)
 
 
 def conditions(when: When) -> str:

@@ -69,6 +69,11 @@ class Threshold(Part):
     sure: Fraction | None = Field(
         default=None, description="Certified promise: how sure the certificate must be, as 0.95."
     )
+    per: Literal["close", "ticket"] = Field(
+        default="close",
+        description="Certified promise: of what the wrong closes are a share. ticket: of all that comes in of a "
+        "category, which fewer labels can show, and which promises less.",
+    )
     risk_below: Fraction | None = Field(
         default=None, description="Plain limit: close when the calibrated risk lies below this."
     )

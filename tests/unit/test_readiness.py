@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from countersign.boundary import boundary_hash
+from countersign.certification import covered
 from countersign.labels import Versions
 from countersign.lanes import Lane, lane, share_of
 from countersign.monitors import Monitor
@@ -75,6 +76,21 @@ def test_without_a_certificate_or_with_a_broken_one_it_drafts_on() -> None:
     assert any("has no certificate" in gap for gap in gaps(policy, Standing()))
     assert any("has broken its promise" in gap for gap in gaps(policy, _standing(policy, withdrawn=True)))
     assert gaps(_policy(autonomy="observe"), Standing()) == ()
+
+
+def test_a_certificate_covers_nothing_stricter_than_it_was_given_for() -> None:
+    """Given for 2 %, 95 % sure: a policy that then promises 1 %, or 99 %, or another share, has none."""
+    policy = _policy()
+    standing = _standing(policy)
+    assert covered(policy, standing) == {"informational": 0.08}
+    for stricter in (
+        {"wrong_closes_at_most": 0.01, "sure": 0.95},
+        {"wrong_closes_at_most": 0.02, "sure": 0.99},
+        {"wrong_closes_at_most": 0.02, "sure": 0.95, "per": "ticket"},
+    ):
+        first = policy.rules[0].model_dump(by_alias=True) | {"threshold": stricter}
+        rest = [rule.model_dump(by_alias=True) for rule in policy.rules[1:]]
+        assert covered(_policy(rules=[first, *rest]), standing) == {}
 
 
 def test_a_promoted_file_keeps_its_comments() -> None:

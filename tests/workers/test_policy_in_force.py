@@ -16,8 +16,10 @@ from workers.main import main
 from workers.settings import Settings
 from workers.wiring import now
 
-GOOD = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8").replace(
-    "use_case: alert-triage", "use_case: signed-triage"
+GOOD = (
+    (ROOT / "policies" / "alert-triage.yaml")
+    .read_text(encoding="utf-8")
+    .replace("use_case: alert-triage", "use_case: signed-triage")
 )
 RIGHTS = "rights: {change: [ana, ben], promote: [ben]}\n"
 

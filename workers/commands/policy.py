@@ -135,7 +135,7 @@ def backtest(
 ) -> None:
     """Decide the recorded cases again under a policy: closes, wrong ones, minutes, dollars, and what changes."""
     from countersign.backtest import backtest as run
-    from countersign.boundary import boundary_hash
+    from countersign.certification import covered
     from workers.backtest_words import tell, write_page
     from workers.figures import length
     from workers.settings import load_settings
@@ -149,7 +149,7 @@ def backtest(
         history,
         new,
         labels=labels,
-        certified=standing.certified_under(boundary_hash(new)),
+        certified=covered(new, standing),
         demoted=standing.demoted,
         against=old,
     )
