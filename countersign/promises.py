@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from countersign.labelling import Finding, Judgeable
@@ -52,6 +52,17 @@ class Withdrawn:
     issued: Issued
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reopens:
+    """How many tickets a use case has closed alone since then, and when each that was reopened was first."""
+
+    use_case: str
+    case_id: str
+    closes: int
+    at: tuple[datetime, ...]
+    since: datetime
+
+
 class PromiseBook(Protocol):
     """Labels and certificates. What it writes is in the audit log."""
 
@@ -66,6 +77,10 @@ class PromiseBook(Protocol):
 
         A finding counts once; one that turns from right to wrong counts again.
         """
+        ...
+
+    def reopens(self, case_ids: Sequence[str], *, within: timedelta) -> tuple[Reopens, ...]:
+        """For each use case of which one of these cases was closed alone and reopened: its reopens of late."""
         ...
 
     def labels(self, use_case: str) -> tuple[Label, ...]: ...

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 import structlog
 
 from countersign.actions import Action, Note, action_key
 from countersign.drafts import Block, Draft
 from countersign.labelling import finding
+from countersign.monitors import reopen_bound, tripped
 from countersign.policy import Policy
-from countersign.promises import Withdrawn
+from countersign.promises import Reopens, Withdrawn
 from workers.parts import Parts
 
 _log = structlog.get_logger()
 
 
+# The share of closes that people reopen for reasons of their own; more than chance adds to it is told.
+USUALLY_REOPENED = 0.1
+WINDOW = timedelta(days=7)
+
+
 def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
-    """Hears what was told of these cases; yields the notes that tell of a rule's demotion."""
+    """Hears what was told of these cases; yields the notes that tell of a demotion, or of many reopens."""
     wanted = sorted(set(case_ids))
     if not wanted:
         return
+    for reopens in parts.ledger.promises.reopens(wanted, within=WINDOW):
+        yield from _wire(parts, reopens)
     found = [one for case in parts.ledger.promises.judgeable(wanted) if (one := finding(case)) is not None]
     if not found:
         return
@@ -31,42 +40,69 @@ def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
             use_case=lost.use_case,
             rule=lost.issued.rule,
             category=lost.issued.certificate.category,
-            owner=policy.escalation.demoted or policy.owners.governance,
+            owner=_owner(policy),
             why=lost.issued.why,
         )
         yield from _told(parts, lost, policy)
 
 
-def _told(parts: Parts, lost: Withdrawn, policy: Policy) -> tuple[str, ...]:
-    """A note in the ticket whose audit raised the alarm: the system that the owner works in."""
-    ticket = parts.ledger.reading.story(lost.case_id).case.ticket
+def _wire(parts: Parts, reopens: Reopens) -> Iterator[str]:
+    """The trip-wire: it tells the owner sooner than audits can, and is no label."""
+    bound = reopen_bound(reopens.closes, usual=USUALLY_REOPENED)
+    trip = tripped(reopens.at, now=parts.clock(), window=WINDOW, bound=bound)
+    if trip is None:
+        return
+    policy = parts.policies[reopens.use_case]
+    why = (
+        f"{trip.reopens} of {reopens.closes} tickets closed by policy since {trip.since:%Y-%m-%d} were reopened, "
+        f"where fewer than {trip.bound} are usual"
+    )
+    _log.error("rule.reopens", use_case=reopens.use_case, owner=_owner(policy), why=why)
+    # One note a day, however many are reopened.
+    event = f"reopens:{reopens.use_case}:{parts.clock():%Y-%m-%d}"
+    stop = f"It goes on closing; countersign stop --use-case {reopens.use_case} ends that"
+    yield from _noted(
+        parts, reopens.case_id, policy, event, "Many tickets closed by policy are reopened", why, stop
+    )
+
+
+def _told(parts: Parts, lost: Withdrawn, policy: Policy) -> Iterator[str]:
+    """In the ticket whose audit raised the alarm: the system that the owner works in."""
+    again = f"A new certificate brings it back: countersign policy certify --use-case {lost.use_case}"
+    headline = f'Rule "{lost.issued.rule}" only drafts from now on'
+    yield from _noted(
+        parts, lost.case_id, policy, f"demoted:{lost.issued.id}", headline, lost.issued.why, again
+    )
+
+
+def _noted(
+    parts: Parts, case_id: str, policy: Policy, event: str, headline: str, why: str, remedy: str
+) -> tuple[str, ...]:
+    """Plans a note for the owner in a case's ticket, once for its event."""
+    ticket = parts.ledger.reading.story(case_id).case.ticket
     if ticket is None:
         return ()
-    key = action_key(
-        use_case=lost.use_case, event=f"demoted:{lost.issued.id}", kind="note", target=policy.scope.desk
-    )
     draft = Draft(
-        headline=f'Rule "{lost.issued.rule}" only drafts from now on',
+        headline=headline,
         blocks=(
-            Block(title="Why", lines=(f"{lost.issued.why}.",)),
-            Block(
-                title="Who should know",
-                lines=(policy.escalation.demoted or policy.owners.governance or "whoever owns the policy",),
-            ),
-            Block(
-                title="What brings it back",
-                lines=(f"A new certificate: countersign policy certify --use-case {lost.use_case}",),
-            ),
+            Block(title="Why", lines=(f"{why}.",)),
+            Block(title="Who should know", lines=(_owner(policy),)),
+            Block(title="What can be done", lines=(f"{remedy}.",)),
         ),
         provenance=f"countersign policy {policy.use_case} v{policy.version}",
     )
+    desk = policy.scope.desk
     action = Action(
-        key=key,
-        case_id=lost.case_id,
-        use_case=lost.use_case,
-        desk=policy.scope.desk,
+        key=action_key(use_case=policy.use_case, event=event, kind="note", target=desk),
+        case_id=case_id,
+        use_case=policy.use_case,
+        desk=desk,
         ticket=ticket.ref,
         effect=Note(draft=draft),
         seq=90,
     )
     return parts.ledger.replies.plan(action, asked_by="monitor")
+
+
+def _owner(policy: Policy) -> str:
+    return policy.escalation.demoted or policy.owners.governance or "whoever owns the policy"

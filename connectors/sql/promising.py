@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Connection, Row, func, insert, select, type_coerce, update
@@ -22,7 +22,7 @@ from connectors.sql.promises import (
     grounds,
     labels,
 )
-from connectors.sql.tables import actions, cases, corrections
+from connectors.sql.tables import actions, cases, corrections, decisions
 from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.ids import new_ids
@@ -30,7 +30,7 @@ from countersign.labelling import Finding, Judgeable, Told
 from countersign.labels import Label
 from countersign.lanes import Lane
 from countersign.monitors import Monitor
-from countersign.promises import Issued, Standing, Withdrawn
+from countersign.promises import Issued, Reopens, Standing, Withdrawn
 from countersign.thresholds.certificate import Certificate
 from countersign.thresholds.words import promise_words
 
@@ -76,6 +76,19 @@ class SqlPromises:
                     withdrawn += _heard(connection, one, now)
             audit.append(connection, [_withdrawn_event(one) for one in withdrawn], at=now)
         return tuple(withdrawn)
+
+    def reopens(self, case_ids: Sequence[str], *, within: timedelta) -> tuple[Reopens, ...]:
+        """As the port says; the window ends now."""
+        with self._db.read() as connection:
+            now = self._db.now(connection)
+            hit = connection.execute(
+                select(cases.c.use_case, func.max(corrections.c.case_id).label("case_id"))
+                .join(corrections, corrections.c.case_id == cases.c.id)
+                .join(decisions, (decisions.c.case_id == cases.c.id) & decisions.c.closes.is_(True))
+                .where(cases.c.id.in_(list(case_ids)), corrections.c.verdict == "reopened")
+                .group_by(cases.c.use_case)
+            ).all()
+            return tuple(_reopens(connection, row.use_case, row.case_id, now - within) for row in hit)
 
     def labels(self, use_case: str) -> tuple[Label, ...]:
         asked = select(labels.c.body).where(labels.c.use_case == use_case, labels.c.body != "")
@@ -272,6 +285,18 @@ def _why(issued: Issued) -> str:
         f'rule "{issued.rule}" has lost its autonomy for {issued.certificate.category}: {monitor.wrong} of '
         f"{monitor.audits} audited closes were wrong, which breaks the promise ({promise})"
     )
+
+
+def _reopens(connection: Connection, use_case: str, case_id: str, since: datetime) -> Reopens:
+    closed = (decisions.c.use_case == use_case, decisions.c.closes.is_(True), decisions.c.at > since)
+    closes = connection.execute(select(func.count()).select_from(decisions).where(*closed)).scalar_one()
+    times = connection.execute(
+        select(func.min(corrections.c.at))
+        .join(decisions, decisions.c.case_id == corrections.c.case_id)
+        .where(*closed, corrections.c.verdict == "reopened")
+        .group_by(corrections.c.case_id)
+    ).scalars()
+    return Reopens(use_case=use_case, case_id=case_id, closes=int(closes), at=tuple(times), since=since)
 
 
 def _withdrawn_event(one: Withdrawn) -> Event:
