@@ -125,7 +125,8 @@ def _write_config(box: Sandbox, policies: list[Path]) -> Path:
         "ledger": f"sqlite:///{OUT.resolve()}/ledger.db",
         "policies": [str(file) for file in policies],
         "timing": {
-            "pull": "3s", "watch": "2s", "sweep": "1s", "settle": "2s", "look_back": "9h", "vendor_settle": "0s",
+            "pull": "4s", "watch": "4s", "sweep": "1s", "settle": "2s", "look_back": "9h", "overlap": "30s",
+            "vendor_settle": "0s",
         },
         "workers": {"processes": 1, "model_threads": 2, "health_port": 0},
         "datadog": {"url": urls["datadog"], "api_key": datadog.API_KEY, "app_key": datadog.APP_KEY},
@@ -134,7 +135,7 @@ def _write_config(box: Sandbox, policies: list[Path]) -> Path:
         "servicenow": {"url": urls["servicenow"], "user": "countersign", "password": "demo"},
         "jira": {
             "url": urls["jira"], "user": "countersign@example.com", "token": "demo", "project": "OPS",
-            "change_project": "CHG", "ticket_type": "Incident", "fields": JIRA_FIELDS,
+            "change_project": "CHG", "ticket_type": "Incident", "fields": JIRA_FIELDS, "overlap": "30s",
         },
     }  # fmt: skip
     path = OUT / "countersign.yaml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 
@@ -43,7 +44,7 @@ def _record(parts: Parts, feed: str, fence: int, page: Page) -> Iterator[Wake]:
             alert=alert,
             use_case=policy.use_case,
             fingerprint=fingerprint(alert),
-            settle=parts.settings.timing.settle,
+            settle=settling(parts, alert),
         )
         for alert in page.alerts
         if (policy := owner(alert, tuple(parts.policies.values()))) is not None
@@ -64,8 +65,13 @@ def _record(parts: Parts, feed: str, fence: int, page: Page) -> Iterator[Wake]:
         unreadable=recorded.unreadable,
         out_of_scope=len(page.alerts) - len(entries),
     )
-    if recorded.due and not parts.settings.timing.settle:
+    if recorded.due and not any(entry.settle for entry in entries):
         yield Wake("assess", recorded.due)
+
+
+def settling(parts: Parts, alert: Alert) -> timedelta:
+    """How long a new case waits for more of its kind: a ticket that people opened comes alone."""
+    return parts.settings.timing.settle if alert.ticket is None else timedelta(0)
 
 
 def _readable_by_people(one: Unreadable) -> Unreadable:

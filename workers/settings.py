@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -67,6 +67,10 @@ class Jira(_Part):
         default=True,
         description="A service management project: a comment not marked internal reaches the customer.",
     )
+    overlap: Duration = Field(
+        default=timedelta(hours=2),
+        description="How far back each read goes again: its search may show a change hours late.",
+    )
     fields: dict[str, str] = Field(
         default={
             "group": "label:team",
@@ -82,6 +86,20 @@ class Models(_Part):
     api_base: str = Field(
         default="", description="Address of an OpenAI-compatible endpoint, if not the provider's own."
     )
+
+
+class Mail(_Part):
+    """The server that scheduled reports are mailed through."""
+
+    host: str
+    port: int = Field(default=587, ge=1, le=65535)
+    sender: str = Field(description="Address that reports are sent from, as countersign@example.com.")
+    user: str = Field(default="", description="Account at the server; none if left out.")
+    password: SecretStr = SecretStr("")
+    tls: Literal["starttls", "implicit", "none"] = Field(
+        default="starttls", description="starttls (port 587), implicit (port 465) or none."
+    )
+    ca: str = Field(default="", description="PEM file of the authority that signed the server's certificate.")
 
 
 class Timing(_Part):
@@ -138,6 +156,7 @@ class Settings(BaseSettings):
     pagerduty: PagerDuty | None = None
     servicenow: ServiceNow | None = None
     jira: Jira | None = None
+    mail: Mail | None = None
 
     @classmethod
     def settings_customise_sources(

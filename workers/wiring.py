@@ -38,6 +38,7 @@ from connectors.servicenow.cmdb import ServiceNowCmdb
 from connectors.servicenow.desk import ServiceNowDesk
 from connectors.servicenow.directory import ServiceNowDirectory
 from connectors.servicenow.source import ServiceNowSource
+from connectors.smtp.mailer import SmtpConfig, SmtpMailer
 from connectors.splunk.client import SplunkClient, SplunkConfig
 from connectors.splunk.logs import SplunkLogs
 from connectors.splunk.source import SplunkSource
@@ -164,6 +165,24 @@ def shipped_reader(policy: Policy) -> tuple[Assess, Learn]:
     return reader(examples(lines, name=EXAMPLES), policy.categories)
 
 
+def mailer(settings: Settings) -> SmtpMailer | None:
+    """What reports are mailed through; None where no server is named."""
+    found = settings.mail
+    if found is None:
+        return None
+    return SmtpMailer(
+        SmtpConfig(
+            host=found.host,
+            port=found.port,
+            sender=found.sender,
+            user=found.user,
+            password=found.password.get_secret_value(),
+            tls=found.tls,
+            ca=found.ca,
+        )
+    )
+
+
 def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[Model]]:
     """The candidates of a policy, in its order; each model is made once a process."""
 
@@ -230,6 +249,7 @@ def _servicenow(settings: Settings, policies: Mapping[str, Policy]) -> ServiceNo
             password=found.password.get_secret_value(),
             match=_match(policies, "servicenow", "^NQ"),
             close_code=found.close_code,
+            overlap=settings.timing.overlap,
             look_back=settings.timing.look_back,
         )
     )
@@ -251,6 +271,7 @@ def _jira(settings: Settings, policies: Mapping[str, Policy]) -> JiraClient | No
             ticket_type=found.ticket_type,
             service_project=found.service_project,
             fields=found.fields,
+            overlap=found.overlap,
             look_back=settings.timing.look_back,
         )
     )
@@ -289,6 +310,7 @@ def open_parts(settings: Settings) -> Parts:
     local = new_embedded_model(settings)
     used = {name for policy in policies.values() for name in policy.scope.sources}
     needed = {policy.scope.desk for policy in policies.values()}
+    recorded = {p.report.record.partition(":")[0] for p in policies.values() if p.report and p.report.record}
     return Parts(
         settings=settings,
         worker=f"{socket.gethostname()}:{os.getpid()}",
@@ -297,7 +319,7 @@ def open_parts(settings: Settings) -> Parts:
         policies=policies,
         prompts=read_prompts(settings, policies),
         sources={name: source for name, source in sources.items() if name in used},
-        desks={name: desk for name, desk in desks.items() if name in needed},
+        desks={name: desk for name, desk in desks.items() if name in needed | recorded},
         directories=directories,
         cmdb=cmdb,
         logs=logs,
@@ -305,6 +327,7 @@ def open_parts(settings: Settings) -> Parts:
         local=local,
         purse=purse(settings),
         answers=answers(settings),
+        mailer=mailer(settings),
         clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
     )
 
@@ -379,6 +402,7 @@ def examine(settings: Settings) -> tuple[Check, ...]:
     ]
     checks += [*open_ledger(settings).check(), _broker_check(settings)]
     parts = open_parts(settings)
+    checks += [parts.mailer.check()] if parts.mailer else []
     connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
     for name, connection in connections.items():
         users = [p for p in policies.values() if name in (*p.scope.sources, p.scope.desk)]

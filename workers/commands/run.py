@@ -13,6 +13,8 @@ from workers.supervisor import Role, Supervisor
 
 app = new_app("Run everything that production runs: workers, scheduler and health.")
 _log = structlog.get_logger()
+# Reading waits for vendors, so threads will do; each feed is read by one at a time.
+READERS = 4
 
 
 @app.command()
@@ -54,13 +56,13 @@ def _supervise(settings: Settings, broker: str, tick: Callable[[], None] = lambd
 
 
 def roles(settings: Settings) -> tuple[Role, ...]:
-    """The processes of one machine: fast stages in a pool of processes, slow models on threads, one scheduler."""
+    """The processes of one machine. Reading, writing and asking models hold one another up nowhere: long pages of
+    changes and slow models keep no close waiting, nor the sweeper that wakes everybody.
+    """
     counts = settings.workers
     return (
-        Role(
-            "worker",
-            ("worker", "--queues", "pull,act,watch,control", "--processes", str(counts.processes)),
-        ),
+        Role("reader", ("worker", "--queues", "pull,watch", "--threads", str(READERS))),
+        Role("writer", ("worker", "--queues", "act,control", "--processes", str(counts.processes))),
         Role("models", ("worker", "--queues", "assess", "--threads", str(counts.model_threads))),
         Role("beat", ("beat",)),
     )

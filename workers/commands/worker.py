@@ -39,6 +39,7 @@ def worker(
     logs.set_up(settings.log_level)
 
     from workers.heart import enliven
+    from workers.wakeful import keep_awake
     from workers.wiring import celery_app, warm_up
 
     warm_up(settings, queues.split(","))
@@ -49,6 +50,7 @@ def worker(
     )
     celery = celery_app(settings)
     enliven(celery, queues, memory_mb=settings.workers.memory_mb if threads else 0)
+    keep_awake(celery)
     celery.worker_main(
         [
             "--quiet",
