@@ -11,7 +11,14 @@ from kombu import Queue
 from workers.settings import Settings
 
 # Which queue a stage's messages go to: slow models never hold up closing.
-QUEUES = {"pull": "pull", "assess": "assess", "act": "act", "watch": "watch", "sweep": "control"}
+QUEUES = {
+    "pull": "pull",
+    "assess": "assess",
+    "act": "act",
+    "watch": "watch",
+    "sweep": "control",
+    "report": "control",
+}
 MINUTE = 60
 
 

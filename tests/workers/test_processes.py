@@ -10,8 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis
 
 from benchmarks.plant import Plant, plant, signal_to, wait
+from workers.app import new_app
+from workers.settings import load_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 TICKETS = 30
@@ -30,15 +33,27 @@ def _all_done(one: Plant) -> bool:
 def test_up_restarts_what_died_and_nothing_is_lost(running: Plant) -> None:
     """Every role is killed once while work comes in; each comes back, and each ticket has one note."""
     up = running.start("up")
-    wait(lambda: len(_roles(running, up)) == 3, 60, "all roles run")
+    wait(lambda: len(_roles(running, up)) == 4, 60, "all roles run")
     running.open_tickets(0, TICKETS)
     wait(lambda: bool(running.writes()), 60, "the first note is written")
     before = _roles(running, up)
     for pid in before.values():
         signal_to(pid, signal.SIGKILL)
-    wait(lambda: len(_roles(running, up)) == 3, 60, "all roles run again")
+    wait(lambda: len(_roles(running, up)) == 4, 60, "all roles run again")
     wait(lambda: _all_done(running), 90, "every note is written")
     assert set(before.values()).isdisjoint(_roles(running, up).values())
+    assert (running.lost(), running.doubled()) == (0, 0)
+
+
+def test_a_worker_on_threads_takes_the_next_message_at_once(running: Plant) -> None:
+    """Thirty messages go through one thread long before its loop's ten-second timer would have woken it as often."""
+    running.start("worker", "--queues", "assess", "--threads", "1")
+    app = new_app(load_settings(running.config), running.broker.url)
+    for number in range(30):
+        app.send_task("countersign.assess", args=[[f"c{number}"]], ignore_result=True)
+    queue = f"{load_settings(running.config).key_prefix}assess"
+    with redis.Redis.from_url(running.broker.url, socket_timeout=5, socket_connect_timeout=5) as client:
+        wait(lambda: client.llen(queue) == 0, 100, "all messages are taken")
     assert (running.lost(), running.doubled()) == (0, 0)
 
 
@@ -129,7 +144,12 @@ def _keep_alive(one: Plant, pool: str) -> subprocess.Popen[bytes]:
 
 def _roles(one: Plant, up: subprocess.Popen[bytes]) -> dict[str, int]:
     """The processes that `up` itself has started, by their role."""
-    words = {"--queues pull": "worker", "--queues assess": "models", " beat": "beat"}
+    words = {
+        "--queues pull": "reader",
+        "--queues act": "writer",
+        "--queues assess": "models",
+        " beat": "beat",
+    }
     direct = one.children(up.pid)
     return {
         role: pid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -13,7 +14,10 @@ from countersign.policy import Policy, PolicyError, describe, diff, load_policy
 from workers.console import AsJson, Config, new_app, show_json
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from countersign.bundles import Role
+    from countersign.promises import PromiseBook
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
@@ -72,7 +76,8 @@ def explain(
     from workers.wiring import open_ledger
 
     settings = load_settings(config)
-    story = open_ledger(settings).reading.story(case)
+    with closing(open_ledger(settings)) as ledger:
+        story = ledger.reading.story(case)
     if not story.decisions:
         raise ConfigError(
             f"Case {story.case.id} is not decided yet; `countersign case show` tells where it is."
@@ -99,25 +104,30 @@ def certify(
     use_case: Annotated[str, typer.Option(help="Only this use case; all of them if left out.")] = "",
 ) -> None:
     """Put the promises of the rules to the labels: each look spends a part of what may go wrong."""
-    from countersign.certification import examine, promising
-    from countersign.thresholds import Certificate, certificate_words
     from workers.settings import load_settings
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
-    book = open_ledger(settings).promises
-    for chosen in _chosen(config, use_case):
-        if not list(promising(chosen)):
-            typer.echo(
-                f"{chosen.use_case}: no rule closes on a promise (wrong_closes_at_most); nothing to certify."
-            )
-            continue
-        tuning = book.begin_certification(chosen.use_case)
-        labels, standing = book.labels(chosen.use_case), book.standing(chosen.use_case)
-        for one in examine(chosen, labels, standing, tuning=tuning, at=now()):
-            typer.echo(f"{chosen.use_case}, rule {one.rule}: {certificate_words(one.result)}")
-            if isinstance(one.result, Certificate):
-                book.issue(chosen.use_case, one.rule, one.result, one.monitor(chosen.control_lane))
+    with closing(open_ledger(settings)) as ledger:
+        for chosen in _chosen(config, use_case):
+            _certify(ledger.promises, chosen, at=now())
+
+
+def _certify(book: PromiseBook, chosen: Policy, *, at: datetime) -> None:
+    from countersign.certification import examine, promising
+    from countersign.thresholds import Certificate, certificate_words
+
+    if not list(promising(chosen)):
+        typer.echo(
+            f"{chosen.use_case}: no rule closes on a promise (wrong_closes_at_most); nothing to certify."
+        )
+        return
+    tuning = book.begin_certification(chosen.use_case)
+    labels, standing = book.labels(chosen.use_case), book.standing(chosen.use_case)
+    for one in examine(chosen, labels, standing, tuning=tuning, at=at):
+        typer.echo(f"{chosen.use_case}, rule {one.rule}: {certificate_words(one.result)}")
+        if isinstance(one.result, Certificate):
+            book.issue(chosen.use_case, one.rule, one.result, one.monitor(chosen.control_lane))
 
 
 @app.command()
@@ -142,9 +152,9 @@ def backtest(
     from workers.wiring import now, open_ledger
 
     new, old = read(file), read(against) if against else None
-    book = open_ledger(load_settings(config)).promises
-    history = book.history(new.use_case, since=now() - length(since))
-    labels, standing = book.labels(new.use_case), book.standing(new.use_case)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        history = ledger.promises.history(new.use_case, since=now() - length(since))
+        labels, standing = ledger.promises.labels(new.use_case), ledger.promises.standing(new.use_case)
     found = run(
         history,
         new,
@@ -172,7 +182,8 @@ def promote(file: File, config: Config = None) -> None:
     if found.autonomy not in NEXT:
         raise ConfigError(f"{found.use_case} acts already; there is no further step.")
     step = f"{found.use_case} from {found.autonomy} to {NEXT[found.autonomy]}"
-    standing = open_ledger(load_settings(config)).promises.standing(found.use_case)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        standing = ledger.promises.standing(found.use_case)
     if missing := gaps(found, standing):
         raise ConfigError("\n".join((f"{step} is refused:", *(f"- {reason}" for reason in missing))))
     for question, answer in answers(found, standing):
@@ -233,7 +244,8 @@ def verify_bundle(file: File, config: Config = None) -> None:
     from workers.wiring import now, open_ledger
 
     settings, new = load_settings(config), read(file)
-    kept = open_ledger(settings).promises.good_policy(file=str(file.resolve()), use_case=new.use_case)
+    with closing(open_ledger(settings)) as ledger:
+        kept = ledger.promises.good_policy(file=str(file.resolve()), use_case=new.use_case)
     in_force = load_policy(kept, name="the policy in force") if kept else None
     verify(new, bundle_of(file), keys=settings.keys, in_force=in_force, now=now())
     was = f"v{in_force.version} in force" if in_force else "nothing in force yet"
