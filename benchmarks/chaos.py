@@ -14,8 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.services import NoPostgres, OwnCluster
 
 SEARCH_LAG = timedelta(seconds=1)
 LONGER_THAN_A_LEASE_S = 8.0
+PAUSE_S = 0.4
 LONGEST_WITHOUT_PROGRESS_S = 240.0
 SIZES = {"short": (250, 25), "": (4_000, 200), "long": (60_000, 4_000)}
 
@@ -100,19 +100,15 @@ def run(folder: Path, ledger: str, *, tickets: int, faults: int, seed: int = 7) 
         chaos = _Chaos(one, random.Random(seed), told)
         started = time.monotonic()
         opened = 0
-        with _progress(one) as moved:
-            while told.faults < faults or opened < tickets:
-                if opened < tickets:
-                    batch = min(max(tickets // max(faults, 1), 1), tickets - opened)
-                    one.open_tickets(opened, batch)
-                    opened += batch
-                if told.faults < faults:
-                    chaos.strike(moved)
-                time.sleep(chaos.pause_s)
-            chaos.calm()
-            wait(
-                lambda: one.at_rest(tickets), _patience(tickets), f"all at rest: {one.ledger.reading.tally()}"
-            )
+        while told.faults < faults or opened < tickets:
+            batch = min(max(tickets // max(faults, 1), 1), tickets - opened)
+            one.open_tickets(opened, batch)
+            opened += batch
+            if told.faults < faults:
+                chaos.strike()
+            time.sleep(PAUSE_S)
+        chaos.calm()
+        wait(lambda: one.at_rest(tickets), _patience(tickets), "all at rest")
         told.seconds = time.monotonic() - started
         told.actions = one.done()
         told.lost, told.doubled = one.lost(), one.doubled()
@@ -125,18 +121,11 @@ def _patience(tickets: int) -> float:
     return LONGEST_WITHOUT_PROGRESS_S + tickets / 5
 
 
-@contextmanager
-def _progress(one: Plant) -> Iterator[Callable[[], int]]:
-    """Gives what tells how much was written until now."""
-    yield lambda: len(one.box.world.writes)
-
-
 class _Chaos:
     """What goes wrong, chosen by a seeded chance. Each strike counts as one fault."""
 
     def __init__(self, one: Plant, chance: random.Random, told: Told) -> None:
         self.one, self.chance, self.told = one, chance, told
-        self.pause_s = 0.4
         self._timers: list[threading.Timer] = []
         self._strikes: dict[str, tuple[int, Callable[[], bool]]] = {
             "kill worker": (3, lambda: self._kill("--queues", pool=False)),
@@ -152,18 +141,22 @@ class _Chaos:
             "clock step": (2, self._step_clock),
         }
 
-    def strike(self, moved: Callable[[], int]) -> None:
-        """One fault of any kind. After a total loss of Redis it waits until something is written again."""
+    def strike(self) -> None:
+        """One fault of any kind. After a total loss of Redis it waits until the next decision, of what waits."""
         kinds = list(self._strikes)
         (kind,) = self.chance.choices(kinds, [self._strikes[name][0] for name in kinds])
-        before = moved()
         if not self._strikes[kind][1]():
             return
         self.told.faults += 1
         self.told.by_kind[kind] = self.told.by_kind.get(kind, 0) + 1
-        if kind == "Redis killed" and self.one.ledger.reading.tally().waiting:
-            took = wait(lambda: moved() > before, 120.0, "work moves again after Redis was lost")
+        decided = self._decided()
+        if kind.startswith("Redis") and decided < self.one.opened:
+            took = wait(lambda: self._decided() > decided, 120.0, "work moves again after Redis was lost")
             self.told.recovered_s = max(self.told.recovered_s, took)
+
+    def _decided(self) -> int:
+        """Cases whose decision is on record, of the tickets that were opened."""
+        return self.one.ledger.reading.tally().cases.get("decided", 0)
 
     def calm(self) -> None:
         """Nothing new goes wrong; what sleeps wakes."""

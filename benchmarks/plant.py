@@ -39,6 +39,7 @@ class Plant:
     ledger: SqlLedger
     config: Path
     log: Path
+    opened: int = 0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
@@ -70,6 +71,7 @@ class Plant:
     def open_tickets(self, start: int, number: int) -> None:
         """So many tickets at both desks that each get one note."""
         self.box.run(lambda: [_ticket(self.box, n) for n in range(start, start + number)])
+        self.opened += number
 
     @staticmethod
     def _parents() -> dict[int, list[int]]:
