@@ -102,7 +102,7 @@ def test_only_workers_can_reach_outside() -> None:
     """Broker, ledger, scheduler and migration have no way out."""
     assert COMPOSE["networks"]["inside"]["internal"] is True
     outside = {name for name, service in SERVICES.items() if "outside" in service["networks"]}
-    assert outside == {"worker-io", "worker-models"}
+    assert outside == {"reader", "writer", "models"}
 
 
 @ours
