@@ -63,7 +63,8 @@ class SqlPromises:
             rows = {row.case_id: row for row in connection.execute(wanted)}
             words: dict[str, list[Told]] = defaultdict(list)
             for row in connection.execute(told):
-                words[row.case_id].append(Told(verdict=row.verdict, field=row.field, at=row.at))
+                # The ledger's own clock: a desk's may be off, and knows whole seconds.
+                words[row.case_id].append(Told(verdict=row.verdict, field=row.field, at=row.recorded_at))
         return tuple(_judgeable(row, tuple(words[case])) for case, row in rows.items())
 
     def record_findings(self, findings: Sequence[Finding]) -> tuple[Withdrawn, ...]:

@@ -17,7 +17,7 @@ WRONG = 5
 
 
 @pytest.fixture
-def home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
+def home(tmp_path: Path, ledger_url: str) -> Iterator[House]:
     """A house whose one closing rule closes on a promise, without a control lane."""
     document = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
     document["rules"][0]["when"]["category"] = ["informational"]
@@ -25,7 +25,7 @@ def home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
     document["control_lane"] = 0.0
     file = tmp_path / "promise.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")
-    with house(tmp_path, sqlite_url, policies=[str(file)]) as one:
+    with house(tmp_path, ledger_url, policies=[str(file)]) as one:
         yield one
 
 
