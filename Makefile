@@ -3,8 +3,8 @@
 PYTHON ?=
 DATA ?=
 FAULTS ?=
-# In CI two workers share the tests; every worker starts servers of its own.
-PYTEST_ARGS ?= $(if $(CI),-n 2)
+# In CI two workers share the tests, a file each at a time; every worker starts servers of its own.
+PYTEST_ARGS ?= $(if $(CI),-n 2 --dist loadfile)
 
 BIN := .venv/bin
 PACKAGES := countersign connectors workers sandbox
@@ -13,7 +13,7 @@ LOCK := .tooling/bin/uv pip compile --quiet --universal --python-version 3.11 --
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint contract chaos bench lock upgrade clean
+.PHONY: help demo test nightly check lint contract chaos bench lock upgrade clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -23,6 +23,9 @@ demo: .venv/.runtime  ## Run the main job on embedded defaults (DATA=folder for 
 
 test: .venv/.dev  ## Run all tests, on real Redis, SQLite and PostgreSQL (PYTEST_ARGS=... to choose)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+nightly: .venv/.dev  ## Run all tests in their long forms: every crash point, a million answers, 2,000 worlds
+	@COUNTERSIGN_NIGHTLY=1 $(BIN)/python -m pytest --timeout 3600 $(PYTEST_ARGS)
 
 check: lint test  ## Run everything CI checks
 
