@@ -67,7 +67,8 @@ def business_seconds(start: Floats, end: Floats, hours: BusinessHours) -> Floats
 def _elapsed(at: Floats, opens: Floats, closes: Floats) -> Floats:
     """Business seconds from the first window to `at`."""
     before = np.concatenate(([0.0], np.cumsum(closes - opens)))
-    window = np.searchsorted(opens, at, side="right") - 1
+    # What lies before the first window is in none; clipped to the first, nothing of it has passed.
+    window = np.maximum(np.searchsorted(opens, at, side="right") - 1, 0)
     inside = np.clip(at - opens[window], 0.0, closes[window] - opens[window])
     return np.where(np.isfinite(at), before[window] + inside, np.nan)
 

@@ -126,6 +126,13 @@ def test_business_hours_that_can_not_be_read_are_refused(text: str) -> None:
         BusinessHours(text=text).checked()
 
 
+def test_a_weekend_morning_is_no_business_time() -> None:
+    """From Monday before dawn, after a weekend, until Monday before opening: nothing."""
+    monday = datetime(2026, 3, 9, tzinfo=UTC)
+    start, end = np.array([monday.timestamp()]), np.array([(monday + timedelta(hours=8)).timestamp()])
+    assert business_seconds(start, end, BusinessHours()).tolist() == [0]
+
+
 @given(st.lists(st.integers(0, 60 * 24 * 30), min_size=2, max_size=2))
 def test_business_time_agrees_with_counting_minutes(minutes: list[int]) -> None:
     """The vectorised clock equals a loop over minutes."""
