@@ -11,6 +11,7 @@ from typing import Protocol
 from countersign.actions import Action
 from countersign.alerts import Alert
 from countersign.context import ConfigItem, RecentChange
+from countersign.mails import Mail
 from countersign.policy.schema import Autonomy
 from countersign.prompts import Prompt
 from countersign.tickets import Receipt, Ticket, TicketPage, TicketRef
@@ -156,7 +157,11 @@ class Answers(Protocol):
 
 
 class Mailer(Protocol):
-    def send(self, *, to: Sequence[str], subject: str, text: str, html: str) -> None: ...
+    def send(self, mail: Mail) -> None:
+        """Returns once it was taken. Raises OutsideError; Unsure if it may have been taken all the same."""
+        ...
+
+    def check(self) -> Check: ...
 
 
 __all__ = [

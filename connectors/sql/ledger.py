@@ -12,6 +12,7 @@ from connectors.sql.actions import SqlActions
 from connectors.sql.books import SqlBooks
 from connectors.sql.cases import SqlCases
 from connectors.sql.controls import SqlControls
+from connectors.sql.deliveries import SqlDeliveries
 from connectors.sql.engine import PATIENCE, Database
 from connectors.sql.intake import SqlIntake
 from connectors.sql.lessons import lessons
@@ -50,6 +51,7 @@ class SqlLedger:
         self.reading = SqlReading(db)
         self.memory = SqlMemory(db)
         self.controls = SqlControls(db)
+        self.deliveries = SqlDeliveries(db)
         self.undoing = SqlUndoing(db)
         self.trail = SqlTrail(db)
         self.books = SqlBooks(db)

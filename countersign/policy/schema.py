@@ -17,6 +17,7 @@ from countersign.policy.checks import contradictions
 from countersign.policy.fields import (
     BUSINESS_HOURS,
     PROMPT_VERSION,
+    REPORT_RECORD,
     REPORT_TIME,
     Count,
     Duration,
@@ -279,6 +280,11 @@ class Report(Part):
         default="UTC", description="Time zone of `when` and of `business_hours`, as Europe/Rome."
     )
     to: tuple[Name, ...] = Field(min_length=1, description="Mail addresses that get it.")
+    record: str | None = Field(
+        default=None,
+        pattern=REPORT_RECORD,
+        description="Ticket or change record that gets it as a file: jira:OPS-7, or servicenow: and a sys_id.",
+    )
     business_hours: str = Field(
         default="Mon-Fri 08:00-18:00",
         pattern=BUSINESS_HOURS,

@@ -7,12 +7,14 @@ import hashlib
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from countersign.kpis.figures import Figure, shown, shown_interval
+from countersign.pictures import described
 from countersign.report_page.charts import line_chart, whisker
-from countersign.reports import Report, change, headline, standing, verdict
+from countersign.reports import Report, change, headline, mail_text, standing, verdict
 
 _NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|h|d|min)(?:\W|$))")
 
@@ -52,12 +54,13 @@ def render(report: Report) -> str:
     ]
     cards = [
         {
-            "figure": figure,
-            "change": _together(change(figure, report.previous)),
-            "whisker": whisker(figure),
-            "standing": standing(figure, report.goal) if report.goal and figure.key in goal_keys else "",
+            **card,
+            "whisker": whisker(card["figure"]),
+            "standing": standing(card["figure"], report.goal)
+            if report.goal and card["figure"].key in goal_keys
+            else "",
         }
-        for figure in headline(report)
+        for card in _cards(report)
     ]
     page = _environment().from_string(_part("page.html.jinja"))
     return page.render(
@@ -69,6 +72,25 @@ def render(report: Report) -> str:
         style=style,
         policy=f"default-src 'none'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'",
     )
+
+
+def render_mail(report: Report) -> str:
+    """The report as the HTML part of a mail, whose picture is cid:picture: complete with images off."""
+    page = _environment().from_string(_part("mail.html.jinja"))
+    return page.render(
+        report=report,
+        verdict=_together(verdict(report)),
+        cards=_cards(report),
+        alt=described(report),
+        text=mail_text(report),
+    )
+
+
+def _cards(report: Report) -> list[dict[str, Any]]:
+    return [
+        {"figure": figure, "change": _together(change(figure, report.previous))}
+        for figure in headline(report)
+    ]
 
 
 def _hash(style: str) -> str:

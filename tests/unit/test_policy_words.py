@@ -36,8 +36,7 @@ def test_a_policy_is_described_in_sentences() -> None:
     assert "Rule the rest: when nothing above matched, drafts a note." in sentences
     assert (
         "It never closes from severity high upwards, for payments or login, with the tag customer-facing, "
-        "during year-end-freeze, in a storm of 50 alerts within 10m."
-        in sentences
+        "during year-end-freeze, in a storm of 50 alerts within 10m." in sentences
     )
     assert "Drafts are approved by the group noc-leads; after 1d a draft goes to people." in sentences
 

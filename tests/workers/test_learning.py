@@ -17,7 +17,9 @@ def test_a_correction_in_a_ticket_teaches_the_embedded_model(tmp_path: Path, sql
         desk = home.box.servicenow
         row = home.box.run(lambda: desk.open_incident(short_description=TEXT, description=TEXT))
         home.once()
-        home.box.run(lambda: desk.add_note(row["sys_id"], "lena.fischer", "/countersign wrong category=hardware"))
+        home.box.run(
+            lambda: desk.add_note(row["sys_id"], "lena.fischer", "/countersign wrong category=hardware")
+        )
         home.run("watch")
         unknowing, taught = (
             new_embedded_model(home.parts.settings, corrections=corrections).classify([TEXT])[0].category

@@ -1,0 +1,1 @@
+"""Mail: sent through the SMTP server that the settings name."""

@@ -1,0 +1,165 @@
+"""Scheduled reports: each due time once, whatever breaks, and all of it in one mail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.smtp.mailer import SmtpConfig, SmtpMailer
+from connectors.sql.ledger import SqlLedger
+from tests.mailbox import Mailbox, mailbox
+from tests.workers.house import House, house
+from workers.tasks import STAGES
+
+DAILY = {"when": "daily 07:00", "zone": "Europe/Rome", "to": ["ann@example.com", "ben@example.com"]}
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with mailbox() as one:
+        yield one
+
+
+@pytest.fixture
+def home(tmp_path: Path, database_url: str, box: Mailbox) -> Iterator[House]:
+    """A house with a mail server, whose one report comes daily; its schedule has begun."""
+    config = SmtpConfig(
+        host="127.0.0.1", port=box.port, sender="countersign@example.com", tls="none", timeout_s=5
+    )
+    with house(tmp_path, database_url) as one:
+        wired = reporting(one, DAILY)
+        wired = replace(wired, parts=replace(wired.parts, mailer=SmtpMailer(config)))
+        wired.clock.ahead = _until_noon()
+        wired.run("sweep")
+        yield wired
+
+
+def _until_noon() -> timedelta:
+    """So that no due time lies near, whenever the tests run."""
+    now = datetime.now(UTC)
+    return now.replace(hour=12, minute=0) + timedelta(days=1) - now
+
+
+def reporting(home: House, report: dict[str, object]) -> House:
+    changed = home.with_policy(report=report)
+    only = {"alert-triage": changed.parts.policies["alert-triage"]}
+    return replace(changed, parts=replace(changed.parts, policies=only))
+
+
+def test_nothing_is_sent_for_the_time_before_it_began(home: House, box: Mailbox) -> None:
+    """A new installation, or a new time in the policy, does not report at once."""
+    home.run("sweep")
+    changed = reporting(home, {**DAILY, "when": "daily 06:00"})
+    changed.run("sweep")
+    assert box.mails == []
+
+
+def test_a_report_comes_once_to_everybody(home: House, box: Mailbox) -> None:
+    """However often the sweeper looks; the body is complete without its one picture, the data lies beside it."""
+    home.later(days=1)
+    home.later(minutes=1)
+    assert sorted(to for to, _ in box.mails) == ["ann@example.com", "ben@example.com"]
+    mail = box.mails[0][1]
+    text, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    for words in ("deflection", "POLICY", "COSTS"):
+        assert words.lower() in text.get_content().lower()
+        assert words.lower() in html.get_content().lower()
+    assert [p.get_content_type() for p in mail.walk() if p.get_content_maintype() == "image"] == ["image/png"]
+    files = {part.get_filename(): part.get_payload(decode=True) for part in mail.iter_attachments()}
+    assert set(files) == {"report.html", "report.csv", "report.json"}
+    assert json.loads(files["report.json"])["use_case"] == "alert-triage"
+
+
+def test_two_schedulers_fire_once(home: House, box: Mailbox) -> None:
+    """Eight at the same moment, each with a ledger of its own."""
+    home.clock.ahead += timedelta(days=1)
+    url = home.parts.settings.ledger.get_secret_value()
+    ledgers = [SqlLedger.open(url, clock=home.clock) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda ledger: [
+                    list(STAGES["report"](replace(home.parts, ledger=ledger), list(wake.ids)))
+                    for wake in STAGES["sweep"](replace(home.parts, ledger=ledger), [])
+                    if wake.stage == "report"
+                ],
+                ledgers,
+            )
+        )
+    for ledger in ledgers:
+        ledger.close()
+    assert sorted(to for to, _ in box.mails) == ["ann@example.com", "ben@example.com"]
+
+
+def test_after_a_downtime_the_last_report_comes_and_says_so(home: House, box: Mailbox) -> None:
+    """Four were missed: one is sent, and tells that it is late and how many were left out."""
+    home.clock.ahead += timedelta(days=4, hours=2)
+    home.run("sweep")
+    bodies = [mail.get_body(("plain",)) for _, mail in box.mails]
+    assert len(bodies) == 2
+    assert bodies[0] is not None
+    said = " ".join(bodies[0].get_content().split())
+    assert "is late" in said
+    assert "3 before it" in said
+
+
+def test_a_mail_that_failed_is_tried_again_and_the_other_is_not_sent_twice(home: House, box: Mailbox) -> None:
+    """Works, breaks, recovers: the server refuses the first of two for now."""
+    box.answers.append("451 try later")
+    home.later(days=1)
+    assert [to for to, _ in box.mails] != []
+    assert len(box.mails) == 1
+    home.later(minutes=2)
+    home.later(minutes=10)
+    assert sorted(to for to, _ in box.mails) == ["ann@example.com", "ben@example.com"]
+
+
+def test_a_mail_that_may_have_arrived_is_not_sent_again(home: House, box: Mailbox) -> None:
+    """The server took it and hung up before it said so."""
+    box.silent = 2
+    home.later(days=1)
+    home.later(hours=1)
+    assert sorted(to for to, _ in box.mails) == ["ann@example.com", "ben@example.com"]
+
+
+def test_a_worker_that_dies_while_it_sends_sends_nothing_twice(home: House, box: Mailbox) -> None:
+    """Its lease runs out; nobody can know what became of the mail, so it is told and left."""
+    home.clock.ahead += timedelta(days=1)
+    (wake,) = (wake for wake in STAGES["sweep"](home.parts, []) if wake.stage == "report")
+    for delivery in home.ledger.deliveries.claim(wake.ids, lease=timedelta(minutes=1)):
+        assert home.ledger.deliveries.begin(delivery)
+    home.later(minutes=2)
+    home.later(hours=1)
+    assert box.mails == []
+
+
+def test_a_stopped_use_case_sends_after_it_is_resumed(home: House, box: Mailbox) -> None:
+    """`countersign stop` holds mails too, and loses none."""
+    home.controls.stop(by="ann")
+    home.later(days=1)
+    assert box.mails == []
+    home.controls.resume(by="ann")
+    home.later(minutes=1)
+    assert len(box.mails) == 2
+
+
+def test_the_report_is_put_on_the_record_that_the_policy_names(home: House) -> None:
+    """As one file on the ticket, looked for before it is put there a second time."""
+    desk = home.box.servicenow
+    row = home.box.run(lambda: desk.open_incident(short_description="Review", description="Weekly review"))
+    changed = reporting(home, {**DAILY, "record": f"servicenow:{row['sys_id']}", "when": "daily 07:01"})
+    changed.run("sweep")
+    changed.later(days=1)
+    changed.later(hours=1)
+    files = home.box.run(lambda: list(desk.records.rows["sys_attachment"].values()))
+    (file,) = [one for one in files if one["table_sys_id"] == row["sys_id"]]
+    assert str(file["file_name"]).startswith("countersign-")
+    assert "-report-" in str(file["file_name"])
