@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from benchmarks import chaos
 
+# PostgreSQL too in the long form (`make nightly`); `make chaos` runs both at full size.
+LEDGERS = ["sqlite_url", "postgres_url"] if os.environ.get("COUNTERSIGN_NIGHTLY") else ["sqlite_url"]
+
+
+@pytest.fixture(params=LEDGERS)
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_nothing_is_lost_and_nothing_doubled_under_chaos(tmp_path: Path, ledger_url: str) -> None:
+def test_nothing_is_lost_and_nothing_doubled_under_chaos(tmp_path: Path, url: str) -> None:
     """A few hundred actions and two dozen faults; the oracle is the vendors' own log."""
-    told = chaos.run(tmp_path, ledger_url, tickets=120, faults=20)
+    told = chaos.run(tmp_path, url, tickets=120, faults=20)
     assert (told.lost, told.doubled, told.dead_letters, told.books_even) == (0, 0, 0, True)
     assert told.recovered_s <= 30
     assert (told.actions >= 120, told.faults) == (True, 20)
