@@ -1,4 +1,7 @@
-"""The wiring: the one place that names vendors. Builds what a process needs from the settings, when it needs it."""
+"""The wiring: the one place that names vendors. Builds what a process needs from the settings, when it needs it.
+
+The SDKs and Celery are imported where they are first needed: a command that only reads the ledger starts without them.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from celery import Celery
-
 from connectors.cursor import Pace
-from connectors.datadog.client import DatadogClient, DatadogConfig
-from connectors.datadog.logs import DatadogLogs
-from connectors.datadog.source import DatadogSource
 from connectors.embedded.evals import labelled_sets, learner
 from connectors.embedded.model import EmbeddedModel
-from connectors.jira.client import JiraClient, JiraConfig
-from connectors.jira.desk import JiraDesk
-from connectors.jira.directory import JiraDirectory
-from connectors.jira.source import JiraSource
-from connectors.litellm.model import LiteLLMModel
 from connectors.manifest import AUTONOMIES
-from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
-from connectors.pagerduty.desk import PagerDutyDesk
-from connectors.pagerduty.source import PagerDutySource
 from connectors.redis.answers import RedisAnswers
 from connectors.redis.budget import RedisPurse
 from connectors.redis.server import EmbeddedRedis
 from connectors.redis.server import answers as broker_answers
-from connectors.servicenow.client import ServiceNowClient, ServiceNowConfig
-from connectors.servicenow.cmdb import ServiceNowCmdb
-from connectors.servicenow.desk import ServiceNowDesk
-from connectors.servicenow.directory import ServiceNowDirectory
-from connectors.servicenow.source import ServiceNowSource
 from connectors.smtp.mailer import SmtpConfig, SmtpMailer
-from connectors.splunk.client import SplunkClient, SplunkConfig
-from connectors.splunk.logs import SplunkLogs
-from connectors.splunk.source import SplunkSource
 from connectors.sql.ledger import SqlLedger
 from connectors.sql.migrate import migrate as migrate_ledger
 from countersign.errors import ConfigError
@@ -50,14 +32,19 @@ from countersign.policy import Policy, PolicyError
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
 from countersign.prompts import Example, examples, prompt_file
 from countersign.spans import said
-from workers.app import new_app, schedule
 from workers.files import data_folder, policies_in_force, read_policies, read_prompts
 from workers.parts import Parts
 from workers.settings import EMBEDDED, Settings
 from workers.shutdown import Shutdown
-from workers.tasks import register
 
 if TYPE_CHECKING:
+    from celery import Celery
+
+    from connectors.datadog.client import DatadogClient
+    from connectors.jira.client import JiraClient
+    from connectors.pagerduty.client import PagerDutyClient
+    from connectors.servicenow.client import ServiceNowClient
+    from connectors.splunk.client import SplunkClient
     from countersign.tryout.outcome import Assess, Learn
 
 LOCAL = "local"
@@ -149,6 +136,8 @@ def maker_of(settings: Settings, model: str, prompt: str) -> Maker:
     if not path.is_file():
         raise ConfigError(f"There is no prompt {path}; name one as triage/v1.")
     file = prompt_file(prompt, path.read_text(encoding="utf-8"))
+    from connectors.litellm.model import LiteLLMModel
+
     return asked_of(LiteLLMModel(model, timeout_s=60, api_base=settings.models.api_base), file)
 
 
@@ -190,6 +179,8 @@ def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[
     def model(name: str, timeout_s: float) -> Model:
         if name == LOCAL:
             return local
+        from connectors.litellm.model import LiteLLMModel
+
         return LiteLLMModel(name, timeout_s=timeout_s, api_base=settings.models.api_base)
 
     return lambda policy: [
@@ -215,6 +206,8 @@ def _datadog(settings: Settings) -> DatadogClient | None:
     found = settings.datadog
     if found is None:
         return None
+    from connectors.datadog.client import DatadogClient, DatadogConfig
+
     return DatadogClient(
         DatadogConfig(
             url=found.url, api_key=found.api_key.get_secret_value(), app_key=found.app_key.get_secret_value()
@@ -226,6 +219,8 @@ def _splunk(settings: Settings) -> SplunkClient | None:
     found = settings.splunk
     if found is None:
         return None
+    from connectors.splunk.client import SplunkClient, SplunkConfig
+
     return SplunkClient(SplunkConfig(url=found.url, token=found.token.get_secret_value(), ca=found.ca))
 
 
@@ -233,6 +228,8 @@ def _pagerduty(settings: Settings) -> PagerDutyClient | None:
     found = settings.pagerduty
     if found is None:
         return None
+    from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
+
     return PagerDutyClient(
         PagerDutyConfig(url=found.url, api_key=found.token.get_secret_value(), from_email=found.sender)
     )
@@ -242,6 +239,8 @@ def _servicenow(settings: Settings, policies: Mapping[str, Policy]) -> ServiceNo
     found = settings.servicenow
     if found is None:
         return None
+    from connectors.servicenow.client import ServiceNowClient, ServiceNowConfig
+
     return ServiceNowClient(
         ServiceNowConfig(
             url=found.url,
@@ -259,6 +258,8 @@ def _jira(settings: Settings, policies: Mapping[str, Policy]) -> JiraClient | No
     found = settings.jira
     if found is None:
         return None
+    from connectors.jira.client import JiraClient, JiraConfig
+
     return JiraClient(
         JiraConfig(
             url=found.url,
@@ -277,8 +278,22 @@ def _jira(settings: Settings, policies: Mapping[str, Policy]) -> JiraClient | No
     )
 
 
-def open_parts(settings: Settings) -> Parts:
+def open_parts(settings: Settings) -> Parts:  # noqa: PLR0915 - imports and one table of what is connected
     """Everything that a process works with. Makes clients; only the ledger is asked, for policies in force."""
+    from connectors.datadog.logs import DatadogLogs
+    from connectors.datadog.source import DatadogSource
+    from connectors.jira.desk import JiraDesk
+    from connectors.jira.directory import JiraDirectory
+    from connectors.jira.source import JiraSource
+    from connectors.pagerduty.desk import PagerDutyDesk
+    from connectors.pagerduty.source import PagerDutySource
+    from connectors.servicenow.cmdb import ServiceNowCmdb
+    from connectors.servicenow.desk import ServiceNowDesk
+    from connectors.servicenow.directory import ServiceNowDirectory
+    from connectors.servicenow.source import ServiceNowSource
+    from connectors.splunk.logs import SplunkLogs
+    from connectors.splunk.source import SplunkSource
+
     ledger = open_ledger(settings)
     policies = policies_in_force(settings, ledger.promises, now())
     datadog, splunk, pagerduty = _datadog(settings), _splunk(settings), _pagerduty(settings)
@@ -344,6 +359,9 @@ def by_people() -> Mapping[str, str]:
 
 def celery_app(settings: Settings) -> Celery:
     """The Celery application with its tasks and schedule. Parts are opened in the process that runs a task."""
+    from workers.app import new_app, schedule
+    from workers.tasks import register
+
     app = new_app(settings, broker_address(settings))
     lock = threading.Lock()
     opened: dict[int, Parts] = {}
