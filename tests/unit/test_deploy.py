@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -20,6 +21,7 @@ from workers.supervisor import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+KUBERNETES = DEPLOY / "kubernetes"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "countersign" in service["image"]}
@@ -28,8 +30,22 @@ _VERSION = re.compile(r":\d+\.\d+(\.\d+)?[\w.-]*$|@sha256:[0-9a-f]{64}$")
 _SECRET_NAME = re.compile(r"PASSWORD|TOKEN|SECRET|API_?KEY|LEDGER|BROKER")
 _POINTS_AT_FILES = ("_FILE", "_DIR")
 
+MANIFESTS: list[dict[str, Any]] = [
+    document
+    for name in yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    for document in yaml.safe_load_all((KUBERNETES / name).read_text(encoding="utf-8"))
+]
+PODS = {
+    document["metadata"]["name"]: document["spec"]["template"]["spec"]
+    for document in MANIFESTS
+    if document["kind"] == "Deployment"
+}
+ROLES = {name: pod for name, pod in PODS.items() if pod["containers"][0]["image"] == "countersign"}
+
 services = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 ours = pytest.mark.parametrize("service", OURS.values(), ids=OURS)
+pods = pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+roles_of_the_cluster = pytest.mark.parametrize("pod", ROLES.values(), ids=ROLES)
 
 
 def _waited_for() -> set[str]:
@@ -246,3 +262,76 @@ def test_the_example_is_a_configuration(prepared: Path) -> None:
     for file in re.findall(r"\b(\w+__\w+)\b", whole):
         section, key = file.split("__")
         assert key in type(getattr(Settings.model_validate(named), section)).model_fields, file
+
+
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=[f"{one['kind']}-{one['metadata']['name']}" for one in MANIFESTS]
+)
+def test_the_cluster_would_take_every_manifest(manifest: dict[str, Any]) -> None:
+    """Valid, and without unknown keys, by the schemas of the Kubernetes versions in use."""
+    for version in ("1.27", "1.34"):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_cluster_runs_the_roles_of_up() -> None:
+    """A Deployment for each role of `countersign up`, with the same queues and as many processes and threads."""
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    run = {" ".join(pod["containers"][0]["args"]) for pod in ROLES.values()}
+    assert run == {" ".join(role.arguments) for role in roles(settings)}
+
+
+@pods
+def test_every_pod_runs_with_few_rights(pod: dict[str, Any]) -> None:
+    """What the namespace's `restricted` standard asks, and more: read-only files, no token, a limit of memory."""
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    for container in (*pod.get("initContainers", ()), *pod["containers"]):
+        rights = container["securityContext"]
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+        assert (rights["allowPrivilegeEscalation"], rights["readOnlyRootFilesystem"]) == (False, True)
+        assert container["resources"]["limits"]["memory"]
+        assert not any("value" in one and _SECRET_NAME.search(one["name"].removesuffix("_SECRETS_DIR"))
+                       for one in container.get("env", ()))  # fmt: skip
+
+
+@roles_of_the_cluster
+def test_a_pod_migrates_is_watched_and_has_time_to_give_back(pod: dict[str, Any]) -> None:
+    """The ledger first; `alive` asked while it runs; killed later than a worker's own soft shutdown ends."""
+    assert pod["initContainers"][0]["args"] == ["migrate"]
+    assert pod["containers"][0]["livenessProbe"]["exec"]["command"] == ["countersign", "alive"]
+    assert pod["terminationGracePeriodSeconds"] > PATIENCE_S
+
+
+def test_the_scheduler_sees_no_secret_of_a_vendor() -> None:
+    """Of the roles only beat has the smaller secret, and only beat may not call vendors."""
+    secret = {
+        name: next(volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume)
+        for name, pod in ROLES.items()
+    }
+    assert {name for name, found in secret.items() if found == "countersign-inside"} == {"beat"}
+    (outside,) = [one for one in MANIFESTS if one["metadata"]["name"] == "workers-reach-vendors"]
+    (chosen,) = outside["spec"]["podSelector"]["matchExpressions"]
+    assert set(chosen["values"]) == set(ROLES) - {"beat"}
+
+
+def test_prepare_makes_what_kustomize_and_its_secrets_need(tmp_path: Path) -> None:
+    """The generated files are there, the settings load, and only the address of PostgreSQL is left to people."""
+    for folder in ("policies", "deploy"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("secrets"))
+    told = subprocess.run(
+        [tmp_path / "deploy" / "prepare", "kubernetes"],
+        check=True, timeout=30, capture_output=True, text=True,
+    )  # fmt: skip
+    made = tmp_path / "deploy" / "kubernetes"
+    kustomization = yaml.safe_load((made / "kustomization.yaml").read_text(encoding="utf-8"))
+    generated = [file for one in kustomization["configMapGenerator"] for file in one["files"]]
+    assert all((made / file).is_file() for file in (*generated, *kustomization["resources"]))
+    settings = Settings.model_validate(
+        yaml.safe_load((made / "countersign.yaml").read_text(encoding="utf-8"))
+    )
+    mounted = {mount["mountPath"] for mount in ROLES["reader"]["containers"][0]["volumeMounts"]}
+    assert {str(path) for path in settings.policies} <= mounted
+    broker = urlsplit((made / "secrets/countersign/broker").read_text(encoding="utf-8").strip())
+    assert (made / "secrets/valkey_password").read_text(encoding="utf-8").split()[1] == broker.password
+    assert "secrets/countersign/ledger" in told.stdout
