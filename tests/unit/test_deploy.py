@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shutil
 import stat
@@ -335,3 +336,21 @@ def test_prepare_makes_what_kustomize_and_its_secrets_need(tmp_path: Path) -> No
     broker = urlsplit((made / "secrets/countersign/broker").read_text(encoding="utf-8").strip())
     assert (made / "secrets/valkey_password").read_text(encoding="utf-8").split()[1] == broker.password
     assert "secrets/countersign/ledger" in told.stdout
+
+
+def test_the_unit_runs_up_as_a_user_of_its_own() -> None:
+    """A command that exists, not root, nothing of the system written, and time to give back what is held."""
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string((DEPLOY / "systemd" / "countersign.service").read_text(encoding="utf-8"))
+    service = unit["Service"]
+    assert service["ExecStart"].split()[1] in COMMANDS
+    assert (service["User"], service["ProtectSystem"], service["KillMode"]) == (
+        "countersign",
+        "strict",
+        "mixed",
+    )
+    assert int(service["TimeoutStopSec"]) > PATIENCE_S
+    assert not any(
+        _SECRET_NAME.search(line) for line in service["Environment"].splitlines() if "_DIR" not in line
+    )
