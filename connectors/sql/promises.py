@@ -48,6 +48,8 @@ labels = Table(
     Column("recorded_at", Moment, nullable=False),
     Column("category", String, nullable=False),
     Column("wrong", Boolean, nullable=False),
+    # By which version of the rules in countersign/labelling.py it was made.
+    Column("rule_version", Integer, nullable=False, server_default="1"),
     Column("body", Text, nullable=False),
     Index("ix_labels_use_case", "use_case", "recorded_at"),
 )

@@ -286,6 +286,8 @@ corrections = Table(
     Column("at", Moment, nullable=False),
     Column("recorded_at", Moment, nullable=False),
     Column("author", String, nullable=False),
+    # person, bot or bulk: what only a person says is a label.
+    Column("source", String, nullable=False, server_default="person"),
     Column("body", Text, nullable=False),
 )
 
@@ -306,6 +308,7 @@ ticket_changes = Table(
     Column("body", Text, nullable=False),
     Index("ix_ticket_changes_case", "case_id"),
     Index("ix_ticket_changes_ticket", "desk", "ticket_id", "at"),
+    Index("ix_ticket_changes_author", "desk", "author", "at"),
 )
 Index(
     "ix_ticket_changes_unhandled",
