@@ -105,7 +105,8 @@ class Assessment:
 
     `risk` is the calibrated probability that closing it without a person is wrong; `confidence` is the raw
     figure behind it, 0 to 1, after what spoke against it (`doubts`, as clauses). `prompt` names question and
-    version (triage/v1).
+    version (triage/v1). `agreement` is the share of the model's answers that say this category, None where it was
+    asked once.
     """
 
     category: str
@@ -122,6 +123,7 @@ class Assessment:
     prompt: str
     prompt_hash: str
     doubts: tuple[str, ...] = ()
+    agreement: float | None = None
 
 
 def with_values(assessment: Assessment, hidden: Mapping[str, str]) -> Assessment:

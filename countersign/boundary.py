@@ -26,7 +26,9 @@ def boundary_hash(policy: Policy) -> str:
 
 def _hash(policy: Policy) -> str:
     document: dict[str, Any] = policy.model_dump(mode="json", by_alias=True, include=_PARTS)
-    document["model"] = {key: document["model"][key] for key in sorted(_OF_MODEL)}
+    samples = {"samples": policy.model.samples} if policy.model.samples > 1 else {}
+    # One sample is what there was before there were more: its hash stays what it was.
+    document["model"] = {key: document["model"][key] for key in sorted(_OF_MODEL)} | samples
     document["scope"] = {"data": document["scope"]["data"]}
     document["rules"] = [
         rule.model_dump(mode="json", by_alias=True, include={"name", "when", "then"}) for rule in policy.rules

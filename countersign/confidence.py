@@ -39,10 +39,20 @@ def confidence_of(
     *,
     second: SecondOpinion | None = None,
     similar: Sequence[SimilarCase] = (),
+    agreement: float | None = None,
 ) -> Confidence:
-    """The stated figure, halved by each signal that speaks against the category."""
+    """The stated figure, halved by each signal that speaks against the category.
+
+    `agreement` is the share of a model's own answers that say the same, where it was asked several times: the
+    figure is lowered to that share of it.
+    """
     doubts = tuple(_doubts(category, second, similar))
-    return Confidence(figure=stated * _HALF ** len(doubts), doubts=doubts)
+    figure = stated * _HALF ** len(doubts)
+    if agreement is None or agreement >= 1:
+        return Confidence(figure=figure, doubts=doubts)
+    return Confidence(
+        figure=figure * agreement, doubts=(f"it says so in {agreement:.0%} of its answers", *doubts)
+    )
 
 
 def _doubts(category: str, second: SecondOpinion | None, similar: Sequence[SimilarCase]) -> Iterator[str]:

@@ -30,6 +30,7 @@ class Prompt:
     """What goes to a model: the shared part first (providers cache it), then the case, redacted.
 
     `schema` is the JSON Schema of the answer; `repair` is what was wrong with the answer before, if it was.
+    `sample` counts from 1 where the same is asked several times, with chance; 0 is asked once, without.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Prompt:
     case: Redacted
     schema: dict[str, object]
     repair: str = ""
+    sample: int = 0
 
 
 class Example(BaseModel):

@@ -33,8 +33,11 @@ def asked_again(parts: Parts, story: Story, policy: Policy, model: str, prompt: 
         case=Redacted(rendered),
         schema=shape.model_json_schema(),
     )
-    asked = ask(parts.models(policy.model_copy(update={"model": choice})), question, shape)
+    models = parts.models(policy.model_copy(update={"model": choice}))
+    asked = ask(models, question, shape, samples=policy.model.samples)
     if asked.answer is None or asked.completion is None:
         said = "; ".join(f"{call.model}: {call.outcome} {call.detail}" for call in asked.calls)
         raise NotFound(f"No model answered ({said}); try again, or another --model.")
-    return assessment_from(asked.answer, asked.completion, Calibration.identity(), question)
+    return assessment_from(
+        asked.answer, asked.completion, Calibration.identity(), question, agreement=asked.agreement
+    )

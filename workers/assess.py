@@ -56,8 +56,10 @@ def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
 
 
 def _lease(parts: Parts) -> timedelta:
-    """Outlasts every candidate asked twice, as slow as the policy lets it be: an answer late for its lease is lost."""
-    slowest = max(2 * len(p.model.candidates) * p.model.timeout for p in parts.policies.values())
+    """Outlasts every candidate with its samples and a repair, as slow as the policy lets them be: an answer late for
+    its lease is lost."""
+    models = (policy.model for policy in parts.policies.values())
+    slowest = max((one.samples + 1) * len(one.candidates) * one.timeout for one in models)
     return parts.settings.timing.lease + slowest
 
 

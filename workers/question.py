@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from countersign.asking import Asked, ask, assessment_from
 from countersign.assessment import (
@@ -60,7 +61,8 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
     prompt = _prompt(parts, case, policy)
     tab = _tab(parts, claimed, policy)
     models = paid(_candidates(parts, policy, prompt), tab, parts.local, parts.answers)
-    asked = ask(models, prompt, triage_answer(policy.categories, policy.groups))
+    shape = triage_answer(policy.categories, policy.groups)
+    asked = ask(models, prompt, shape, samples=policy.model.samples)
     for call in asked.calls:
         record_call(call)
     calls = _calls(asked, prompt)
@@ -70,22 +72,36 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
         said = "; ".join(f"{call.model}: {call.outcome}" for call in calls)
         return _nobody("model_down", f"no model gave a usable answer ({said})", calls)
     if parts.answers is not None:
-        keep(parts.answers, prompt, asked.completion)
-    assessment = _assessment(parts, case, policy, prompt, asked.answer, asked.completion)
+        for sample, completion in asked.readable:
+            keep(parts.answers, replace(prompt, sample=sample), completion)
+    assessment = _assessment(parts, case, policy, prompt, asked.answer, asked.completion, asked.agreement)
     return Said(assessment=assessment, calls=calls, hidden=own_values(prompt.case.hidden, case.texts))
 
 
 def _assessment(
-    parts: Parts, case: Case, policy: Policy, prompt: Prompt, answer: TriageAnswer, completion: Completion
+    parts: Parts,
+    case: Case,
+    policy: Policy,
+    prompt: Prompt,
+    answer: TriageAnswer,
+    completion: Completion,
+    agreement: float | None,
 ) -> Assessment:
     """The assessment; where a language model's word would close a ticket, with the second reader's."""
     similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
-    identity = Calibration.identity()
-    said = assessment_from(answer, completion, identity, prompt, similar=similar)
+    make = partial(
+        assessment_from,
+        answer,
+        completion,
+        Calibration.identity(),
+        prompt,
+        similar=similar,
+        agreement=agreement,
+    )
+    said = make()
     if not completion.is_llm or matching_rule(case, said, policy).then != "close":
         return said
-    second = _second_opinion(parts, prompt)
-    return assessment_from(answer, completion, identity, prompt, second=second, similar=similar)
+    return make(second=_second_opinion(parts, prompt))
 
 
 def _nobody(reason: UnassessedReason, because: str, calls: tuple[ModelCall, ...] = ()) -> Said:
@@ -151,6 +167,7 @@ def _calls(asked: Asked, prompt: Prompt) -> tuple[ModelCall, ...]:
             latency_ms=call.latency_ms,
             rendered=prompt.case.text,
             answer=call.answer,
+            sample=call.sample,
         )
         for call in asked.calls
     )

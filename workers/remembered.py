@@ -36,5 +36,7 @@ def keep(answers: Answers, prompt: Prompt, completion: Completion) -> None:
 
 def question_key(model: str, prompt: Prompt) -> str:
     """64 hex characters over everything that the answer depends on."""
-    asked = (model, prompt.shared, prompt.case.text, prompt.repair, json.dumps(prompt.schema, sort_keys=True))
+    asked = [model, prompt.shared, prompt.case.text, prompt.repair, json.dumps(prompt.schema, sort_keys=True)]
+    if prompt.sample:  # what was kept before there were samples is found still
+        asked.append(f"sample {prompt.sample}")
     return hashlib.sha256("\x1f".join(asked).encode()).hexdigest()

@@ -28,6 +28,8 @@ _MAX_TOKENS = 1000
 _OUTAGES = 2
 _FIRST_PAUSE = timedelta(seconds=15)
 _LONGEST_PAUSE = timedelta(minutes=5)
+# The temperature at which the same is asked several times: answers that hang by a thread then differ.
+_CHANCE = 0.7
 # What a provider adds around messages and a schema.
 _FRAME_TOKENS = 400
 # For whose calls litellm takes a client in a wrapper of its own.
@@ -144,7 +146,8 @@ class LiteLLMModel:
             "num_retries": 0,
             "max_retries": 0,
             "max_tokens": self._max_tokens,
-            "temperature": 0,
+            "temperature": _CHANCE if prompt.sample else 0,
+            "seed": prompt.sample or None,
             "drop_params": True,
             "api_base": self._api_base,
             "api_key": self._api_key,

@@ -167,6 +167,11 @@ class ModelChoice(Part):
         default=None,
         description="The embedded model answers alone above this certified precision; leave out to ask on.",
     )
+    samples: Annotated[int, Field(strict=True, ge=1, le=9)] = Field(
+        default=1,
+        description="How often a language model is asked about each case, with chance in it; what most of its "
+        "answers say is taken, and how many say it counts as confidence. Each one costs.",
+    )
     timeout: PositiveDuration = Field(
         default=timedelta(seconds=30),
         description="Longest wait for one answer before the next candidate is tried.",

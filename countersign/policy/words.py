@@ -46,6 +46,11 @@ def _model(policy: Policy) -> Iterator[str]:
     hidden = f"with {listed(data.redact)} masked" if data.redact else "with nothing masked"
     yield f"The model sees {listed(data.visible)}, {hidden}."
     yield f"Asked in this order: {', '.join(model.candidates)} ({model.question} {model.prompt})."
+    if model.samples > 1:
+        yield f"A language model is asked {model.samples} times about each case; what most of its answers say counts."
+    if model.sure_enough_locally is not None:
+        sure = percent(model.sure_enough_locally)
+        yield f"The embedded model answers alone where labels certify that {sure} of its answers are right."
     if model.budget.usd_per_day is not None:
         then = {"route": "then people get the tickets", "local": "then the embedded model answers"}
         yield f"It may cost {model.budget.usd_per_day} US dollars a day; {then[model.budget.when_spent]}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -152,3 +153,82 @@ def test_a_measured_confidence_goes_before_a_stated_one() -> None:
     assessment = assessment_from(asked.answer, measured, doubtful, PROMPT)
     assert assessment.confidence == 0.6
     assert assessment.risk > 0.6
+
+
+def _said(category: str, severity: str = "low", summary: str = "") -> str:
+    return json.dumps({**json.loads(GOOD), "category": category, "severity": severity, "summary": summary})
+
+
+def test_samples_are_asked_one_by_one_and_the_majority_counts() -> None:
+    """Five samples, each a call of its own; the first answer of the majority is taken, with the share of it."""
+    texts = [_said("other"), *(_said("capacity", summary=f"{n}") for n in range(4))]
+    model = Scripted("a", *texts)
+    asked = ask([model], PROMPT, SHAPE, samples=5)
+    assert asked.answer is not None
+    assert (asked.answer.category, asked.answer.summary, asked.agreement) == ("capacity", "0", 0.8)
+    assert asked.completion is not None
+    assert asked.completion.text == texts[1]
+    assert [(call.outcome, call.sample) for call in asked.calls] == [("answered", n) for n in range(1, 6)]
+    assert [prompt.sample for prompt in model.prompts] == [1, 2, 3, 4, 5]
+    assert [sample for sample, _ in asked.readable] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ([("capacity", "low"), ("other", "high")], ("other", "high")),
+        ([("capacity", "high"), ("capacity", "low"), ("capacity", "low")], ("capacity", "low")),
+        ([("capacity", "low"), ("capacity", "high")], ("capacity", "high")),
+    ],
+)
+def test_of_equals_the_worse_is_taken(said: list[tuple[str, str]], taken: tuple[str, str]) -> None:
+    """A tie of categories, or of severities within one, goes to the worse severity."""
+    texts = [_said(*one) for one in said]
+    asked = ask([Scripted("a", *texts)], PROMPT, SHAPE, samples=len(texts))
+    assert asked.answer is not None
+    assert (asked.answer.category, asked.answer.severity) == taken
+
+
+def test_a_sample_that_is_missing_agrees_with_none() -> None:
+    """An unreadable sample is not repaired, an outage ends the asking; what was not said does not agree."""
+    model = Scripted("a", GOOD, "prose", GOOD, Transient("down", where="a"))
+    asked = ask([model], PROMPT, SHAPE, samples=9)
+    assert [call.outcome for call in asked.calls] == ["answered", "unreadable", "answered", "transient"]
+    assert asked.agreement == pytest.approx(2 / 9)
+
+
+def test_the_first_sample_is_repaired_and_the_next_model_gets_samples_too() -> None:
+    """Samples don't change who is asked: one repair, then the next candidate."""
+    second = Scripted("b", GOOD, GOOD)
+    asked = ask([Scripted("a", "prose", "prose"), second], PROMPT, SHAPE, samples=2)
+    assert [(call.model, call.repair, call.sample) for call in asked.calls] == [
+        ("a", False, 1),
+        ("a", True, 1),
+        ("b", False, 1),
+        ("b", False, 2),
+    ]
+    assert asked.agreement == 1.0
+
+
+def test_a_classifier_is_asked_once() -> None:
+    """The embedded model says the same every time: samples of it would be no evidence."""
+
+    class Local(Scripted):
+        def complete(self, prompt: Prompt) -> Completion:
+            return replace(super().complete(prompt), is_llm=False, confidence=0.9)
+
+    asked = ask([Local("local", GOOD)], PROMPT, SHAPE, samples=5)
+    assert (len(asked.calls), asked.agreement) == (1, None)
+
+
+def test_disagreement_lowers_what_an_assessment_is_worth() -> None:
+    """The share of answers that agree scales the stated figure, and is kept with the assessment."""
+    asked = ask([Scripted("a", GOOD, GOOD, _said("other"))], PROMPT, SHAPE, samples=3)
+    assert asked.answer is not None
+    assert asked.completion is not None
+    told = assessment_from(
+        asked.answer, asked.completion, Calibration.identity(), PROMPT, agreement=asked.agreement
+    )
+    assert told.confidence == pytest.approx(STATED["medium"] * 2 / 3)
+    assert told.agreement == pytest.approx(2 / 3)
+    assert told.doubts == ("it says so in 67% of its answers",)

@@ -154,3 +154,29 @@ def test_a_model_that_obeys_the_text_closes_nothing(paying: House) -> None:
     assert record.assessment.doubts == ("the local classifier reads it as availability",)  # type: ignore[union-attr]
     assert not record.decision.closes
     assert home.box.run(lambda: home.box.servicenow.incident(ticket)["state"]) not in ("6", "7")
+
+
+def test_samples_are_paid_for_one_by_one_and_remembered_one_by_one(paying: House) -> None:
+    """Three requests that differ, three rows that are settled; the same words again cost nothing, sample by sample."""
+    model = {**BUDGET, "samples": 3, "budget": {"usd_per_day": 1}}
+    home = paying.with_policy(control_lane=0.0, model=model, scope=_without_history(paying))
+    first, second = (_open(home, "Queue is slow") for _ in range(2))
+    record = _last(home, first)
+    asked = home.box.run(lambda: list(home.box.model.asked))
+    assert [(one["seed"], one["temperature"] > 0) for one in asked] == [(1, True), (2, True), (3, True)]
+    assert [(call.outcome, call.sample) for call in record.calls] == [("answered", n) for n in (1, 2, 3)]
+    assert record.assessment.agreement == 1.0  # type: ignore[union-attr]
+    assert [call.outcome for call in _last(home, second).calls] == ["cached"] * 3
+    lines = home.parts.ledger.spending.costs(since="2000-01-01")
+    assert (sum(one.calls for one in lines), sum(one.unsettled for one in lines)) == (3, 0)
+    assert sum(one.micro_usd for one in lines) == sum(call.micro_usd for call in record.calls) > 0
+
+
+def test_a_budget_that_ends_between_samples_leaves_one_answer_that_nothing_agrees_with(paying: House) -> None:
+    """What was paid for is used; what could not be asked does not agree, so confidence falls to its share."""
+    model = {**BUDGET, "samples": 9, "budget": {"usd_per_day": 0.012}}
+    record = _last(paying, _open(paying.with_policy(control_lane=0.0, model=model), "Queue is slow"))
+    answered = [call for call in record.calls if call.outcome == "answered"]
+    assert record.calls[-1].outcome == "over_budget"
+    assert 1 <= len(answered) < 9
+    assert record.assessment.agreement == pytest.approx(len(answered) / 9)  # type: ignore[union-attr]
