@@ -45,6 +45,18 @@ class Drift:
     because: str = ""
     unknown: str = ""
 
+    @property
+    def key(self) -> str:
+        """The signal's name as data has it."""
+        return self.name.replace(" ", "_")
+
+    @property
+    def found(self) -> str:
+        """What it came to, in words."""
+        if self.unknown:
+            return f"unknown: {self.unknown}"
+        return "drifts" if self.fires else "no drift"
+
 
 def drifts(
     signals: Iterable[Signal], *, level: float = _LEVEL, minimum: float = _MINIMUM

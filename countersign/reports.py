@@ -16,6 +16,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
+from countersign.drift import Drift
 from countersign.kpis.figures import Figure, shown, shown_interval
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class CostLine:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
     """Everything a report says. `figures` are all of them, `previous` those of the period before, `effects` against
-    the control lane. `notes` are sentences on what was assumed or went wrong."""
+    the control lane. `drift` compares what came in with the period before, and how it was answered. `attention` are
+    sentences that somebody has to act on, `notes` those on what was assumed or left out."""
 
     use_case: str
     title: str
@@ -94,6 +96,8 @@ class Report:
     policy: tuple[PolicyLine, ...] = ()
     corrections: tuple[CorrectionLine, ...] = ()
     costs: tuple[CostLine, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    attention: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -224,9 +228,11 @@ def mail_text(report: Report) -> str:
     blocks = [
         f"{report.title}\n{report.period}",
         textwrap.fill(verdict(report), _WIDTH),
+        _listed("TO LOOK AT", report.attention),
         "\n".join(_figure_lines(report)),
         _listed("POLICY", [_policy_line(line) for line in report.policy]),
         _listed("CORRECTED MOST", [_correction_line(line) for line in report.corrections]),
+        _listed("DRIFT", [_drift_line(drift) for drift in report.drift]),
         _listed(
             "COSTS",
             [f"{line.what}: {shown(line.usd, 'usd')}  {line.detail}".rstrip() for line in report.costs],
@@ -253,6 +259,15 @@ def _correction_line(line: CorrectionLine) -> str:
     return f"{line.count:,} x {line.field}: {line.before or '(nothing)'} -> {line.after or '(nothing)'}"
 
 
+def _drift_line(drift: Drift) -> str:
+    counted = f"n = {drift.n_before:,} before, {drift.n_now:,} now"
+    return (
+        f"{drift.name}: {drift.found}; {drift.because}; {counted}"
+        if drift.because
+        else f"{drift.name}: {drift.found}"
+    )
+
+
 def _listed(heading: str, lines: Iterable[str]) -> str:
     filled = [textwrap.fill(line, _WIDTH, initial_indent="- ", subsequent_indent="  ") for line in lines]
     return "\n".join([heading, *filled]) if filled else ""
@@ -275,7 +290,7 @@ _CSV = (
 
 
 def as_csv(report: Report) -> str:
-    """Every figure as one row, effects included; empty where unknown, with the reason in its own column."""
+    """Every figure as one row, effects and drift included; empty where unknown, with the reason in its own column."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(_CSV)
@@ -283,7 +298,23 @@ def as_csv(report: Report) -> str:
         plain = dataclasses.asdict(figure)
         plain["excluded"] = "; ".join(f"{left.count}: {left.reason}" for left in figure.excluded)
         writer.writerow("" if plain[name] is None else plain[name] for name in _CSV)
+    for drift in report.drift:
+        writer.writerow(_drift_row(drift))
     return out.getvalue()
+
+
+def _drift_row(drift: Drift) -> list[object]:
+    """A signal in the figures' columns: its value is the effect, 0 (same) to 1, its p-value is in the JSON."""
+    said = {
+        "key": f"drift.{drift.key}",
+        "title": f"Drift: {drift.name}",
+        "value": "" if drift.effect is None else drift.effect,
+        "unit": "effect",
+        "n": drift.n_now,
+        "unknown": drift.unknown,
+        "definition": "; ".join(part for part in (drift.found, drift.because) if part),
+    }
+    return [said.get(name, "") for name in _CSV]
 
 
 def as_json(report: Report) -> str:

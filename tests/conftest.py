@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from connectors.redis.server import EmbeddedRedis
 from connectors.sql.migrate import migrate
 from countersign.errors import ConfigError
+from tests.browser import Browser, NoBrowser
 from tests.services import NoPostgres, OwnCluster, PostgresServer, in_memory
 
 # The price map of litellm comes from the network unless this is set before its first import.
@@ -132,6 +133,17 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     url = server.create()
     yield url
     server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, shared by the tests of this process."""
+    try:
+        one = Browser()
+    except NoBrowser as error:
+        _missing(str(error))
+    with one:
+        yield one
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from countersign.kpis.figures import Figure, shown, shown_interval
 from countersign.pictures import described
 from countersign.report_page.charts import line_chart, whisker
-from countersign.reports import Report, change, headline, mail_text, standing, verdict
+from countersign.reports import Report, change, headline, standing, verdict
 
 _NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|h|d|min)(?:\W|$))")
 
@@ -76,14 +77,59 @@ def render(report: Report) -> str:
 
 def render_mail(report: Report) -> str:
     """The report as the HTML part of a mail, whose picture is cid:picture: complete with images off."""
-    page = _environment().from_string(_part("mail.html.jinja"))
+    page, cards = _environment().from_string(_part("mail.html.jinja")), _cards(report)
     return page.render(
         report=report,
         verdict=_together(verdict(report)),
-        cards=_cards(report),
+        cards=cards,
+        changes=any(card["change"] for card in cards),
         alt=described(report),
-        text=mail_text(report),
+        tables=tuple(_tables(report)),
+        style=_part("mail.css"),
     )
+
+
+def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
+    """What stands below the figures of a mail: heading, column heads and lines of words, an empty table too."""
+    yield (
+        "Policy",
+        ("Category", "Autonomy", "Threshold", "Certificate", "Labels still needed"),
+        tuple(
+            (
+                line.category,
+                line.autonomy,
+                line.threshold,
+                line.certificate or "not certified",
+                _counted(line.labels_needed),
+            )
+            for line in report.policy
+        ),
+    )
+    yield (
+        "What engineers corrected most",
+        ("What", "From", "To", "Times"),
+        tuple(
+            (line.field, line.before or "(nothing)", line.after or "(nothing)", _counted(line.count))
+            for line in report.corrections
+        ),
+    )
+    yield (
+        "Drift",
+        ("What", "Found", "Most changed", "Cases before", "Cases now"),
+        tuple(
+            (drift.name, drift.found, drift.because, _counted(drift.n_before), _counted(drift.n_now))
+            for drift in report.drift
+        ),
+    )
+    yield (
+        "Costs",
+        ("What", "Cost", "Made of"),
+        tuple((line.what, shown(line.usd, "usd"), line.detail) for line in report.costs),
+    )
+
+
+def _counted(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
 
 
 def _cards(report: Report) -> list[dict[str, Any]]:
