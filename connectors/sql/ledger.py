@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
+from connectors.sql import model_figures as _figures  # noqa: F401 - its tables belong to the ledger
 from connectors.sql import pools as _pools  # noqa: F401 - its tables belong to the ledger
 from connectors.sql.actions import SqlActions
 from connectors.sql.books import SqlBooks
