@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from connectors.sql.engine import Database
 from connectors.sql.order import ALL_USE_CASES
 from connectors.sql.tables import stops
 from countersign.audit import Event
+from countersign.rights import Warrant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,11 @@ class SqlControls:
                 resumed = Event(actor=by, event="use_case.resumed", case_id="", subject=use_case, detail={})
                 audit.append(connection, [resumed], at=self._db.now(connection))
             return lifted
+
+    def warranted(self, warrants: Iterable[Warrant]) -> None:
+        """Records that somebody used a right, before what it is for begins."""
+        with self._db.write() as connection:
+            audit.append(connection, [one.event for one in warrants], at=self._db.now(connection))
 
     def stopped(self) -> tuple[Stop, ...]:
         with self._db.read() as connection:

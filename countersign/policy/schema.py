@@ -231,10 +231,14 @@ class Approvals(Part):
 
 
 class Rights(Part):
-    """Who may decide what about this policy: people whose keys are in the configuration."""
+    """Who may decide what about this policy.
+
+    With `keys` in the configuration each shows theirs, and an empty list means nobody. Without keys the name that
+    is given is checked and recorded, and an empty list means whoever can reach the ledger.
+    """
 
     change: tuple[Name, ...] = Field(default=(), description="May sign a new version.")
-    promote: tuple[Name, ...] = Field(default=(), description="May sign for more autonomy.")
+    promote: tuple[Name, ...] = Field(default=(), description="May sign for more autonomy, and give a rule its own back.")
     retrain: tuple[Name, ...] = Field(default=(), description="May let the embedded model learn anew.")
     roll_back: tuple[Name, ...] = Field(default=(), description="May take back what was done.")
 

@@ -213,24 +213,14 @@ def sign_(
     """Sign a policy; the signatures lie beside it, in FILE.sig."""
     from datetime import UTC, datetime
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     from countersign.bundles import sign
     from workers.files import bundle_of, signatures_of
+    from workers.warrants import private_key
 
     if role not in ("author", "approver"):
         raise ConfigError(f"--role is author or approver, not {role!r}.")
-    try:
-        private = load_pem_private_key(key.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as problem:
-        raise ConfigError(
-            f"{key} can't be read as a private key ({type(problem).__name__}); name a PEM."
-        ) from None
-    if not isinstance(private, Ed25519PrivateKey):
-        raise ConfigError(f"{key} is not an Ed25519 key; make one with `openssl genpkey -algorithm ed25519`.")
     policy, now = read(file), datetime.now(UTC)
-    bundle = sign(policy, bundle_of(file), by=by, role=cast("Role", role), key=private, at=now)
+    bundle = sign(policy, bundle_of(file), by=by, role=cast("Role", role), key=private_key(key), at=now)
     signatures_of(file).write_text(bundle.model_dump_json(indent=2) + "\n", encoding="utf-8")
     typer.echo(f"{signatures_of(file)}: {policy.use_case} v{policy.version} is signed by {by} as {role}.")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from countersign.errors import ConfigError
+from countersign.policy import Policy, load_policy
 from countersign.undo import Selection
 from workers.console import AsJson, Config, new_app, show_json, show_table
-from workers.settings import load_settings
+from workers.parts import Parts
+from workers.settings import Settings, load_settings
+from workers.warrants import By, Key, Witness, ask
 
 app = new_app("Take back what was done: a case, or all of a policy's version, a prompt, a model, a time.")
 
@@ -29,30 +33,33 @@ def rollback(
     use_case: Annotated[str, typer.Option(help="Only this use case.")] = "",
     per_minute: Annotated[int, typer.Option(min=1, max=6000, help="So many writes a minute.")] = 60,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken back.")] = False,
+    by: By = "",
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Plan what takes it back, newest first in each ticket; the workers do it. What people changed is listed."""
     from workers.rollback import roll_back
     from workers.watch import watch
-    from workers.wiring import by_people, open_parts
+    from workers.wiring import by_people, open_ledger, open_parts
 
     which = Selection(
         case_id=case, use_case=use_case, policy_version=policy, prompt=prompt, model=model, since=_time(since)
     )
     _refuse_everything(which)
-    parts = open_parts(load_settings(config))
-    for desk in parts.desks:
-        # What people did until now is read first; what it wakes, the sweeper sends.
-        list(watch(parts, desk))
-    told = roll_back(
-        parts.ledger.undoing,
-        which,
-        by=getpass.getuser(),
-        every=timedelta(minutes=1) / per_minute,
-        by_people=by_people(),
-        dry_run=dry_run,
-    )
-    parts.close()
+    settings = load_settings(config)
+    with closing(open_parts(settings)) as parts, closing(open_ledger(settings)) as ledger:
+        person = "" if dry_run else _may(settings, ledger.controls, parts, which, by=by, key=key)
+        for desk in parts.desks:
+            # What people did until now is read first; what it wakes, the sweeper sends.
+            list(watch(parts, desk))
+        told = roll_back(
+            parts.ledger.undoing,
+            which,
+            by=person,
+            every=timedelta(minutes=1) / per_minute,
+            by_people=by_people(),
+            dry_run=dry_run,
+        )
     if as_json:
         show_json(told)
         return
@@ -63,6 +70,36 @@ def rollback(
         f"{told.planned} {would}taken back, {told.already} were before, {told.dropped} {would}dropped before they "
         f"began, {len(told.review)} are for people."
     )
+
+
+def _may(
+    settings: Settings, witness: Witness, parts: Parts, which: Selection, *, by: str, key: Path | None
+) -> str:
+    """Who takes it back; raises NoRight where a policy of what is chosen leaves that to others."""
+    ruling = _ruling(parts, which)
+    return ask(settings, witness, ruling, "roll_back", what=_words(which), at=parts.clock(), by=by, key=key)
+
+
+def _ruling(parts: Parts, which: Selection) -> tuple[Policy, ...]:
+    """The policies in force that what is chosen was done under."""
+    use_case = which.use_case
+    if which.case_id:
+        use_case = parts.ledger.reading.story(which.case_id).case.use_case
+    if not use_case:
+        return tuple(parts.policies.values())
+    if use_case in parts.policies:
+        return (parts.policies[use_case],)
+    kept = parts.ledger.promises.good_policy(file="", use_case=use_case)
+    return (load_policy(kept, name=f"{use_case}, as last kept"),) if kept else ()
+
+
+def _words(which: Selection) -> str:
+    """What is chosen, as the audit log keeps it and a key signs it."""
+    chosen = {
+        "case": which.case_id, "use case": which.use_case, "policy version": which.policy_version,
+        "prompt": which.prompt, "model": which.model, "since": which.since and which.since.isoformat(),
+    }  # fmt: skip
+    return "roll back " + ", ".join(f"{name} {value}" for name, value in chosen.items() if value)
 
 
 def _time(text: str) -> datetime | None:
