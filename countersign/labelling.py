@@ -8,6 +8,10 @@ With which probability: while nothing is closed without a person, every case is 
 so each has probability 1. Once a case of its kind is closed alone, only those of the control lane are still looked
 at: their probability is the lane's share, as recorded. What people say of a ticket that was closed alone comes
 from whoever happened to look: it is no label, but the monitor hears it, weighed as if it had been drawn.
+
+These rules have a version: a label says by which it was made, and all of them can be made anew from the corrections.
+1: as above, whoever did it. 2: only what a person did by hand; and setting a category to what the model had said is
+no word against it.
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from countersign.feedback.sources import Source
 from countersign.labels import Label, Versions
 from countersign.lanes import Lane
 
+RULE_VERSION = 2
 RIGHT = frozenset({"approved", "good", "resolved"})
 WRONG = frozenset({"wrong", "rejected"})
 WRONG_FIELDS = frozenset({"category", "priority", "group", "ci"})
@@ -26,11 +32,13 @@ WRONG_FIELDS = frozenset({"category", "priority", "group", "ci"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """One word or change of a person: verdict and field as in `ledger.Correction`."""
+    """One word or change: verdict, field, what it was set to and the source as in `ledger.Correction`."""
 
     verdict: str
     field: str
     at: datetime
+    after: str = ""
+    source: Source = "person"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +71,8 @@ class Finding:
 def finding(case: Judgeable) -> Finding | None:
     """None while nobody has told anything that counts."""
     closed_alone = case.alone and case.lane is Lane.TREATED
-    judged = _judged(case.told, unasked=closed_alone)
+    told = [one for one in case.told if one.source == "person" and not _agrees(one, case.category)]
+    judged = _judged(told, unasked=closed_alone)
     if judged is None:
         return None
     wrong, known_at = judged
@@ -91,6 +100,13 @@ def _judged(told: Sequence[Told], *, unasked: bool) -> tuple[bool, datetime] | N
         return True, against[0].at
     counted = RIGHT - {"resolved"} if unasked else RIGHT
     return next(((False, one.at) for one in told if one.verdict in counted), None)
+
+
+def _agrees(one: Told, category: str) -> bool:
+    """A desk's own category, set to what the model had said."""
+    return (
+        one.verdict == "corrected" and one.field == "category" and one.after.casefold() == category.casefold()
+    )
 
 
 def _speaks_against(one: Told) -> bool:

@@ -20,6 +20,7 @@ from countersign.cases import Case
 from countersign.circumstances import Circumstances
 from countersign.context import Context, SimilarCase
 from countersign.decision import Decision, Facts
+from countersign.feedback.sources import Source
 from countersign.labels import Versions
 from countersign.ports import Unreadable
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage
@@ -270,9 +271,34 @@ class ReplyBook(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """The decision that stood when a correction was made, and what it rested on.
+
+    `decision` is the case and its revision, as c123/2. `confidence` is the raw score and `risk` the calibrated
+    one, 0 to 1; both are None, and `category` is empty, where nobody assessed the case. `cluster` is the case's
+    fingerprint. `seen`: our note stood in the ticket before, so that who corrected had read the verdict.
+    """
+
+    decision: str
+    policy_version: int
+    policy_hash: str
+    versions: Versions | None
+    category: str
+    confidence: float | None
+    risk: float | None
+    lane: str
+    cluster: str
+    seen: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Correction:
-    """An engineer's word or change on what Countersign wrote: verdict is approved, rejected, corrected, wrong, good,
-    reopened or resolved."""
+    """An engineer's word or change on what Countersign wrote: verdict is approved, rejected, corrected, edited, wrong,
+    good, reopened or resolved.
+
+    `source` is person, bot or bulk; `approver` says that the policy let this person approve. `distance` is the share
+    of a draft's words that were edited. `about` is filled in by the ledger that records it.
+    """
 
     case_id: str
     change_id: str
@@ -283,6 +309,10 @@ class Correction:
     before: str = ""
     after: str = ""
     text: str = ""
+    source: Source = "person"
+    approver: bool = False
+    distance: float | None = None
+    about: About | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,7 +338,12 @@ class WatchBook(Protocol):
 
     def mark_handled(self, watched: Sequence[Watched]) -> None: ...
 
-    def record_corrections(self, corrections: Sequence[Correction]) -> None: ...
+    def record_corrections(self, corrections: Sequence[Correction]) -> tuple[str, ...]:
+        """Records each once, with what it is about; what was one update of many tickets is told apart.
+
+        Gives the cases whose earlier corrections turned out to be part of such an update: their labels don't hold.
+        """
+        ...
 
     def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
         """Drops planned actions that waited too long; gives the cases they belong to."""

@@ -63,6 +63,24 @@ class Reopens:
     since: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relabelled:
+    """What making labels anew came to, in cases: the same as before, new, another than before, no label any more."""
+
+    same: int = 0
+    new: int = 0
+    changed: int = 0
+    withdrawn: int = 0
+
+    def __add__(self, other: Relabelled) -> Relabelled:
+        return Relabelled(
+            same=self.same + other.same,
+            new=self.new + other.new,
+            changed=self.changed + other.changed,
+            withdrawn=self.withdrawn + other.withdrawn,
+        )
+
+
 class PromiseBook(Protocol):
     """Labels and certificates. What it writes is in the audit log."""
 
@@ -77,6 +95,15 @@ class PromiseBook(Protocol):
 
         A finding counts once; one that turns from right to wrong counts again.
         """
+        ...
+
+    def told_of(self, use_case: str, *, after: str, limit: int) -> tuple[str, ...]:
+        """Cases that have corrections or a label, in the order of their ids, from the one after `after` on."""
+        ...
+
+    def relabel(self, case_ids: Sequence[str], findings: Sequence[Finding]) -> Relabelled:
+        """Makes these the only findings of the cases. What changes is in the audit log with what it was; monitors
+        don't move, as each has heard what was told when it was told."""
         ...
 
     def reopens(self, case_ids: Sequence[str], *, within: timedelta) -> tuple[Reopens, ...]:

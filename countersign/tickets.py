@@ -48,20 +48,26 @@ class Ticket:
 
 
 class ChangeKind(StrEnum):
-    """What people do to a ticket. COMMENT carries `/countersign …` words; FIELD carries from and to."""
+    """What people do to a ticket. COMMENT carries `/countersign …` words; FIELD carries from and to.
+
+    EDITED is a change of a draft of ours (a note, a drafted change request) that nobody had taken on yet.
+    """
 
     COMMENT = "comment"
     FIELD = "field"
     RESOLVED = "resolved"
     REOPENED = "reopened"
     ACKNOWLEDGED = "acknowledged"
+    EDITED = "edited"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TicketChange:
     """One change in a ticket by somebody. `id` is the desk's own, so that a change is counted once.
 
-    `internal` is False for anything a customer can see or write: such comments never command.
+    `internal` is False for anything a customer can see or write: such comments never command. `by_bot`: the desk
+    says that an app did it. `marker` names the draft of ours that was edited; where the desk does not tell what it
+    said before, `before` is empty.
     """
 
     id: str
@@ -75,6 +81,8 @@ class TicketChange:
     text: str = ""
     internal: bool = True
     by_us: bool = False
+    by_bot: bool = False
+    marker: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 import structlog
@@ -12,7 +12,7 @@ from countersign.drafts import Block, Draft
 from countersign.labelling import finding
 from countersign.monitors import reopen_bound, tripped
 from countersign.policy import Policy
-from countersign.promises import Reopens, Withdrawn
+from countersign.promises import PromiseBook, Relabelled, Reopens, Withdrawn
 from workers.parts import Parts
 
 _log = structlog.get_logger()
@@ -21,6 +21,7 @@ _log = structlog.get_logger()
 # The share of closes that people reopen for reasons of their own; more than chance adds to it is told.
 USUALLY_REOPENED = 0.1
 WINDOW = timedelta(days=7)
+AT_ONCE = 1_000
 
 
 def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
@@ -44,6 +45,20 @@ def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
             why=lost.issued.why,
         )
         yield from _told(parts, lost, policy)
+
+
+def relabel(book: PromiseBook, use_case: str) -> Iterator[Relabelled]:
+    """Makes all labels of a use case anew from its corrections; yields what each lot came to."""
+    after = ""
+    while cases := book.told_of(use_case, after=after, limit=AT_ONCE):
+        yield relabel_cases(book, cases)
+        after = cases[-1]
+
+
+def relabel_cases(book: PromiseBook, cases: Sequence[str]) -> Relabelled:
+    """The same for some cases."""
+    found = [one for case in book.judgeable(cases) if (one := finding(case)) is not None]
+    return book.relabel(cases, found)
 
 
 def _wire(parts: Parts, reopens: Reopens) -> Iterator[str]:

@@ -124,6 +124,14 @@ class Workers(_Part):
     processes: int = Field(default=2, ge=1, le=64, description="Processes for pulling, acting and watching.")
     model_threads: int = Field(default=16, ge=1, le=1000, description="Concurrent model calls.")
     memory_mb: int = Field(default=600, ge=100, description="A worker process above this is replaced.")
+    task_limit: Duration = Field(
+        default=timedelta(minutes=5),
+        description="A task that takes longer is ended, with its process; a worker of threads starts anew.",
+    )
+    hang_after: Duration = Field(
+        default=timedelta(minutes=2),
+        description="`up` starts a role anew that has neither taken work nor had room for it for so long.",
+    )
     health_port: int = Field(default=8790, ge=0, le=65535, description="Port of GET /healthz; 0 for none.")
     health_host: str = "127.0.0.1"
 
@@ -145,6 +153,11 @@ class Settings(BaseSettings):
     keys: dict[str, str] = Field(
         default={},
         description="Person to base64 of their Ed25519 public key; with any, policies must be signed.",
+    )
+    bots: list[str] = Field(
+        default=[],
+        description="Accounts of integrations and automations, as the desks name them: what they do is recorded, and "
+        "teaches nothing.",
     )
     prompts: Path | None = Field(default=None, description="Folder of prompts; the shipped ones if left out.")
     log_level: str = "INFO"

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from countersign.actions import Close, CreateTicket, DraftChange, Effect, Note, Route
-from countersign.assessment import Assessment
+from countersign.assessment import Assessment, sureness
 from countersign.context import Context, Found, Missing
 from countersign.decision import Decision
 from countersign.drafts import plain
-from countersign.ledger import ActionRecord, DecisionRecord, Story
+from countersign.ledger import ActionRecord, Correction, DecisionRecord, Story
 
 SHOWN = 5
 T = TypeVar("T")
@@ -31,14 +31,20 @@ def tell(story: Story) -> Iterator[str]:
     if story.corrections:
         yield "\nWhat people did"
         for one in story.corrections:
-            change = (
-                f" {one.field}: {one.before or '-'} -> {one.after}" if one.field else f" {one.text}".rstrip()
-            )
-            yield f"  {_at(one.at)} {one.by} {one.verdict}{change}"
+            yield f"  {_at(one.at)} {one.by}{_SOURCES[one.source]} {one.verdict}{_changed(one)}"
     yield "\nAudit log"
     yield from (
         f"  #{r.seq} {_at(r.at)} {r.event} {r.subject} by {r.actor}{_detail(r.detail)}" for r in story.audit
     )
+
+
+_SOURCES = {"person": "", "bot": " (a bot)", "bulk": " (with many tickets at once)"}
+
+
+def _changed(one: Correction) -> str:
+    if one.distance is not None:
+        return f" {one.field}: {one.distance:.0%} of its words are other ones"
+    return f" {one.field}: {one.before or '-'} -> {one.after}" if one.field else f" {one.text}".rstrip()
 
 
 def _alerts(story: Story) -> Iterator[str]:
@@ -79,7 +85,7 @@ def _decision(record: DecisionRecord) -> Iterator[str]:
     if isinstance(said, Assessment):
         kind = "a language model" if said.is_llm else "a local classifier, not a language model"
         yield f"  {said.model} ({kind}), prompt {said.prompt} ({said.prompt_hash}), said:"
-        yield f"    {said.category}, severity {said.severity}, confidence {said.confidence:.2f}, risk {said.risk:.2f}"
+        yield f"    {said.category}, severity {said.severity}, risk {said.risk:.2f} ({sureness(said)})"
         yield from (f"    less sure, because {doubt}" for doubt in said.doubts)
         yield f"    {said.summary}"
         yield f"    cause: {said.likely_cause}"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
+from countersign.actions import Close, Note
 from countersign.approvals import Command, may_approve, read_commands
 from countersign.conversation import reply
 from countersign.errors import OutsideError
+from countersign.feedback.edits import distance, text_of, without_marker
+from countersign.feedback.sources import is_bot
 from countersign.ledger import Correction, Watched
 from countersign.policy import Policy
 from countersign.redaction import redact
 from countersign.tickets import ChangeKind
-from workers.learn import learn
+from workers.learn import learn, relabel_cases
 from workers.parts import Parts, Wake
 
 _log = structlog.get_logger()
@@ -67,7 +71,10 @@ def _heard(parts: Parts, desk: str, watched: Sequence[Watched]) -> Iterator[Wake
         ready += keys
         handled.append(one)
     if corrections:
-        parts.ledger.watch.record_corrections(corrections)
+        turned = parts.ledger.watch.record_corrections(corrections)
+        if turned:
+            _log.info("corrections.in_bulk", cases=len(turned))
+            relabel_cases(parts.ledger.promises, turned)
         ready += learn(parts, (one.case_id for one in corrections))
     if handled:
         parts.ledger.watch.mark_handled(handled)
@@ -87,7 +94,21 @@ def _hear(parts: Parts, desk: str, one: Watched) -> tuple[list[Correction], list
         corrections.append(_correction(one, verdict, text=command.text))
         corrections += [_correction(one, verdict, field=f, after=value) for f, value in command.fields]
         ready += keys
-    return [*corrections, *_told_by_doing(one)], ready
+    corrections += _told_by_doing(parts, one)
+    return _signed(parts, desk, corrections, one, policy), ready
+
+
+def _signed(
+    parts: Parts, desk: str, corrections: list[Correction], one: Watched, policy: Policy
+) -> list[Correction]:
+    """The corrections with who they come from: what a category is said to be counts more from an approver."""
+    if is_bot(one.change, parts.settings.bots):
+        return [replace(told, source="bot") for told in corrections]
+    if not any(told.field == "category" for told in corrections):
+        return corrections
+    author = one.change.author
+    approver = may_approve(author, _groups(parts, desk, author), policy.approvals.approvers)
+    return [replace(told, approver=approver) for told in corrections]
 
 
 def _obey(
@@ -99,8 +120,8 @@ def _obey(
     if command.verb not in ("approve", "reject"):
         return command.verb, ()
     author = one.change.author
-    if not may_approve(author, _groups(parts, desk, author), policy.approvals.approvers):
-        _log.warning("approval.refused", case=one.case_id, by=author, why="not an approver of the policy")
+    if why := _not_entitled(parts, desk, one, policy):
+        _log.warning("approval.refused", case=one.case_id, by=author, why=why)
         return "refused", ()
     if command.verb == "reject":
         dropped = parts.ledger.actions.drop(
@@ -120,6 +141,14 @@ def _obey(
     return "approved" if keys else "refused", keys
 
 
+def _not_entitled(parts: Parts, desk: str, one: Watched, policy: Policy) -> str:
+    author = one.change.author
+    if is_bot(one.change, parts.settings.bots):
+        return "a bot is no person"
+    entitled = may_approve(author, _groups(parts, desk, author), policy.approvals.approvers)
+    return "" if entitled else "not an approver of the policy"
+
+
 def _answered(parts: Parts, one: Watched, policy: Policy) -> tuple[str, ...]:
     """The note that answers a question, planned from the case's record."""
     action = reply(parts.ledger.reading.story(one.case_id), one.change, policy)
@@ -134,13 +163,40 @@ def _groups(parts: Parts, desk: str, person: str) -> frozenset[str]:
     return directory.groups_of(person) if directory else frozenset()
 
 
-def _told_by_doing(one: Watched) -> list[Correction]:
+def _told_by_doing(parts: Parts, one: Watched) -> list[Correction]:
     change = one.change
+    if change.kind is ChangeKind.EDITED:
+        return _edited(parts, one)
     if change.kind is ChangeKind.FIELD and change.field in TELLING_FIELDS:
+        if change.field == "close_code" and not (change.before and change.after):
+            return []  # set with a resolution and cleared with a reopening: those are told by themselves
         return [_correction(one, "corrected", field=change.field, before=change.before, after=change.after)]
     if change.kind in VERDICTS:
         return [_correction(one, VERDICTS[change.kind])]
     return []
+
+
+def _edited(parts: Parts, one: Watched) -> list[Correction]:
+    """A draft of ours that somebody changed: what it said before, and how much of it is different now."""
+    change = one.change
+    before, after = change.before or _drafted(parts, one), without_marker(change.after)
+    changed = distance(before, after)
+    if not before or not changed:
+        return []
+    told = _correction(one, "edited", field=change.field, before=before, after=after)
+    return [replace(told, distance=changed)]
+
+
+def _drafted(parts: Parts, one: Watched) -> str:
+    """The words of our note, for a desk that keeps only the newest ones; "" where it is none of the case's."""
+    story = parts.ledger.reading.story(one.case_id)
+    receipts = [record.receipt for record in story.actions if record.action.effect.kind == "draft_change"]
+    for record in story.actions:
+        effect = record.action.effect
+        if record.action.marker == one.change.marker and isinstance(effect, Note | Close):
+            made = next((receipt.handle for receipt in receipts if receipt), "")
+            return text_of(effect.draft.naming_change(made) if made else effect.draft)
+    return ""
 
 
 def _correction(

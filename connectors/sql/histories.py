@@ -25,6 +25,7 @@ _USES = {
     "good": DraftUse.AS_IS,
     "wrong": DraftUse.EDITED,
     "corrected": DraftUse.EDITED,
+    "edited": DraftUse.EDITED,
     "rejected": DraftUse.REJECTED,
 }
 

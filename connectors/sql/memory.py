@@ -53,7 +53,7 @@ def _alike(column: Column[str]) -> Select[Any]:
 _ALIKE = {"fingerprint": _alike(cases.c.fingerprint), "template": _alike(cases.c.template)}
 _VERDICTS = (
     select(corrections.c.case_id, corrections.c.verdict)
-    .where(corrections.c.case_id.in_(bindparam("cases", expanding=True)))
+    .where(corrections.c.case_id.in_(bindparam("cases", expanding=True)), corrections.c.source == "person")
     .order_by(corrections.c.at)
 )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, Connection, Row, func, insert, select, type_coerce, update
 
 from connectors.sql import audit
-from connectors.sql.codec import CIRCUMSTANCES, LABEL, VERSIONS
+from connectors.sql.codec import CIRCUMSTANCES, CORRECTION, LABEL, VERSIONS
 from connectors.sql.engine import Database
 from connectors.sql.promises import (
     certificates,
@@ -22,15 +22,16 @@ from connectors.sql.promises import (
     grounds,
     labels,
 )
+from connectors.sql.relabelling import finding_row, relabel, told_of
 from connectors.sql.tables import actions, cases, corrections, decisions
 from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.ids import new_ids
-from countersign.labelling import Finding, Judgeable, Told
+from countersign.labelling import RULE_VERSION, Finding, Judgeable, Told
 from countersign.labels import Label
 from countersign.lanes import Lane
 from countersign.monitors import Monitor
-from countersign.promises import Issued, Reopens, Standing, Withdrawn
+from countersign.promises import Issued, Relabelled, Reopens, Standing, Withdrawn
 from countersign.thresholds.certificate import Certificate
 from countersign.thresholds.words import promise_words
 
@@ -64,7 +65,7 @@ class SqlPromises:
             words: dict[str, list[Told]] = defaultdict(list)
             for row in connection.execute(told):
                 # The ledger's own clock: a desk's may be off, and knows whole seconds.
-                words[row.case_id].append(Told(verdict=row.verdict, field=row.field, at=row.recorded_at))
+                words[row.case_id].append(_told(row))
         return tuple(_judgeable(row, tuple(words[case])) for case, row in rows.items())
 
     def record_findings(self, findings: Sequence[Finding]) -> tuple[Withdrawn, ...]:
@@ -77,6 +78,15 @@ class SqlPromises:
                     withdrawn += _heard(connection, one, now)
             audit.append(connection, [_withdrawn_event(one) for one in withdrawn], at=now)
         return tuple(withdrawn)
+
+    def told_of(self, use_case: str, *, after: str, limit: int) -> tuple[str, ...]:
+        with self._db.read() as connection:
+            return told_of(connection, use_case, after=after, limit=limit)
+
+    def relabel(self, case_ids: Sequence[str], findings: Sequence[Finding]) -> Relabelled:
+        with self._db.write() as connection:
+            self._db.alone(connection, "countersign promises")
+            return relabel(connection, case_ids, findings, at=self._db.now(connection))
 
     def reopens(self, case_ids: Sequence[str], *, within: timedelta) -> tuple[Reopens, ...]:
         """As the port says; the window ends now."""
@@ -178,21 +188,14 @@ class SqlPromises:
 
     def _is_news(self, connection: Connection, one: Finding, now: datetime) -> bool:
         """Keeps the finding; False if it was known."""
-        row = {
-            "case_id": one.case.case_id,
-            "use_case": one.case.use_case,
-            "recorded_at": now,
-            "category": one.case.category,
-            "wrong": one.wrong,
-            "body": LABEL.dump(one.label) if one.label is not None else "",
-        }
+        row = finding_row(one, now)
         new = self._db.insert(labels).values(row).on_conflict_do_nothing().returning(labels.c.case_id)
         if connection.execute(new).first() is not None:
             return True
         turned = (
             update(labels)
             .where(labels.c.case_id == one.case.case_id, labels.c.wrong.is_(False))
-            .values(wrong=True, body=row["body"], recorded_at=now)
+            .values(wrong=True, body=row["body"], recorded_at=now, rule_version=RULE_VERSION)
         )
         return one.wrong and connection.execute(turned).rowcount > 0
 
@@ -212,6 +215,11 @@ def _issued(row: Row[Any]) -> Issued:
         withdrawn_at=row.withdrawn_at,
         why=row.why,
     )
+
+
+def _told(row: Row[Any]) -> Told:
+    after = CORRECTION.load(row.body).after if row.field else ""
+    return Told(verdict=row.verdict, field=row.field, at=row.recorded_at, after=after, source=row.source)
 
 
 def _judgeable(row: Row[Any], told: tuple[Told, ...]) -> Judgeable:

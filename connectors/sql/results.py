@@ -66,6 +66,8 @@ def _corrected(use_case: str, since: datetime, until: datetime) -> Select[Any]:
         .where(
             cases.c.use_case == use_case,
             corrections.c.field != "",
+            corrections.c.verdict != "edited",
+            corrections.c.source == "person",
             corrections.c.at >= since,
             corrections.c.at < until,
         )

@@ -12,13 +12,13 @@ from connectors.sql.codec import (
     ASSESSMENT,
     CIRCUMSTANCES,
     CONTEXT,
-    CORRECTION,
     DECISION,
     FACTS,
     MODEL_CALL,
     RECEIPT,
     plain,
 )
+from connectors.sql.corrections import correction_of
 from connectors.sql.loading import newest_alerts, to_action, to_case, with_ticket
 from connectors.sql.promises import circumstances, grounds
 from connectors.sql.tables import (
@@ -85,12 +85,12 @@ def tell(connection: Connection, row: Row[Any]) -> Story:
         decisions=tuple(_decisions(connection, row.id, made)),
         actions=_actions(connection, row.id),
         corrections=tuple(
-            CORRECTION.load(body)
-            for body in connection.execute(
-                select(corrections.c.body)
+            correction_of(given)
+            for given in connection.execute(
+                select(corrections)
                 .where(corrections.c.case_id == row.id)
                 .order_by(corrections.c.at, corrections.c.recorded_at)
-            ).scalars()
+            )
         ),
         audit=tuple(
             to_record(record)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, select, tuple_, update
 from connectors.sql import audit
 from connectors.sql import feeds as feed_rows
 from connectors.sql import tickets as ticket_rows
-from connectors.sql.codec import CORRECTION, TICKET_CHANGE, key_text, plain
+from connectors.sql.codec import TICKET_CHANGE, key_text, plain
+from connectors.sql.corrections import complete, row_of, set_apart
 from connectors.sql.engine import Database
 from connectors.sql.tables import (
     actions,
@@ -74,13 +75,14 @@ class SqlWatch:
                 .values(handled_at=self._db.now(connection))
             )
 
-    def record_corrections(self, given: Sequence[Correction]) -> None:
-        """Each once: the same change with the same verdict and field is passed over."""
+    def record_corrections(self, given: Sequence[Correction]) -> tuple[str, ...]:
+        """As the port says; the same change with the same verdict and field is passed over."""
         if not given:
-            return
+            return ()
         with self._db.write() as connection:
             now = self._db.now(connection)
-            rows = {tuple(row.values())[:4]: row for row in (_correction(one, now) for one in given)}
+            told = complete(connection, given)
+            rows = {tuple(row.values())[:4]: row for row in (row_of(one, now) for one in told)}
             new = connection.execute(
                 self._db.insert(corrections)
                 .on_conflict_do_nothing()
@@ -90,6 +92,7 @@ class SqlWatch:
                 list(rows.values()),
             ).all()
             audit.append(connection, [_corrected(rows[tuple(row)]) for row in new], at=now)
+            return set_apart(connection, told)
 
     def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
         with self._db.write() as connection:
@@ -215,24 +218,11 @@ def _change(change: TicketChange, case_id: str, now: datetime) -> dict[str, obje
     }
 
 
-def _correction(given: Correction, now: datetime) -> dict[str, object]:
-    return {
-        "case_id": given.case_id,
-        "change_id": key_text(given.change_id),
-        "verdict": given.verdict,
-        "field": plain(given.field),
-        "at": given.at,
-        "recorded_at": now,
-        "author": plain(given.by),
-        "body": CORRECTION.dump(given),
-    }
-
-
 def _corrected(row: dict[str, object]) -> Event:
     return Event(
         actor=str(row["author"]),
         event="case.corrected",
         case_id=str(row["case_id"]),
         subject=str(row["change_id"]),
-        detail={"verdict": row["verdict"], "field": row["field"]},
+        detail={"verdict": row["verdict"], "field": row["field"], "source": row["source"]},
     )

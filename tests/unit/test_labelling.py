@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from countersign.feedback.sources import Source
 from countersign.labelling import Judgeable, Told, finding
 from countersign.labels import Versions
 from countersign.lanes import Lane
@@ -74,3 +75,21 @@ def test_once_closed_alone_the_control_lane_counts_with_its_share() -> None:
     assert control.label.probability == 0.1
     assert treated is not None
     assert (treated.wrong, treated.label, silent) == (True, None, None)
+
+
+@pytest.mark.parametrize("source", ["bot", "bulk"])
+def test_what_no_person_did_by_hand_is_no_label(source: Source) -> None:
+    """A bot's word and an update of many tickets are heard by nobody; a person's beside them is."""
+    wrong = replace(_told("wrong"), source=source)
+    alone, beside = (finding(replace(CASE, told=told)) for told in ((wrong,), (wrong, _told("good"))))
+    assert (alone, beside and beside.wrong) == (None, False)
+
+
+def test_a_category_set_to_what_the_model_had_said_does_not_speak_against_it() -> None:
+    """The desk's own category differed, and a person followed the model; another one is a word against it."""
+    told = (_told("corrected", "category"), _told("resolved", minutes=2))
+    found = [
+        finding(replace(CASE, told=(replace(told[0], after=after), told[1])))
+        for after in ("Informational", "network")
+    ]
+    assert [one and one.wrong for one in found] == [False, True]
