@@ -30,7 +30,7 @@ class DatadogSource:
     name: str = "datadog"
     query: str = "source:alert"
     pace: Pace = field(default_factory=Pace)
-    page_size: int = 100
+    page_size: int = 500
 
     def read(self, cursor: str | None) -> Iterator[Page]:
         wanted = window(cursor, self.clock(), self.pace)
