@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, String, Table, Text
+from sqlalchemy import Column, Index, Integer, String, Table, Text
 
 from connectors.sql.tables import Moment, metadata
 
@@ -12,7 +12,12 @@ pool_entries = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("use_case", String, nullable=False),
+    # By what a case like it is found: the fingerprint, or the words of its title.
+    Column("cluster", String, nullable=False),
+    Column("template", String, nullable=False),
     Column("body", Text, nullable=False),
+    Index("ix_pool_entries_cluster", "use_case", "cluster"),
+    Index("ix_pool_entries_template", "use_case", "template"),
 )
 
 pool_versions = Table(

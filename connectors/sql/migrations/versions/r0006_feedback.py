@@ -35,9 +35,13 @@ def upgrade() -> None:
         "pool_entries",
         _word("id"),
         _word("use_case"),
+        _word("cluster"),
+        _word("template"),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_pool_entries"),
     )
+    op.create_index("ix_pool_entries_cluster", "pool_entries", ["use_case", "cluster"])
+    op.create_index("ix_pool_entries_template", "pool_entries", ["use_case", "template"])
     op.create_table(
         "pool_versions",
         _word("use_case"),
