@@ -128,7 +128,11 @@ class Sandbox:
 
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-            await request.read()  # so that no handler has to wait for its body and each stays atomic
+            try:
+                await request.read()  # so that no handler has to wait for its body and each stays atomic
+            except ConnectionResetError:
+                # The client was killed while it wrote: it asked for nothing, and nobody hears the answer.
+                return web.Response(status=400)
             if self.world.latency:
                 await asyncio.sleep(self.world.latency.total_seconds())
 

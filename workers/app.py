@@ -19,12 +19,12 @@ QUEUES = {
     "sweep": "control",
     "report": "control",
 }
-MINUTE = 60
 
 
 def new_app(settings: Settings, broker: str) -> Celery:
     """A Celery application on this broker (a redis:// or redis+socket:// address)."""
     app = Celery("countersign", broker=broker, set_as_current=False)
+    limit_s = settings.workers.task_limit.total_seconds()
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],
@@ -37,8 +37,8 @@ def new_app(settings: Settings, broker: str) -> Celery:
         # The ledger is the queue of record: a message that is gone is sent again by the sweeper, and a message
         # that comes twice finds its rows leased or done.
         task_acks_late=False,
-        task_soft_time_limit=4 * MINUTE,
-        task_time_limit=5 * MINUTE,
+        task_soft_time_limit=limit_s * 0.8,
+        task_time_limit=limit_s,
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
         worker_max_memory_per_child=settings.workers.memory_mb * 1024,
@@ -51,7 +51,7 @@ def new_app(settings: Settings, broker: str) -> Celery:
         broker_connection_max_retries=None,
         broker_transport_options={
             "global_keyprefix": settings.key_prefix,
-            "visibility_timeout": 10 * MINUTE,
+            "visibility_timeout": 2 * limit_s,
             "max_connections": settings.workers.model_threads + 20,
             "socket_timeout": 30,
             "socket_connect_timeout": 5,

@@ -20,12 +20,22 @@ class Heartbeat:
 
     role: str
 
+    def last(self) -> str:
+        """What it wrote last, for comparing only; "" before the first."""
+        try:
+            return self._file(os.environ[FOLDER_VARIABLE]).read_text(encoding="ascii")
+        except (KeyError, OSError):
+            return ""
+
+    def _file(self, folder: str) -> Path:
+        return Path(folder, self.role.replace(",", "-") + _ENDING)
+
     def renew(self, good_for: timedelta = GOOD_FOR) -> None:
         """To be called only where work has just been taken or could have been, never from a timer beside it."""
         folder = os.environ.get(FOLDER_VARIABLE)
         if not folder:
             return
-        file = Path(folder, self.role.replace(",", "-") + _ENDING)
+        file = self._file(folder)
         fresh = file.with_suffix(".new")
         fresh.write_text((datetime.now(UTC) + good_for).isoformat(), encoding="ascii")
         fresh.replace(file)

@@ -1,4 +1,4 @@
-"""The supervisor of `countersign up`: starts the roles as processes, restarts what dies, stops all in order."""
+"""The supervisor of `countersign up`: starts the roles as processes, restarts what dies or hangs, ends all in order."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Literal
 
 import structlog
+
+from workers.heartbeat import Heartbeat
 
 _log = structlog.get_logger()
 PARENT_VARIABLE = "COUNTERSIGN_PARENT"
 PATIENCE_S = 30.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+# The first beat comes once a role has learnt what it has to and is connected.
+_FIRST_BEAT_S = 120.0
+# Who has slept for so long itself, with the others perhaps, judges nobody by what it missed.
+_SLEPT_S = 3.0
 # Who has run for so long did not die of its start: it is started again without a longer wait.
 _SETTLED_S = 10.0
 _PR_SET_PDEATHSIG = 1
@@ -25,28 +33,47 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(slots=True)
 class Role:
-    """One process: its arguments after `countersign`, and how it has been doing."""
+    """One process: its arguments after `countersign`, its heartbeat, how long that may stay away, how it has been."""
 
     name: str
     arguments: Sequence[str]
+    heartbeat: Heartbeat
+    hang_after_s: float
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     starts: int = 0
     wait_s: float = _FIRST_WAIT_S
     due: float = 0.0
+    last_beat: str = ""
+    heard: float = 0.0
 
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def listen(self, now: float) -> None:
+        """Heard is a beat that differs from the last one: the clocks that it was written by may jump."""
+        if (beat := self.heartbeat.last()) != self.last_beat:
+            self.last_beat, self.heard = beat, now
+
+    def excuse(self, until: float) -> None:
+        """It need not have been heard before then."""
+        self.heard = max(self.heard, until)
+
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps roles running until it is told to stop by SIGTERM or SIGINT."""
+    """Keeps roles running until it is told to stop by SIGTERM or SIGINT.
+
+    A role that was not heard for too long is ended and started anew, unless nobody can work: `can_work` is whether
+    the broker answers.
+    """
 
     roles: Sequence[Role]
     environment: Mapping[str, str]
+    can_work: Callable[[], bool]
     stopping: bool = field(default=False)
+    _looked: float = field(default=0.0)
 
     def run(self, *, tick: Callable[[], None] = lambda: None) -> None:
         """Starts everything and watches over it; `tick` is called about twice a second."""
@@ -54,8 +81,11 @@ class Supervisor:
             signal.signal(number, self._stop)
         try:
             while not self.stopping:
+                now = time.monotonic()
                 for role in self.roles:
-                    self._keep(role)
+                    self._keep(role, now)
+                    self._watch(role, now)
+                self._looked = now
                 tick()
                 time.sleep(0.5)
         finally:
@@ -78,14 +108,27 @@ class Supervisor:
                 role.process.wait(timeout=max(deadline - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
                 _log.warning("role.killed", role=role.name)
-                role.process.kill()
-                role.process.wait()
+                _end(role.process)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping = True
 
-    def _keep(self, role: Role) -> None:
-        now = time.monotonic()
+    def _watch(self, role: Role, now: float) -> None:
+        """Ends a role that exists and does nothing; `_keep` starts it again."""
+        role.listen(now)
+        if now - self._looked > _SLEPT_S:
+            role.excuse(now)
+        if role.process is None or not role.alive:
+            return
+        silent_s = now - role.heard
+        match judged(silent_s, role.hang_after_s, self.can_work):
+            case "excused":
+                role.excuse(now)
+            case "hung":
+                _log.warning("role.hung", role=role.name, silent_s=round(silent_s))
+                _end(role.process)
+
+    def _keep(self, role: Role, now: float) -> None:
         if role.alive:
             if now - role.started > _SETTLED_S:
                 role.wait_s = _FIRST_WAIT_S
@@ -106,7 +149,27 @@ class Supervisor:
             start_new_session=True,
         )
         role.started, role.starts = now, role.starts + 1
+        role.last_beat = role.heartbeat.last()
+        role.excuse(now + _FIRST_BEAT_S)
         _log.info("role.started", role=role.name, pid=role.process.pid)
+
+
+def judged(
+    silent_s: float, hang_after_s: float, can_work: Callable[[], bool]
+) -> Literal["well", "excused", "hung"]:
+    """What a silence means. Asked early whether there is a broker: without one nobody beats, nor finds back at once."""
+    if silent_s <= hang_after_s / 2:
+        return "well"
+    if not can_work():
+        return "excused"
+    return "hung" if silent_s > hang_after_s else "well"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that does not hear, and its children with it: its session is its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def die_with_parent() -> None:

@@ -82,6 +82,11 @@ def broker_address(settings: Settings) -> str:
     return address
 
 
+def broker_works(broker: str) -> bool:
+    """Whether wake-ups can be sent and taken now."""
+    return broker_answers(broker)
+
+
 def reachable(settings: Settings, broker: str) -> dict[str, bool]:
     """Whether ledger and broker answer now; what health shows."""
     ledger = open_ledger(settings)

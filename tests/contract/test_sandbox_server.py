@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -208,6 +210,18 @@ def test_the_sandbox_runs_as_a_process_until_it_is_told_to_stop(tmp_path: Path) 
         told = requests.get(urls["jira"] + "/rest/api/3/serverInfo", timeout=5)
         process.send_signal(signal.SIGTERM)
         assert (told.status_code, process.wait(timeout=10)) == (200, 0)
+
+
+def test_a_client_that_dies_while_it_writes_is_no_error(
+    box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a request and then a reset: nothing is done and nothing is logged; the next client is answered."""
+    at = urlsplit(box.urls["servicenow"])
+    with socket.create_connection((at.hostname or "", at.port or 0), timeout=5) as client:
+        client.sendall(b"POST /api/now/table/incident HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert _post(box).status_code == 201
+    assert caplog.records == []
 
 
 _PARENT = """

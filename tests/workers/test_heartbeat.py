@@ -14,10 +14,11 @@ import pytest
 from pydantic import SecretStr
 
 from connectors.redis.server import EmbeddedRedis
-from workers.heart import BeatingScheduler, takes_work
+from workers.heart import BeatingScheduler, Limits, takes_work
 from workers.heartbeat import FOLDER_VARIABLE, Heartbeat, heartbeats
 from workers.main import main
 from workers.settings import Settings
+from workers.supervisor import judged
 from workers.wiring import celery_app
 
 _PAST = timedelta(seconds=-1)
@@ -97,6 +98,35 @@ def test_without_a_folder_nothing_is_written(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_worker_lives_while_it_has_room_or_took_something_lately(started: list[float], alive: bool) -> None:
     """Two slots at the time 1000: dead is who holds both for longer than the longest task may take."""
     assert takes_work(started, 2, now=1000.0, longest_s=360) is alive
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "broker", "verdict"),
+    [
+        (59.0, False, "well"),
+        (61.0, False, "excused"),  # counted anew from when the broker is back
+        (61.0, True, "well"),
+        (121.0, False, "excused"),
+        (121.0, True, "hung"),
+    ],
+)
+def test_a_silent_role_hangs_unless_nobody_can_work(silent_s: float, broker: bool, verdict: str) -> None:
+    """Silent for longer than two minutes, which a role may not be; without a broker every role is silent."""
+    assert judged(silent_s, 120, lambda: broker) == verdict
+
+
+@pytest.mark.parametrize(
+    ("started", "resident", "why"),
+    [
+        ([10.0, 900.0], 400, "a task takes 990 s, and may 300"),
+        ([900.0], 700, "it holds 700 MB, and may 600"),
+        ([900.0], 400, ""),
+        ([], 0, ""),
+    ],
+)
+def test_a_worker_of_threads_has_limits(started: list[float], resident: int, why: str) -> None:
+    """At the time 1000: the sentence says which limit is exceeded; one slow task is enough, whatever is free."""
+    assert Limits(memory_mb=600, task_s=300).exceeded(started, resident, now=1000.0) == why
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from benchmarks.plant import Plant, plant, signal_to, wait
+from sandbox.faults import Fault
 from workers.app import new_app
 from workers.settings import load_settings
 
@@ -31,19 +32,29 @@ def _all_done(one: Plant) -> bool:
     return one.at_rest(TICKETS)
 
 
-def test_up_restarts_what_died_and_nothing_is_lost(running: Plant) -> None:
-    """Every role is killed once while work comes in; each comes back, and each ticket has one note."""
-    up = running.start("up")
-    wait(lambda: len(_roles(running, up)) == 4, 60, "all roles run")
-    running.open_tickets(0, TICKETS)
-    wait(lambda: bool(running.writes()), 60, "the first note is written")
-    before = _roles(running, up)
-    for pid in before.values():
-        signal_to(pid, signal.SIGKILL)
-    wait(lambda: len(_roles(running, up)) == 4, 60, "all roles run again")
-    wait(lambda: _all_done(running), 90, "every note is written")
-    assert set(before.values()).isdisjoint(_roles(running, up).values())
-    assert (running.lost(), running.doubled()) == (0, 0)
+def test_up_restarts_what_died_or_hangs_and_nothing_is_lost(tmp_path: Path, sqlite_url: str) -> None:
+    """While work comes in the writer is frozen with its pool, and the others are killed; each ticket has one note."""
+    quick = {"health_port": 0, "processes": 2, "model_threads": 4, "hang_after": "6s"}
+    with plant(tmp_path, sqlite_url, workers=quick) as one:
+        up = one.start("up")
+        wait(lambda: len(_roles(one, up)) == 4, 60, "all roles run")
+        one.open_tickets(0, TICKETS)
+        wait(lambda: bool(one.writes()), 60, "the first note is written")
+        before = _roles(one, up)
+        frozen = [before.pop("writer"), *one.children(_roles(one, up)["writer"])]
+        for pid in frozen:
+            signal_to(pid, signal.SIGSTOP)
+        for pid in before.values():
+            signal_to(pid, signal.SIGKILL)
+        wait(
+            lambda: len(_roles(one, up)) == 4 and frozen[0] not in one.children(up.pid),
+            60,
+            "all roles run again",
+        )
+        wait(lambda: _all_done(one), 90, "every note is written")
+        assert {*before.values(), *frozen}.isdisjoint(one.family(up.pid))
+        assert "role.hung" in one.log.read_text()
+        assert (one.lost(), one.doubled()) == (0, 0)
 
 
 def test_a_worker_on_threads_takes_the_next_message_at_once(running: Plant) -> None:
@@ -119,7 +130,20 @@ def test_a_worker_of_threads_has_a_memory_limit(tmp_path: Path, sqlite_url: str)
     with plant(tmp_path, sqlite_url, workers=small) as one:
         worker = one.start("worker", "--queues", "assess", "--threads", "2")
         assert worker.wait(timeout=90) == 0
-        assert "worker.too_large" in one.log.read_text()
+        assert "it holds" in one.log.read_text()
+
+
+def test_a_worker_of_threads_has_a_time_limit(tmp_path: Path, sqlite_url: str) -> None:
+    """One thread waits for a desk that does not answer: the worker ends, although its other thread is free."""
+    quick = {"health_port": 0, "processes": 1, "task_limit": "2s", "hang_after": "4s"}
+    with plant(tmp_path, sqlite_url, workers=quick) as one:
+        one.box.run(
+            lambda: one.box.faults.add(Fault(vendor="servicenow", kind="hang", times=None, seconds=8.0))
+        )
+        one.start("beat")
+        worker = one.start("worker", "--queues", "watch", "--threads", "2")
+        assert worker.wait(timeout=90) == 0
+        assert "a task takes" in one.log.read_text()
 
 
 def _revived(one: Plant) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 
 import structlog
 
 from workers import logs
 from workers.console import Config, new_app
+from workers.heartbeat import FOLDER_VARIABLE, Heartbeat
 from workers.settings import EMBEDDED, Settings, load_settings
 from workers.supervisor import Role, Supervisor
 
@@ -26,18 +29,22 @@ def up(config: Config = None) -> None:
     logs.set_up(settings.log_level)
     migrate(settings)
     broker = settings.broker.get_secret_value()
-    if broker != EMBEDDED:
-        _supervise(settings, broker)
-        return
-    with embedded_broker() as server:
-        _supervise(settings, server.url, server.revive)
+    with TemporaryDirectory(prefix="countersign-") as folder:
+        # A container names its own, where its probe looks too.
+        os.environ.setdefault(FOLDER_VARIABLE, folder)
+        if broker != EMBEDDED:
+            _supervise(settings, broker)
+            return
+        with embedded_broker() as server:
+            _supervise(settings, server.url, server.revive)
 
 
 def _supervise(settings: Settings, broker: str, tick: Callable[[], None] = lambda: None) -> None:
     from workers.health import serve
-    from workers.wiring import reachable
+    from workers.wiring import broker_works, reachable
 
-    supervisor = Supervisor(roles(settings), {"COUNTERSIGN_BROKER": broker})
+    environment = {"COUNTERSIGN_BROKER": broker}
+    supervisor = Supervisor(roles(settings), environment, can_work=lambda: broker_works(broker))
 
     def state() -> tuple[bool, dict[str, object]]:
         states, outside = supervisor.states(), reachable(settings, broker)
@@ -60,9 +67,15 @@ def roles(settings: Settings) -> tuple[Role, ...]:
     changes and slow models keep no close waiting, nor the sweeper that wakes everybody.
     """
     counts = settings.workers
+    silent_s = counts.hang_after.total_seconds()
+
+    def worker(name: str, queues: str, *pool: str) -> Role:
+        return Role(name, ("worker", "--queues", queues, *pool), Heartbeat(queues), silent_s)
+
+    beats_s = min(settings.timing.pull, settings.timing.watch, settings.timing.sweep).total_seconds()
     return (
-        Role("reader", ("worker", "--queues", "pull,watch", "--threads", str(READERS))),
-        Role("writer", ("worker", "--queues", "act,control", "--processes", str(counts.processes))),
-        Role("models", ("worker", "--queues", "assess", "--threads", str(counts.model_threads))),
-        Role("beat", ("beat",)),
+        worker("reader", "pull,watch", "--threads", str(READERS)),
+        worker("writer", "act,control", "--processes", str(counts.processes)),
+        worker("models", "assess", "--threads", str(counts.model_threads)),
+        Role("beat", ("beat",), Heartbeat("beat"), max(silent_s, 3 * beats_s)),
     )

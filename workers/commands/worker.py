@@ -16,6 +16,7 @@ from workers.settings import load_settings
 from workers.supervisor import die_with_parent
 
 app = new_app("Run one worker, for containers: --queues names what it does.")
+EVERY_S = 10.0
 ALL_QUEUES = ",".join(dict.fromkeys(QUEUES.values()))
 
 
@@ -38,7 +39,7 @@ def worker(
     settings = load_settings(config)
     logs.set_up(settings.log_level)
 
-    from workers.heart import enliven
+    from workers.heart import Limits, enliven
     from workers.wakeful import keep_awake
     from workers.wiring import celery_app, warm_up
 
@@ -49,7 +50,11 @@ def worker(
         else ["--pool=threads", f"--concurrency={threads}"]
     )
     celery = celery_app(settings)
-    enliven(celery, queues, memory_mb=settings.workers.memory_mb if threads else 0)
+    allowed = settings.workers
+    limits = (
+        Limits(memory_mb=allowed.memory_mb, task_s=allowed.task_limit.total_seconds()) if threads else None
+    )
+    enliven(celery, queues, limits=limits, every_s=min(EVERY_S, allowed.hang_after.total_seconds() / 4))
     keep_awake(celery)
     celery.worker_main(
         [
