@@ -24,11 +24,12 @@ from countersign.actions import (
     SetFields,
 )
 from countersign.drafts import Block, Draft, plain
-from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from countersign.errors import OutsideError, Permanent, Unsure
 from countersign.tickets import ChangeKind, TicketRef, TicketState
 from sandbox.faults import Fault
 from sandbox.pagerduty import BOT_EMAIL, TOKEN
 from sandbox.server import Sandbox
+from tests.statuses import each_status_of_a_write
 
 pytestmark = pytest.mark.contract
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -114,21 +115,7 @@ def test_a_close_that_may_have_happened_is_finished_once(
     assert len(_notes(box, incident)) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, Permanent),
-        (401, Denied),
-        (403, Denied),
-        (404, Permanent),
-        (409, Permanent),
-        (429, Transient),
-        (500, Unsure),
-        (502, Unsure),
-        (503, Transient),
-        (504, Unsure),
-    ],
-)
+@each_status_of_a_write
 def test_each_status_of_a_write_becomes_our_error(
     box: Sandbox, incident: dict[str, Any], status: int, kind: type[OutsideError]
 ) -> None:

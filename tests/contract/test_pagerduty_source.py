@@ -17,11 +17,12 @@ from connectors.pagerduty.client import PagerDutyClient, PagerDutyConfig
 from connectors.pagerduty.log import entries
 from connectors.pagerduty.source import PagerDutySource
 from countersign.alerts import Alert, AlertState
-from countersign.errors import Denied, OutsideError, Permanent, Transient
+from countersign.errors import OutsideError, Permanent, Transient
 from countersign.ports import Firing, Page
 from sandbox.faults import Fault
 from sandbox.pagerduty import BOT_EMAIL, TOKEN
 from sandbox.server import Sandbox
+from tests.statuses import each_status_of_a_read
 from tests.unkind import Asked, Unkind, answer, hang, reset
 
 pytestmark = pytest.mark.contract
@@ -225,22 +226,7 @@ def test_nonsense_is_transient(body: bytes) -> None:
             list(source.read(None))
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, Permanent),
-        (401, Denied),
-        (402, Permanent),
-        (403, Denied),
-        (404, Permanent),
-        (413, Permanent),
-        (429, Transient),
-        (500, Transient),
-        (502, Transient),
-        (503, Transient),
-        (504, Transient),
-    ],
-)
+@each_status_of_a_read
 def test_each_status_becomes_our_error(box: Sandbox, status: int, kind: type[OutsideError]) -> None:
     """Works, breaks, recovers: the error has the vendor's status, and the next reading is whole."""
     ids = _fire(box, 10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -13,45 +12,32 @@ from connectors.servicenow.client import ServiceNowClient, ServiceNowConfig
 from connectors.servicenow.desk import ServiceNowDesk
 from countersign.actions import (
     Action,
-    Attach,
     CancelChange,
-    Close,
     CreateTicket,
     Detach,
     DraftChange,
     Effect,
     Note,
-    Reopen,
     RetractNote,
     Route,
     SetFields,
     inverse,
 )
-from countersign.drafts import Block, Draft
-from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from countersign.errors import OutsideError, Permanent, Unsure
 from countersign.tickets import TicketRef
 from sandbox import servicenow_tables as tables
 from sandbox.faults import Fault, Kind
 from sandbox.server import Sandbox
+from tests.desk_effects import DRAFT, EVERYWHERE, KEY, MARKER, START, UNDO
+from tests.statuses import each_status_of_a_write
 
 pytestmark = pytest.mark.contract
-START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
-KEY, UNDO = "0123456789abcdef", "fedcba9876543210"
-MARKER = f"countersign:{KEY}"
-DRAFT = Draft(
-    headline="Disk of db-3 is full",
-    blocks=(Block(title="Likely cause", lines=("logs grew",)),),
-    provenance="policy alert-triage v3",
-)
 EFFECTS: dict[str, Effect] = {
-    "note": Note(draft=DRAFT),
+    **EVERYWHERE,
     "retract": RetractNote(handle="countersign:aa", reason="rolled back"),
-    "close": Close(draft=DRAFT, reason="noise"),
-    "reopen": Reopen(reason="still there"),
     "route": Route(group="tier-2", reason="theirs"),
     "fields": SetFields(fields={"category": "network", "priority": "high"}, reason="corrected"),
     "change": DraftChange(type="normal", title="Grow the disk", description="by 100 GB", group="tier-2"),
-    "file": Attach(name="timeline.md", media_type="text/markdown", text="# 02:00 disk full"),
     "standard": DraftChange(type="standard", title="Reboot", description="as ever", template="5" * 32),
     "emergency": DraftChange(type="emergency", title="Fail over", description="now", ci="db-3"),
     "ticket": CreateTicket(title="Disk", description="full", correlation="datadog:7:a,b", group="NOC"),
@@ -331,20 +317,7 @@ def test_a_created_ticket_is_found_by_its_alert_and_cancelled(box: Sandbox, desk
     assert desk.find(["datadog:7:a,b"]) == {}
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, Permanent),
-        (401, Denied),
-        (403, Denied),
-        (404, Permanent),
-        (409, Permanent),
-        (429, Transient),
-        (500, Unsure),
-        (502, Unsure),
-        (503, Transient),
-    ],
-)
+@each_status_of_a_write
 def test_each_status_of_a_write_means_one_thing(
     status: int, kind: type[OutsideError], box: Sandbox, desk: ServiceNowDesk, ticket: TicketRef
 ) -> None:

@@ -14,11 +14,12 @@ from connectors.splunk.client import SplunkClient, SplunkConfig
 from connectors.splunk.logs import SplunkLogs
 from connectors.splunk.source import SplunkSource
 from countersign.alerts import Alert
-from countersign.errors import ConfigError, Denied, OutsideError, Permanent, Transient
+from countersign.errors import ConfigError, OutsideError, Permanent, Transient
 from countersign.ports import Firing, Page
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
 from sandbox.splunk import TOKEN
+from tests.statuses import each_status_of_a_read
 from tests.unkind import Unkind, answer, hang, reset
 
 pytestmark = pytest.mark.contract
@@ -171,21 +172,7 @@ def test_the_sdk_does_not_follow_redirects() -> None:
         assert elsewhere.asked == []
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, Permanent),
-        (401, Denied),
-        (403, Denied),
-        (404, Permanent),
-        (409, Permanent),
-        (429, Transient),
-        (500, Transient),
-        (502, Transient),
-        (503, Transient),
-        (504, Transient),
-    ],
-)
+@each_status_of_a_read
 def test_each_status_becomes_our_error(box: Sandbox, status: int, kind: type[OutsideError]) -> None:
     """Works, breaks, recovers: the error has the vendor's status, and the next reading is whole."""
     ids = _fire(box, 10)
