@@ -176,6 +176,7 @@ def assessment_from(
         agreement=agreement,
     )
 
+        calibration=calibration.name,
 
 def _call(
     model: Model, prompt: Prompt, shape: type[TriageAnswer], seconds: Callable[[], float]

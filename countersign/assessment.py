@@ -105,8 +105,8 @@ class Assessment:
 
     `risk` is the calibrated probability that closing it without a person is wrong; `confidence` is the raw
     figure behind it, 0 to 1, after what spoke against it (`doubts`, as clauses). `prompt` names question and
-    version (triage/v1). `agreement` is the share of the model's answers that say this category, None where it was
-    asked once.
+    version (triage/v1). `calibration` names the scale of the risk, "" while confidence is taken at its word.
+    `agreement` is the share of the model's answers that say this category, None where it was asked once.
     """
 
     category: str
@@ -124,6 +124,7 @@ class Assessment:
     prompt_hash: str
     doubts: tuple[str, ...] = ()
     agreement: float | None = None
+    calibration: str = ""
 
 
 def with_values(assessment: Assessment, hidden: Mapping[str, str]) -> Assessment:
@@ -133,6 +134,14 @@ def with_values(assessment: Assessment, hidden: Mapping[str, str]) -> Assessment
         summary=restore(assessment.summary, hidden),
         likely_cause=restore(assessment.likely_cause, hidden),
     )
+
+
+def sureness(assessment: Assessment) -> str:
+    """How sure the model was, raw and calibrated, as a clause."""
+    if not assessment.calibration:
+        return f"confidence {assessment.confidence:.0%}, not calibrated yet"
+    calibrated = 1 - assessment.risk
+    return f"confidence {assessment.confidence:.0%}, calibrated {calibrated:.0%} on scale {assessment.calibration}"
 
 
 UnassessedReason = Literal["incomplete", "model_down", "budget_spent"]

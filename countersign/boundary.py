@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from countersign.assessment import Assessment
@@ -39,4 +40,12 @@ def _hash(policy: Policy) -> str:
 
 def versions_of(policy: Policy, assessment: Assessment) -> Versions:
     """What a risk was computed by: labels and certificates of other versions don't count for it."""
-    return Versions(policy=boundary_hash(policy), prompt=assessment.prompt_hash, model=assessment.model)
+    return replace(
+        unscaled(policy, prompt=assessment.prompt_hash, model=assessment.model),
+        calibration=assessment.calibration,
+    )
+
+
+def unscaled(policy: Policy, *, prompt: str, model: str) -> Versions:
+    """What a confidence was given by, whatever risk is made of it."""
+    return Versions(policy=boundary_hash(policy), prompt=prompt, model=model)

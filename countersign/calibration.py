@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,13 @@ class Calibration:
     def identity(cls) -> Calibration:
         """Takes every confidence at its word: what stands until labels say better."""
         return cls()
+
+    @property
+    def name(self) -> str:
+        """Names the scale of its risks: 8 hex digits; "" for the identity."""
+        if self == self.identity():
+            return ""
+        return hashlib.sha256(f"{self.slope!r} {self.shift!r}".encode()).hexdigest()[:8]
 
     def risk(self, confidence: float) -> float:
         """Probability that an answer of this confidence (0 to 1) is wrong."""
@@ -62,6 +70,9 @@ def _newton(rows: list[tuple[float, float]], slope: float, shift: float) -> tupl
         curve[0] += spread * x * x
         curve[1] += spread * x
         curve[2] += spread
+    if slope <= 0 and gradient[0] > 0:
+        # At the bound, and the labels would go beyond it: the shift alone is left to move.
+        return 0.0, gradient[1] / curve[2]
     determinant = curve[0] * curve[2] - curve[1] ** 2
     return (
         (curve[2] * gradient[0] - curve[1] * gradient[1]) / determinant,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from countersign.boundary import boundary_hash
+from countersign.calibration import Calibration
 from countersign.labels import Label, Versions
 from countersign.monitors import Monitor
 from countersign.policy import Policy
@@ -38,15 +39,27 @@ def promising(policy: Policy) -> Iterator[tuple[Rule, Threshold]]:
 
 
 def examine(
-    policy: Policy, labels: Sequence[Label], standing: Standing, *, tuning: int, at: datetime
+    policy: Policy,
+    labels: Sequence[Label],
+    standing: Standing,
+    *,
+    tuning: int,
+    at: datetime,
+    scales: Mapping[Versions, Calibration] | None = None,
 ) -> tuple[Examined, ...]:
     """Every promise of the policy, for each model and prompt that has labels under its present boundary.
+
+    Labels of another scale of risk than the one in force (`scales`) say nothing about this one.
 
     δ is split over all categories of all promising rules and over repetitions. Labels of a category whose
     certificate was withdrawn count from then on: what broke the promise is not asked again.
     """
     boundary = boundary_hash(policy)
-    found = {label.versions for label in labels if label.versions.policy == boundary}
+    found = {
+        label.versions
+        for label in labels
+        if label.versions.policy == boundary and _on_scale(label.versions, scales or {})
+    }
     versions = sorted(found, key=lambda one: (one.model, one.prompt)) or [
         Versions(policy=boundary, prompt="", model="none yet")
     ]
@@ -85,6 +98,11 @@ def covered(policy: Policy, standing: Standing, versions: Versions | None = None
         and (one.rule, one.certificate.category) in promised
         and _keeps(one.certificate.promise, promised[one.rule, one.certificate.category])
     }
+
+
+def _on_scale(versions: Versions, scales: Mapping[Versions, Calibration]) -> bool:
+    in_force = scales.get(replace(versions, calibration=""), Calibration.identity())
+    return versions.calibration == in_force.name
 
 
 def _promised(policy: Policy) -> Iterator[tuple[tuple[str, str], Promise]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from countersign.actions import Action, Note, action_key
-from countersign.assessment import Assessment
+from countersign.assessment import Assessment, sureness
 from countersign.cases import Case
 from countersign.decision import Decision, mismatches
 from countersign.drafts import Block, Draft
@@ -74,7 +74,7 @@ def _said(case: Case, record: DecisionRecord, policy: Policy) -> Iterator[str]:
         return
     kind = "a language model" if said.is_llm else "a local classifier, not a language model"
     yield f"{said.model} ({kind}): {said.category}, severity {said.severity}"
-    yield f"Confidence {said.confidence:.0%}, calibrated risk of a wrong close {said.risk:.0%}"
+    yield f"{sureness(said).capitalize()}; risk of a wrong close {said.risk:.0%}"
     yield from (f"Less sure, because {doubt}" for doubt in said.doubts)
     visible = frozenset(policy.scope.data.visible)
     quoted = ((span, quote(case, span, visible)) for span in said.evidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from countersign.assessment import Assessment, Unassessed
+from countersign.assessment import Assessment, Unassessed, sureness
 from countersign.cases import Case
 from countersign.decision import (
     Facts,
@@ -49,7 +49,7 @@ def _by_rules(case: Case, assessment: Assessment, policy: Policy, facts: Facts) 
         f"Severity {severity}: the sources say {case.severity_floor}, the model says {assessment.severity}; "
         "the worse counts, and a model never lowers it."
     )
-    yield f"The model says {assessment.category} with a risk of {assessment.risk:.3f}."
+    yield f"The model says {assessment.category} with a risk of {assessment.risk:.3f} ({sureness(assessment)})."
     found = matching_rule(case, assessment, policy)
     asked = True
     for rule in policy.rules:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from countersign.assessment import Assessment, Unassessed
+from countersign.assessment import Assessment, Unassessed, sureness
 from countersign.cases import Case
 from countersign.context import Found
 from countersign.decision import Decision, Outcome
@@ -103,7 +103,7 @@ def provenance(case: Case, assessment: Assessment | Unassessed, policy: Policy) 
     ]
     if isinstance(assessment, Assessment):
         kind = "" if assessment.is_llm else " (a local classifier, not a language model)"
-        parts += [f"prompt {assessment.prompt}", f"model {assessment.model}{kind}"]
+        parts += [f"prompt {assessment.prompt}", f"model {assessment.model}{kind}", sureness(assessment)]
     return " · ".join(parts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from countersign.asking import ask, assessment_from
 from countersign.assessment import Assessment, triage_answer
+from countersign.boundary import unscaled
 from countersign.calibration import Calibration
 from countersign.errors import NotFound
 from countersign.ledger import Story
@@ -38,6 +39,6 @@ def asked_again(parts: Parts, story: Story, policy: Policy, model: str, prompt: 
     if asked.answer is None or asked.completion is None:
         said = "; ".join(f"{call.model}: {call.outcome} {call.detail}" for call in asked.calls)
         raise NotFound(f"No model answered ({said}); try again, or another --model.")
-    return assessment_from(
-        asked.answer, asked.completion, Calibration.identity(), question, agreement=asked.agreement
-    )
+    gave = unscaled(policy, prompt=question.hash, model=asked.completion.model)
+    worth = parts.ledger.scales.in_force(policy.use_case).get(gave, Calibration.identity())
+    return assessment_from(asked.answer, asked.completion, worth, question, agreement=asked.agreement)

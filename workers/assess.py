@@ -11,6 +11,7 @@ import structlog
 
 from countersign.assessment import Assessment
 from countersign.boundary import versions_of
+from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.certification import covered
 from countersign.circumstances import Circumstances
@@ -71,7 +72,9 @@ def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) ->
         _give_back(parts, batch, str(problem), count=False)
         return
     cases = enrich(parts, linked, policy)
-    judgements = [_judge(parts, one, case, policy) for one, case in zip(batch, cases, strict=True)]
+    # Asked for every batch, as certificates are: what was put in force a moment ago counts on all workers.
+    scales = parts.ledger.scales.in_force(policy.use_case)
+    judgements = [_judge(parts, one, case, policy, scales) for one, case in zip(batch, cases, strict=True)]
     ready = _decide_and_record(parts, judgements, policy, parts.ledger.cases.closes(policy.use_case))
     if ready:
         yield Wake("act", ready)
@@ -83,9 +86,11 @@ def _give_back(parts: Parts, batch: Sequence[ClaimedCase], why: str, *, count: b
         parts.ledger.cases.give_back(one.case.id, one.fence, due_in=AGAIN_IN, error=why, count=count)
 
 
-def _judge(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Judgement:
+def _judge(
+    parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, scales: Mapping[Versions, Calibration]
+) -> Judgement:
     """Everything that needs the outside: the model's answer, and the source's word on whether it still fires."""
-    said = question(parts, claimed, case, policy)
+    said = question(parts, claimed, case, policy, scales)
     firing, assessment = Firing.UNKNOWN, said.assessment
     if isinstance(assessment, Assessment) and matching_rule(case, assessment, policy).then == "close":
         firing = _still_firing(parts, case)

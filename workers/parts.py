@@ -17,6 +17,7 @@ from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSe
 from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
 from countersign.routing import LocalCertificate
+from countersign.scales import ScaleBook
 from workers.rollback import UndoBook
 from workers.settings import Settings
 
@@ -48,6 +49,8 @@ class Ledger(Protocol):
     def replies(self) -> ReplyBook: ...
     @property
     def promises(self) -> PromiseBook: ...
+    @property
+    def scales(self) -> ScaleBook: ...
     @property
     def spending(self) -> SpendingBook: ...
     @property

@@ -18,12 +18,14 @@ from countersign.assessment import (
     triage_answer,
     with_values,
 )
+from countersign.boundary import unscaled
 from countersign.budget import account, allowance
 from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.confidence import SecondOpinion
 from countersign.context import Found
 from countersign.decision import matching_rule
+from countersign.labels import Versions
 from countersign.ledger import ClaimedCase, ModelCall
 from countersign.policy import Policy
 from countersign.ports import Completion, Model
@@ -53,8 +55,13 @@ class Said:
         return with_values(said, self.hidden) if isinstance(said, Assessment) else said
 
 
-def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> Said:
-    """What the policy's models say of a case, or why there is nothing, and every call that was made."""
+def question(
+    parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, scales: Mapping[Versions, Calibration]
+) -> Said:
+    """What the policy's models say of a case, or why there is nothing, and every call that was made.
+
+    `scales` says what their confidences are worth; one that is not in it is taken at its word.
+    """
     missing = missing_parts(case, policy.scope.require)
     if missing:
         return _nobody("incomplete", f"the policy asks for {', '.join(missing)}, and it has none")
@@ -74,7 +81,11 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy) -> 
     if parts.answers is not None:
         for sample, completion in asked.readable:
             keep(parts.answers, replace(prompt, sample=sample), completion)
-    assessment = _assessment(parts, case, policy, prompt, asked.answer, asked.completion, asked.agreement)
+    gave = unscaled(policy, prompt=prompt.hash, model=asked.completion.model)
+    worth = scales.get(gave, Calibration.identity())
+    assessment = _assessment(
+        parts, case, policy, prompt, asked.answer, asked.completion, worth, asked.agreement
+    )
     return Said(assessment=assessment, calls=calls, hidden=own_values(prompt.case.hidden, case.texts))
 
 
@@ -85,6 +96,7 @@ def _assessment(
     prompt: Prompt,
     answer: TriageAnswer,
     completion: Completion,
+    worth: Calibration,
     agreement: float | None,
 ) -> Assessment:
     """The assessment; where a language model's word would close a ticket, with the second reader's."""
@@ -93,7 +105,7 @@ def _assessment(
         assessment_from,
         answer,
         completion,
-        Calibration.identity(),
+        worth,
         prompt,
         similar=similar,
         agreement=agreement,

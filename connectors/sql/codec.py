@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from countersign.actions import Effect
 from countersign.alerts import Alert
 from countersign.assessment import Assessment, Unassessed
+from countersign.calibration import Calibration
 from countersign.circumstances import Circumstances
 from countersign.context import Context
 from countersign.decision import Decision, Facts
@@ -84,6 +85,7 @@ CONTEXT: Codec[Context] = Codec(Context)
 FACTS: Codec[Facts] = Codec(Facts)
 CIRCUMSTANCES: Codec[Circumstances] = Codec(Circumstances, lean=True)
 VERSIONS: Codec[Versions] = Codec(Versions)
+CALIBRATION: Codec[Calibration] = Codec(Calibration)
 LABEL: Codec[Label] = Codec(Label)
 MODEL_CALL: Codec[ModelCall] = Codec(ModelCall)
 CORRECTION: Codec[Correction] = Codec(Correction)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
-from connectors.sql import model_figures as _figures  # noqa: F401 - its tables belong to the ledger
 from connectors.sql import pools as _pools  # noqa: F401 - its tables belong to the ledger
 from connectors.sql.actions import SqlActions
 from connectors.sql.books import SqlBooks
@@ -24,6 +23,7 @@ from connectors.sql.promising import SqlPromises
 from connectors.sql.reading import SqlReading
 from connectors.sql.replies import SqlReplies
 from connectors.sql.results import known_until, read_results
+from connectors.sql.scales import SqlScales
 from connectors.sql.spending import SqlSpending
 from connectors.sql.tables import audit_head
 from connectors.sql.trail import SqlTrail
@@ -60,6 +60,7 @@ class SqlLedger:
         self.spending = SqlSpending(db)
         self.replies = SqlReplies(db)
         self.promises = SqlPromises(db)
+        self.scales = SqlScales(db)
 
     @classmethod
     def open(

@@ -55,3 +55,11 @@ def test_more_confidence_is_never_more_risk(
     calibration = fit(pairs)
     low, high = sorted((one, other))
     assert 0.0 <= calibration.risk(high) <= calibration.risk(low) + 1e-9 <= 1.0 + 1e-9
+
+
+def test_at_the_bound_of_the_slope_the_shift_is_still_the_best() -> None:
+    """Forty wrong answers of one stated figure: the slope ends at 0, and the loss has no better shift there."""
+    found = fit([(0.92, False)] * 40)
+    assert found.slope == 0.0
+    assert 5 * found.shift == pytest.approx(40 * (1 - found.risk(0.92)), abs=1e-6)
+    assert found.risk(0.92) > 0.8

@@ -42,7 +42,7 @@ def test_why_is_answered_in_the_same_ticket(home: House) -> None:
     (answer,) = _answers(home, ticket)
     said = _story(home, ticket).decisions[-1].assessment
     for words in (
-        'rule "the rest"', said.category, "calibrated risk", '"noise": the category is', "[a1]",  # type: ignore[union-attr]
+        'rule "the rest"', said.category, "risk of a wrong close", '"noise": the category is', "[a1]",  # type: ignore[union-attr]
         "Severity high and above is never closed", "note: done", "no model asked",
     ):  # fmt: skip
         assert words in answer, words

@@ -12,12 +12,14 @@ import typer
 from countersign.errors import ConfigError
 from countersign.policy import Policy, PolicyError, describe, diff, load_policy
 from workers.console import AsJson, Config, new_app, show_json
+from workers.warrants import By, Key
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from countersign.bundles import Role
     from countersign.promises import PromiseBook
+    from countersign.scales import ScaleBook
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
@@ -110,10 +112,38 @@ def certify(
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
         for chosen in _chosen(config, use_case):
-            _certify(ledger.promises, chosen, at=now())
+            _certify(ledger.promises, ledger.scales, chosen, at=now())
 
 
-def _certify(book: PromiseBook, chosen: Policy, *, at: datetime) -> None:
+@app.command()
+def calibrate(
+    config: Config = None,
+    use_case: Annotated[str, typer.Option(help="Only this use case; all of them if left out.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    by: By = "",
+    key: Key = None,
+) -> None:
+    """Let labels say what a model's confidence is worth. A new scale of risk: certificates of the old one fall."""
+    from workers.calibrating import asked_for, put_in_force
+    from workers.settings import load_settings
+    from workers.warrants import ask
+    from workers.wiring import now, open_ledger
+
+    settings = load_settings(config)
+    with closing(open_ledger(settings)) as ledger:
+        for chosen in _chosen(config, use_case):
+            found = asked_for(ledger.scales, chosen)
+            if not found:
+                typer.echo(f"{chosen.use_case}: no labels yet; confidences are taken at their word.")
+            elif dry_run:
+                typer.echo("\n".join(f"{chosen.use_case}: {one.words}" for one in found))
+            else:
+                what = f"calibrate the confidences of {chosen.use_case} by its labels"
+                who = ask(settings, ledger.controls, [chosen], "retrain", what=what, at=now(), by=by, key=key)
+                typer.echo("\n".join(put_in_force(ledger.scales, chosen, found, by=who)))
+
+
+def _certify(book: PromiseBook, scales: ScaleBook, chosen: Policy, *, at: datetime) -> None:
     from countersign.certification import examine, promising
     from countersign.thresholds import Certificate, certificate_words
 
@@ -124,7 +154,11 @@ def _certify(book: PromiseBook, chosen: Policy, *, at: datetime) -> None:
         return
     tuning = book.begin_certification(chosen.use_case)
     labels, standing = book.labels(chosen.use_case), book.standing(chosen.use_case)
-    for one in examine(chosen, labels, standing, tuning=tuning, at=at):
+    in_force = scales.in_force(chosen.use_case)
+    for versions, scale in in_force.items():
+        resting = f"is calibrated by {scale.labels} labels (scale {scale.name})"
+        typer.echo(f"{chosen.use_case}: {versions.model} {resting}.")
+    for one in examine(chosen, labels, standing, tuning=tuning, at=at, scales=in_force):
         typer.echo(f"{chosen.use_case}, rule {one.rule}: {certificate_words(one.result)}")
         if isinstance(one.result, Certificate):
             book.issue(chosen.use_case, one.rule, one.result, one.monitor(chosen.control_lane))
