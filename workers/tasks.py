@@ -49,7 +49,16 @@ class StageTask(_Task):
     parts: Callable[[], Parts]
     stage: str
 
-    def run(self, ids: list[str]) -> None:
+    def run(self, ids: object = (), *newer: object, **named: object) -> None:
+        """What a newer release adds to a message is passed over: it is a wake-up, and the ledger knows the rest."""
+        if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+            _log.warning("wake.not_understood", stage=self.stage, do="nothing; the sweeper wakes what is due")
+            return
+        if newer or named:
+            _log.info("wake.of_a_newer_version", stage=self.stage)
+        self._run(ids)
+
+    def _run(self, ids: list[str]) -> None:
         try:
             with span(f"countersign.{self.stage}", {"ids": len(ids)}):
                 for wake in STAGES[self.stage](self.parts(), ids):
