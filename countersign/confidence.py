@@ -62,3 +62,6 @@ def _doubts(category: str, second: SecondOpinion | None, similar: Sequence[Simil
     wrong = [past for past in told if past.verdict in _AGAINST]
     if wrong and 2 * len(wrong) >= len(told):
         yield f"people said {wrong[0].verdict} to {wrong[0].ticket_key or wrong[0].case_id}, which was like it"
+    settled = [past.category for past in similar if past.settled]
+    if settled and category not in settled:
+        yield f"people have settled that what was like it is {settled[0]}"

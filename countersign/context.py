@@ -46,7 +46,10 @@ class RecentChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SimilarCase:
-    """An earlier case of the same fingerprint or words. `verdict` is what people said of it last, if they did."""
+    """An earlier case of the same fingerprint or words. `verdict` is what people said of it last, if they did.
+
+    `settled`: it is of the pool, so that its category is what people have settled on.
+    """
 
     case_id: str
     ticket_key: str
@@ -55,6 +58,7 @@ class SimilarCase:
     resolution: str
     at: datetime
     verdict: str = ""
+    settled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

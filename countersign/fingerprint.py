@@ -17,6 +17,11 @@ def template(text: str) -> str:
     return _SPACE.sub(" ", _ID.sub("#", text.lower())).strip()
 
 
+def of_ticket(desk: str, ticket_id: str) -> str:
+    """The fingerprint of a case that was born as this ticket."""
+    return _hash(("ticket", desk, ticket_id))
+
+
 def fingerprint(alert: Alert) -> str:
     """16 hex characters that equal alerts share, recoveries included.
 
@@ -25,9 +30,13 @@ def fingerprint(alert: Alert) -> str:
     """
     parts: tuple[str, ...]
     if alert.ticket is not None:
-        parts = ("ticket", alert.ticket.desk, alert.ticket.id)
-    elif alert.rule:
+        return of_ticket(alert.ticket.desk, alert.ticket.id)
+    if alert.rule:
         parts = ("rule", alert.source, alert.rule, alert.service)
     else:
         parts = ("text", alert.source, template(alert.summary), alert.service)
+    return _hash(parts)
+
+
+def _hash(parts: tuple[str, ...]) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from countersign.actions import Action
 from countersign.budget import Purse, SpendingBook
 from countersign.deliveries import DeliveryBook
+from countersign.feedback.pool import PoolBook
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Mailer, Model
@@ -55,6 +56,8 @@ class Ledger(Protocol):
     def spending(self) -> SpendingBook: ...
     @property
     def deliveries(self) -> DeliveryBook: ...
+    @property
+    def pool(self) -> PoolBook: ...
 
     def histories(self, use_case: str, *, since: datetime) -> Sequence[TicketHistory]: ...
 

@@ -100,7 +100,7 @@ def reachable(settings: Settings, broker: str) -> dict[str, bool]:
 
 
 def new_embedded_model(settings: Settings, *, corrections: bool = True) -> EmbeddedModel:
-    """The model `local`: learns from the shipped examples, and from what engineers have corrected so far."""
+    """The model `local`: learns from the shipped examples, and from the active versions of the pool."""
     folder, ledger = settings.prompts or data_folder("prompts"), settings.ledger.get_secret_value()
     lines = (folder / EXAMPLES).read_text(encoding="utf-8").splitlines()
     return EmbeddedModel(
@@ -112,9 +112,10 @@ def _corrections(ledger: str) -> tuple[Example, ...]:
     opened = SqlLedger.open(ledger)
     try:
         return tuple(
-            Example(text=said(text), category=category, severity=severity, actionability="act")
-            for text, category, severity in opened.lessons()
-            if text and severity
+            Example.model_validate(
+                {"text": said(one.text), "category": one.category, "severity": one.severity, "actionability": "act"}
+            )
+            for one in opened.pool.taught()
         )
     finally:
         opened.close()

@@ -69,13 +69,16 @@ class EmbeddedModel:
         self._corrections = corrections
         self._classifier: TextClassifier | None = None
         self._learning = threading.Lock()
+        self._known_as = name
         self._answers: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def learn(self) -> TextClassifier:
         """The classifier, after learning from the examples once (about a second, with the imports)."""
         with self._learning:
             if self._classifier is None:
-                self._examples = (*self._examples, *self._corrections())
+                taught = tuple(self._corrections())
+                self._known_as = _known_as(self.name, taught)
+                self._examples = (*self._examples, *taught)
                 self._classifier = _learned(self._examples)
             return self._classifier
 
@@ -95,7 +98,7 @@ class EmbeddedModel:
         text, confidence = answer
         return Completion(
             text=text,
-            model=self.name,
+            model=self._known_as,
             is_llm=False,
             latency_ms=round((time.monotonic() - started) * 1000),
             confidence=confidence,
@@ -141,6 +144,14 @@ class EmbeddedModel:
         rows = [number for number, example in enumerate(self._examples) if example.category == category]
         best = max(rows, key=lambda number: float(closeness[number]), default=None)
         return None if best is None or closeness[best] < _CLOSE else self._examples[best]
+
+
+def _known_as(name: str, taught: Sequence[Example]) -> str:
+    """The name under which it answers: what was taught something else is another model, with labels of its own."""
+    if not taught:
+        return name
+    text = "\x1e".join(sorted(f"{one.category}\x1f{one.text}" for one in taught))
+    return f"{name}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def choices(schema: Mapping[str, Any], field: str) -> tuple[str, ...]:

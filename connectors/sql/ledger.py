@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
-from connectors.sql import pools as _pools  # noqa: F401 - its tables belong to the ledger
 from connectors.sql.actions import SqlActions
 from connectors.sql.books import SqlBooks
 from connectors.sql.cases import SqlCases
@@ -16,9 +15,9 @@ from connectors.sql.controls import SqlControls
 from connectors.sql.deliveries import SqlDeliveries
 from connectors.sql.engine import PATIENCE, Database
 from connectors.sql.intake import SqlIntake
-from connectors.sql.lessons import lessons
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
+from connectors.sql.pooling import SqlPool
 from connectors.sql.promising import SqlPromises
 from connectors.sql.reading import SqlReading
 from connectors.sql.replies import SqlReplies
@@ -60,6 +59,7 @@ class SqlLedger:
         self.spending = SqlSpending(db)
         self.replies = SqlReplies(db)
         self.promises = SqlPromises(db)
+        self.pool = SqlPool(db)
         self.scales = SqlScales(db)
 
     @classmethod
@@ -93,10 +93,6 @@ class SqlLedger:
     def known_until(self) -> datetime | None:
         """When the ledger last heard of anything; None while it is empty."""
         return known_until(self._db)
-
-    def lessons(self) -> tuple[tuple[str, str, str], ...]:
-        """What engineers corrected: (text as the model read it, right category, severity), newest first."""
-        return lessons(self._db)
 
     def check(self) -> Sequence[Check]:
         """Reached, up to date, writable; stops at the first that fails."""

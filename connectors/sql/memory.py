@@ -11,9 +11,12 @@ from sqlalchemy import Column, Connection, Row, Select, bindparam, func, select
 from connectors.sql.codec import key_text
 from connectors.sql.engine import Database
 from connectors.sql.loading import with_ticket
+from connectors.sql.pooling import alike
 from connectors.sql.tables import cases, corrections, model_calls, tickets
 from countersign.cases import Case
 from countersign.context import SimilarCase
+from countersign.feedback.pool import Entry
+from countersign.feedback.rows import WORDS
 from countersign.fingerprint import template
 
 # What a decision came to, in the words of a past ticket.
@@ -83,14 +86,23 @@ class SqlMemory:
                 }
                 found |= {row.id: row for row in connection.execute(statement, values)}
             verdicts = _verdicts(connection, list(found))
+            clusters = {case.fingerprint for case in cases} | {
+                f"{WORDS}{one}" for one in wanted["template"].values()
+            }
+            lessons = alike(connection, use_cases, clusters, set(wanted["template"].values()))
         newest = sorted(found.values(), key=lambda row: str(row.id), reverse=True)
-        return {
-            case.id: tuple(
+        result: dict[str, tuple[SimilarCase, ...]] = {}
+        for case in cases:
+            its_template = wanted["template"][case.id]
+            settled = [_lesson(one) for one in _lessons_of(case, lessons, its_template)]
+            known = {one.case_id for one in settled}
+            told = [
                 _similar(row, verdicts.get(row.id, ""))
-                for row in _of(case, newest, wanted["template"][case.id], limit)
-            )
-            for case in cases
-        }
+                for row in _of(case, newest, its_template, limit)
+                if row.id not in known
+            ]
+            result[case.id] = tuple((settled + told)[:limit])
+        return result
 
     def spent(self, use_case: str, *, since: datetime) -> int:
         total = select(func.coalesce(func.sum(model_calls.c.micro_usd), 0)).where(
@@ -109,6 +121,28 @@ def _of(case: Case, newest: Sequence[Row[Any]], its_template: str, limit: int) -
         and (row.fingerprint == case.fingerprint or row.template == its_template)
     )
     yield from (row for _, row in zip(range(limit), alike, strict=False))
+
+
+def _lessons_of(case: Case, lessons: Sequence[tuple[str, Entry]], its_template: str) -> Iterator[Entry]:
+    """The newest lesson on cases like this one; others of its kind say the same."""
+    for use_case, one in lessons:
+        like = one.cluster in (case.fingerprint, f"{WORDS}{its_template}") or one.template == its_template
+        if use_case == case.use_case and one.case_id != case.id and like:
+            yield one
+            return
+
+
+def _lesson(one: Entry) -> SimilarCase:
+    people = "an approver" if len(one.by) == 1 else f"{len(one.by)} people"
+    return SimilarCase(
+        case_id=one.case_id,
+        ticket_key="",
+        title=one.title,
+        category=one.category,
+        resolution=f"{people} said that it is {one.category}",
+        at=one.at,
+        settled=True,
+    )
 
 
 def _verdicts(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, str]:

@@ -74,6 +74,9 @@ DIRECTIONS: dict[str, Judge] = {
     "control_lane": higher,
     "approvals.approvers.people": fewer,
     "approvals.expires_after": lower,
+    "feedback.quorum": higher,
+    "feedback.lessons_per_person": lower,
+    "feedback.lessons_per_cluster": lower,
     "storms.at_least": lower,
 }
 

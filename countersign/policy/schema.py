@@ -276,6 +276,12 @@ class Feedback(Part):
         default=timedelta(days=7),
         description="A ticket reopened within this time was closed wrongly or too early.",
     )
+    quorum: Annotated[int, Field(strict=True, ge=1, le=20)] = Field(
+        default=2,
+        description="So many people must say the same of what goes wrong before it may be learnt; or one approver.",
+    )
+    lessons_per_person: Count = Field(default=200, description="Lessons that one person's word may carry.")
+    lessons_per_cluster: Count = Field(default=3, description="Lessons kept of what goes wrong in the same way.")
 
 
 class Report(Part):

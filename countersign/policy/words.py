@@ -86,6 +86,11 @@ def _people(policy: Policy) -> Iterator[str]:
             f"Drafts are approved by {listed((*groups, *who.people), 'or')}; "
             f"after {format_duration(approvals.expires_after)} a draft {after}."
         )
+    who_activates = listed(policy.rights.retrain, "or") if policy.rights.retrain else "whoever runs it"
+    yield (
+        f"What {policy.feedback.quorum} people, or one approver, say of a kind of trouble may be learnt, "
+        f"once {who_activates} has activated it."
+    )
     if policy.rollback:
         yield f"{policy.rollback.owner} can undo everything within {format_duration(policy.rollback.within)}."
     missing = policy.owners.missing
