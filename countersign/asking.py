@@ -174,9 +174,9 @@ def assessment_from(
         prompt_hash=prompt.hash,
         doubts=confidence.doubts,
         agreement=agreement,
+        calibration=calibration.name,
     )
 
-        calibration=calibration.name,
 
 def _call(
     model: Model, prompt: Prompt, shape: type[TriageAnswer], seconds: Callable[[], float]
