@@ -38,7 +38,7 @@ def from_log(table: Table, plan: Survey, problems: Problems) -> Histories:
     """
     table = _with_id(table, plan, problems)
     _tell_repeated(table, problems)
-    table = replace(table, print=table.print[:0])  # a sixth of the memory, not needed any more
+    table = replace(table, print=np.zeros(0, dtype=np.int64))  # a tenth of the memory, not needed any more
     undated = np.isnan(table.times["updated"])
     problems.tell_all(
         table.row[undated],
@@ -54,15 +54,18 @@ def from_log(table: Table, plan: Survey, problems: Problems) -> Histories:
     firsts = np.flatnonzero(np.diff(ids, prepend=-1))
     lasts = np.append(firsts[1:], len(ids)) - 1
     last = table.take(order[lasts])
-    tickets = _columns(last, plan, problems)
-    resolved = _in_order(last.times.get("resolved", _unknown(last)), last, "resolved", plan, problems)
-    events, finished, taken = _walk(table, order, firsts, resolved if "resolved" in plan.columns else None)
-    taken = _in_order(taken, last, "updated", plan, problems)
     numbers = {
         name: np.fmax.reduceat(table.numbers[name][order], firsts)
         for name in ("moves", "reopens")
         if name in table.numbers and len(firsts)
     }
+    assert table.phase is not None
+    phase, at = table.phase[order], table.times["updated"][order]
+    del table, order, ids, undated  # most of the memory: what comes next needs room
+    tickets = _columns(last, plan, problems)
+    resolved = _in_order(last.times.get("resolved", _unknown(last)), last, "resolved", plan, problems)
+    events, finished, taken = _walk(phase, at, firsts, resolved if "resolved" in plan.columns else None)
+    taken = _in_order(taken, last, "updated", plan, problems)
     if "reopens" in numbers:
         events = _only_counted(events, numbers["reopens"], last, plan, problems)
     else:
@@ -75,15 +78,13 @@ def from_log(table: Table, plan: Survey, problems: Problems) -> Histories:
     )
 
 
-def _walk(table: Table, order: Ints, firsts: Ints, final: Floats | None) -> tuple[Events, Bools, Floats]:
-    """Events, whether finished, and when first taken, of the rows in `order`: by ticket (from `firsts` on) and time.
+def _walk(phase: Ints, at: Floats, firsts: Ints, final: Floats | None) -> tuple[Events, Bools, Floats]:
+    """Events, whether finished, and when first taken, of rows sorted by ticket (from `firsts` on) and time.
 
     `final` is each ticket's last resolution; without it, the last row that made it resolved or closed.
     """
-    assert table.phase is not None
     count = len(firsts)
-    phase, at = table.phase[order], table.times["updated"][order]
-    owner = np.repeat(np.arange(count, dtype=np.int32), np.diff(firsts, append=len(order)))
+    owner = np.repeat(np.arange(count, dtype=np.int32), np.diff(firsts, append=len(phase)))
     known = phase != UNKNOWN
     if not known.all():
         phase, at, owner = phase[known], at[known], owner[known]
@@ -153,13 +154,21 @@ def _columns(table: Table, plan: Survey, problems: Problems) -> Histories:
 
 def _in_order(values: Floats, table: Table, name: str, plan: Survey, problems: Problems) -> Floats:
     """Times with those before the opening taken out, and told."""
-    early = values < table.times["opened"]
-    for place in np.flatnonzero(early).tolist():
-        told = datetime.fromtimestamp(float(values[place]), UTC)
-        opened = datetime.fromtimestamp(float(table.times["opened"][place]), UTC)
-        sentence = f"{told:%Y-%m-%d %H:%M} UTC lies before its opening, {opened:%Y-%m-%d %H:%M}; it counts as unknown"
-        problems.tell(int(table.row[place]), plan.called(name), "before its opening", sentence)
-    return np.where(early, np.nan, values)
+    early = np.flatnonzero(values < table.times["opened"])
+    opened = table.times["opened"]
+
+    def sentence(number: int) -> str:
+        told, first = (datetime.fromtimestamp(float(some[early[number]]), UTC) for some in (values, opened))
+        return (
+            f"{told:%Y-%m-%d %H:%M} UTC lies before its opening, {first:%Y-%m-%d %H:%M}; it counts as unknown"
+        )
+
+    problems.tell_each(table.row[early], plan.called(name), "before its opening", sentence)
+    if not len(early):
+        return values
+    values = values.copy()
+    values[early] = np.nan
+    return values
 
 
 def _with_id(table: Table, plan: Survey, problems: Problems) -> Table:
@@ -175,13 +184,17 @@ def _with_id(table: Table, plan: Survey, problems: Problems) -> Table:
 def _once(table: Table, plan: Survey, problems: Problems) -> Table:
     _, firsts, inverse = np.unique(table.ids.codes, return_index=True, return_inverse=True)
     again = firsts[inverse] != np.arange(len(inverse))
-    for place in np.flatnonzero(again).tolist():
-        first = int(firsts[inverse[place]])
+    places = np.flatnonzero(again)
+
+    def sentence(number: int) -> str:
+        place = places[number]
+        first = firsts[inverse[place]]
         same = table.print[place] == table.print[first]
         name = table.ids.names[int(table.ids.codes[place])]
         told = "the same row again" if same else f"{name} again, with other values"
-        sentence = f"{told} (first in row {table.row[first]}); the first counts"
-        problems.tell(int(table.row[place]), plan.called("id"), "again", sentence)
+        return f"{told} (first in row {table.row[first]}); the first counts"
+
+    problems.tell_each(table.row[places], plan.called("id"), "again", sentence)
     return table.take(~again)
 
 
@@ -193,8 +206,8 @@ def _tell_repeated(table: Table, problems: Problems) -> None:
         return
     order = np.argsort(table.print, kind="stable")
     same = np.flatnonzero(np.diff(table.print[order]) == 0)
-    for place in np.sort(order[same + 1]).tolist():
-        problems.tell(int(table.row[place]), "", "again", "the same row again; it counts once")
+    again = table.row[np.sort(order[same + 1])]
+    problems.tell_all(again, "", "again", "the same row again; it counts once")
 
 
 def _tell_open_with_resolution(hit: Bools, table: Table, plan: Survey, problems: Problems) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from countersign.errors import CountersignError
+
+if TYPE_CHECKING:
+    from countersign.kpis.history import Ints
 
 _KEPT = 100
 
@@ -31,19 +35,31 @@ class ExportProblem:
 class Problems:
     """Collects problems: all are counted by column and kind, the first hundred of each are kept."""
 
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self._kept: list[ExportProblem] = []
+    def __init__(
+        self, told: Mapping[tuple[str, str], int] | None = None, kept: Iterable[ExportProblem] = ()
+    ) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter(told or {})
+        self._kept = list(kept)
 
     def tell(self, row: int, column: str, kind: str, sentence: str) -> None:
-        self.counts[column, kind] += 1
-        if self.counts[column, kind] <= _KEPT:
-            self._kept.append(ExportProblem(row=row, column=column, sentence=sentence))
+        self.tell_each((row,), column, kind, lambda _: sentence)
 
-    def tell_all(self, rows: Iterable[int], column: str, kind: str, sentence: str) -> None:
+    def tell_all(self, rows: Sequence[int] | Ints, column: str, kind: str, sentence: str) -> None:
         """The same sentence for many rows."""
-        for row in rows:
-            self.tell(int(row), column, kind, sentence)
+        self.tell_each(rows, column, kind, lambda _: sentence)
+
+    def tell_each(
+        self, rows: Sequence[int] | Ints, column: str, kind: str, sentence: Callable[[int], str]
+    ) -> None:
+        """A sentence for each of many rows, made from its place among them only if it is kept."""
+        if not len(rows):
+            return
+        room = max(_KEPT - self.counts[column, kind], 0)
+        self.counts[column, kind] += len(rows)
+        self._kept.extend(
+            ExportProblem(row=int(row), column=column, sentence=sentence(place))
+            for place, row in enumerate(rows[:room])
+        )
 
     @property
     def kept(self) -> tuple[ExportProblem, ...]:
