@@ -19,10 +19,14 @@ _HALF = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecondOpinion:
-    """What the embedded model reads in the same text; it follows no instructions, because it understands none."""
+    """What the embedded model reads in the same text; it follows no instructions, because it understands none.
+
+    `of` is the passage it is about, where it is not the whole.
+    """
 
     category: str
     confidence: float
+    of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +61,8 @@ def confidence_of(
 
 def _doubts(category: str, second: SecondOpinion | None, similar: Sequence[SimilarCase]) -> Iterator[str]:
     if second is not None and second.category != category and second.confidence >= _SURE:
-        yield f"the local classifier reads it as {second.category}"
+        what = f"“{second.of}”" if second.of else "it"
+        yield f"the local classifier reads {what} as {second.category}"
     told = [past for past in similar if past.category == category and past.verdict]
     wrong = [past for past in told if past.verdict in _AGAINST]
     if wrong and 2 * len(wrong) >= len(told):

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from countersign.actions import Action
 from countersign.alerts import Alert
+from countersign.confidence import SecondOpinion
 from countersign.context import ConfigItem, RecentChange
 from countersign.mails import Mail
 from countersign.policy.schema import Autonomy
@@ -156,6 +157,14 @@ class Answers(Protocol):
     def keep(self, key: str, completion: Completion) -> None: ...
 
 
+class Reader(Model, Protocol):
+    """A model of our own process that can also be asked for no more than the category, of many texts at once."""
+
+    def read(self, texts: Sequence[str], categories: Sequence[str]) -> Sequence[SecondOpinion]:
+        """What each text (in the form of a case's text) reads as, and how sure that is."""
+        ...
+
+
 class Mailer(Protocol):
     def send(self, mail: Mail) -> None:
         """Returns once it was taken. Raises OutsideError; Unsure if it may have been taken all the same."""
@@ -166,5 +175,5 @@ class Mailer(Protocol):
 
 __all__ = [
     "Action", "AlertSource", "Answers", "Check", "Cmdb", "Completion", "Desk", "Directory", "Firing", "LogSearch",
-    "Mailer", "Model", "Page", "Receipt", "Ticket", "TicketPage", "TicketRef", "Unreadable",
+    "Mailer", "Model", "Page", "Reader", "Receipt", "Ticket", "TicketPage", "TicketRef", "Unreadable",
 ]  # fmt: skip

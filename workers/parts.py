@@ -14,7 +14,7 @@ from countersign.deliveries import DeliveryBook
 from countersign.feedback.pool import PoolBook
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
 from countersign.policy import Policy
-from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Mailer, Model
+from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Mailer, Model, Reader
 from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
 from countersign.routing import LocalCertificate
@@ -104,7 +104,7 @@ class Parts:
     cmdb: Cmdb | None
     logs: Mapping[str, LogSearch]
     models: Callable[[Policy], Sequence[Model]]
-    local: Model | None = None
+    local: Reader | None = None
     purse: Purse | None = None
     answers: Answers | None = None
     certified_locally: Mapping[str, LocalCertificate] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from countersign.context import Found
 from countersign.decision import matching_rule
 from countersign.labels import Versions
 from countersign.ledger import ClaimedCase, ModelCall
+from countersign.passages import doubted
 from countersign.policy import Policy
 from countersign.ports import Completion, Model
 from countersign.prompts import Prompt, shared_part
@@ -101,19 +102,12 @@ def _assessment(
 ) -> Assessment:
     """The assessment; where a language model's word would close a ticket, with the second reader's."""
     similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
-    make = partial(
-        assessment_from,
-        answer,
-        completion,
-        worth,
-        prompt,
-        similar=similar,
-        agreement=agreement,
-    )
-    said = make()
-    if not completion.is_llm or matching_rule(case, said, policy).then != "close":
+    make = partial(assessment_from, answer, similar=similar, agreement=agreement)
+    said = make(completion, worth, prompt)
+    if parts.local is None or matching_rule(case, said, policy).then != "close":
         return said
-    return make(second=_second_opinion(parts, prompt))
+    completion, second = doubted(completion, said, prompt, case, policy, parts.local)
+    return make(completion, worth, prompt, second=second)
 
 
 def _nobody(reason: UnassessedReason, because: str, calls: tuple[ModelCall, ...] = ()) -> Said:

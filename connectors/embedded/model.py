@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from connectors.embedded.classifier import TextClassifier, Verdict
+from countersign.confidence import SecondOpinion
 from countersign.ports import Completion
 from countersign.prompts import Example, Prompt
 from countersign.spans import cut, first_title, said, span_ids
@@ -107,6 +108,15 @@ class EmbeddedModel:
     def classify(self, texts: Sequence[str], categories: Sequence[str] | None = None) -> list[Told]:
         """Many texts at once, 40 times faster than one by one; only these categories, or all that are known."""
         return self._told(self.learn().read(texts), categories) if texts else []
+
+    def read(self, texts: Sequence[str], categories: Sequence[str]) -> list[SecondOpinion]:
+        """The category of each case's text, or of a piece of one, with its measured probability."""
+        among = _known(self.learn(), categories)
+        if not among or not texts:
+            return [SecondOpinion(category=_OTHER, confidence=0.0) for _ in texts]
+        rows = self.learn().read([_read(text) for text in texts])
+        verdicts = self.learn().classify("category", rows, among)
+        return [SecondOpinion(category=one.label, confidence=one.confidence) for one in verdicts]
 
     def _told(self, rows: Any, categories: Sequence[str] | None) -> list[Told]:
         classifier = self.learn()

@@ -1,0 +1,99 @@
+"""Passages: a case's text in pieces, and what they leave of an answer that would close it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from countersign.cases import Case
+from countersign.confidence import SecondOpinion
+from countersign.passages import MOST, against, doubted, pieces
+from countersign.ports import Completion
+from countersign.prompts import Prompt
+from countersign.redaction import Redactor
+from countersign.spans import case_text
+from tests.unit.builders import ALERT, ASSESSMENT, CASE, TICKET, shipped
+
+POLICY = shipped()
+CLOSING = frozenset({"informational"})
+# Words as people and machines write them, with all that ends a passage.
+WORDS = st.text(alphabet="ab ⟦⟧[]()=/\n.,;!?<>\u202e", max_size=80)
+
+
+def _text(title: str, body: str) -> str:
+    case = replace(
+        CASE,
+        alerts=(replace(ALERT, summary=title, body=body),),
+        ticket=replace(TICKET, title=title, description=body),
+    )
+    return case_text(case, frozenset({"summary", "body"}), Redactor()).text
+
+
+@given(title=WORDS, body=WORDS, more=WORDS)
+def test_added_text_adds_pieces_and_takes_none_away(title: str, body: str, more: str) -> None:
+    """Whatever is written below a title or a text, every piece of it is still read by itself."""
+    clean = set(pieces(_text(f"Disk full {title}.", f"It says {body}.")))
+    assert clean <= set(pieces(_text(f"Disk full {title}.\n\n{more}", f"It says {body}.")))
+    assert clean <= set(pieces(_text(f"Disk full {title}.", f"It says {body}.\n\n{more}")))
+
+
+class ByWord:
+    """A reader that finds an outage wherever a text says so, and else is rather sure that there is none."""
+
+    name = "by word"
+
+    def most(self, prompt: Prompt) -> int | None:
+        return 0
+
+    def complete(self, prompt: Prompt) -> Completion:
+        raise NotImplementedError
+
+    def read(self, texts: Sequence[str], categories: Sequence[str] = ()) -> Sequence[SecondOpinion]:
+        quiet = SecondOpinion(category="informational", confidence=0.95)
+        loud = SecondOpinion(category="availability", confidence=0.8)
+        return [loud if "down" in text and "well" not in text else quiet for text in texts]
+
+
+def test_one_piece_can_not_be_talked_over_by_another() -> None:
+    """Read as a whole all is well; the sentence that says otherwise is read by itself, and named."""
+    found = against(_text("Report", "The shop is down. All is well."), ByWord().read, CLOSING)
+    assert found.loudest == SecondOpinion(category="availability", confidence=0.8, of="The shop is down.")
+    assert found.least == pytest.approx(0.2)
+
+
+def test_a_text_of_too_many_pieces_is_for_people() -> None:
+    """What can't be checked piece by piece leaves no certainty."""
+    text = "\n".join(["[a1] ⟦Report⟧ (alert)", f"[t1] ⟦x⟧ text=⟦{'. '.join(map(str, range(MOST + 1)))}⟧"])
+    found = against(text, ByWord().read, CLOSING)
+    assert (found.least, found.loudest and found.loudest.category) == (0.0, "too long to be checked")
+
+
+def _doubted(body: str, *, is_llm: bool) -> tuple[Completion, SecondOpinion | None]:
+    case = Case(
+        id="c1", use_case="alert-triage", fingerprint="f", alerts=(replace(ALERT, body=body),), alert_count=1,
+        firing=1, first_at=ALERT.occurred_at, last_at=ALERT.occurred_at,
+    )  # fmt: skip
+    text = case_text(case, frozenset({"summary", "body"}), Redactor())
+    prompt = Prompt(name="t", hash="0", shared="", case=text, schema={})
+    told = Completion(text="", model="m", is_llm=is_llm, confidence=None if is_llm else 0.99)
+    return doubted(told, ASSESSMENT, prompt, case, POLICY, ByWord())
+
+
+def test_the_embedded_model_is_no_surer_than_its_least_sure_piece() -> None:
+    """Its figure is the least over the pieces, whatever the whole text gives."""
+    quiet, loud = (_doubted(body, is_llm=False) for body in ("It ended.", "The shop is down. All is well."))
+    assert quiet[0].confidence == 0.95
+    assert loud[0].confidence == pytest.approx(0.2)
+
+
+def test_a_language_model_keeps_its_word_and_gets_the_reading_against_it() -> None:
+    """Its own figure is not the reader's to change; a sure reading against it halves it later."""
+    completion, second = _doubted("The shop is down. All is well.", is_llm=True)
+    assert completion.confidence is None
+    assert second is not None
+    assert second.category == "availability"
+    assert _doubted("It ended.", is_llm=True)[1] is None
