@@ -123,7 +123,11 @@ class PromiseBook(Protocol):
     def issue(self, use_case: str, rule: str, certificate: Certificate, monitor: Monitor) -> None: ...
 
     def keep_policy(self, use_case: str, version: int, *, content_hash: str, file: str, text: str) -> None:
-        """Keeps a copy of a policy that took effect; the same content is kept once."""
+        """Keeps a copy of a policy that took effect, unless it is the one in force."""
+        ...
+
+    def policies_kept(self) -> str:
+        """Another text whenever another policy has come into force, here or on another worker."""
         ...
 
     def good_policy(self, *, file: str, use_case: str = "") -> str:

@@ -12,6 +12,7 @@ from countersign.actions import Action, Effect, Note
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.ledger import ClaimedAction, Settled
 from countersign.permits import permitted
+from countersign.policy.schema import DESK_HOLDS
 from countersign.ports import Desk, Receipt
 from countersign.undo import overwritten
 from workers.parts import Parts, Wake
@@ -46,7 +47,7 @@ def _post(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
         with permitted(lambda: _refusal(parts, claimed, until)):
             receipt = _write_once(parts, claimed, action)
     except Unsure as doubt:
-        return _settled(claimed, "in_doubt", str(doubt), parts.policies[action.use_case].desk_hold)
+        return _settled(claimed, "in_doubt", str(doubt), _hold(parts, action))
     except Transient as problem:
         return _settled(claimed, "withdrawn", str(problem), problem.retry_after or WAIT_WHILE_DOWN)
     except Denied as problem:
@@ -58,6 +59,12 @@ def _post(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
         "action.done", case=action.case_id, kind=action.effect.kind, desk=action.desk, found=receipt.found
     )
     return replace(_settled(claimed, "done"), receipt=receipt)
+
+
+def _hold(parts: Parts, action: Action) -> timedelta:
+    """How long to wait before it is looked for; the longest known where its policy's file is gone."""
+    policy = parts.policies.get(action.use_case)
+    return policy.desk_hold if policy else max(DESK_HOLDS.values())
 
 
 def _refusal(parts: Parts, claimed: ClaimedAction, until: float) -> str:

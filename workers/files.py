@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import structlog
-
-from countersign.bundles import Bundle, BundleError, read_bundle, verify
-from countersign.errors import ConfigError, Transient
-from countersign.policy import Policy, PolicyError, load_policy
+from countersign.bundles import Bundle, read_bundle
+from countersign.errors import ConfigError
+from countersign.policy import Policy, load_policy
 from countersign.prompts import PromptFile, prompt_file
 from workers.settings import Settings
-
-if TYPE_CHECKING:
-    from countersign.promises import PromiseBook
-
-_log = structlog.get_logger()
 
 
 def data_folder(name: str) -> Path:
@@ -32,49 +23,7 @@ def data_folder(name: str) -> Path:
 
 def read_policies(settings: Settings) -> dict[str, Policy]:
     """The policies by use case, in the order of their files. Raises PolicyError with every mistake."""
-    return _by_use_case((file, read_policy(file)) for file in policy_files(settings))
-
-
-def policies_in_force(settings: Settings, book: PromiseBook, now: datetime) -> dict[str, Policy]:
-    """As `read_policies`, but a file that can't be used leaves the last good policy of its in force, and says so.
-
-    With `keys` in the configuration a policy has to be signed. Raises what is wrong where there is no good one.
-    """
-    return _by_use_case((file, _in_force(file, settings, book, now)) for file in policy_files(settings))
-
-
-def _in_force(file: Path, settings: Settings, book: PromiseBook, now: datetime) -> Policy:
-    name = str(file.resolve())
-    try:
-        policy = read_policy(file)
-        if settings.keys:
-            last = _last_good(book, file=name, use_case=policy.use_case)
-            verify(policy, bundle_of(file), keys=settings.keys, in_force=last, now=now)
-    except (PolicyError, BundleError, UnicodeDecodeError) as problem:
-        last = _last_good(book, file=name)
-        if last is None:
-            raise
-        _log.error(
-            "policy.refused",
-            file=str(file),
-            problem=str(problem),
-            goes_on_with=f"{last.use_case} v{last.version}",
-        )
-        return last
-    try:
-        text = file.read_text(encoding="utf-8")
-        book.keep_policy(
-            policy.use_case, policy.version, content_hash=policy.content_hash, file=name, text=text
-        )
-    except (Transient, ConfigError) as problem:
-        # The file itself is good; its copy is kept when the ledger is back.
-        _log.warning("policy.not_kept", file=str(file), problem=str(problem))
-    return policy
-
-
-def _last_good(book: PromiseBook, *, file: str = "", use_case: str = "") -> Policy | None:
-    kept = book.good_policy(file=file, use_case=use_case)
-    return load_policy(kept, name=f"{file}, as last kept") if kept else None
+    return by_use_case((file, read_policy(file)) for file in policy_files(settings))
 
 
 def bundle_of(file: Path) -> Bundle | None:
@@ -100,7 +49,8 @@ def read_policy(file: Path) -> Policy:
     return load_policy(file.read_text(encoding="utf-8"), name=str(file))
 
 
-def _by_use_case(found: Iterable[tuple[Path, Policy]]) -> dict[str, Policy]:
+def by_use_case(found: Iterable[tuple[Path, Policy]]) -> dict[str, Policy]:
+    """Raises ConfigError where two files have one use case, or there is none."""
     policies: dict[str, Policy] = {}
     for file, policy in found:
         if policy.use_case in policies:
@@ -113,16 +63,10 @@ def _by_use_case(found: Iterable[tuple[Path, Policy]]) -> dict[str, Policy]:
     return policies
 
 
-def read_prompts(settings: Settings, policies: Mapping[str, Policy]) -> dict[str, PromptFile]:
-    """The prompts that the policies name, by `question/version`."""
-    folder = settings.prompts or data_folder("prompts")
-    prompts = {}
-    for policy in policies.values():
-        name = f"{policy.model.question}/{policy.model.prompt}"
-        file = folder / f"{name}.md"
-        if not file.is_file():
-            raise ConfigError(
-                f"Policy {policy.use_case} names prompt {name}, but there is no {file}; add it."
-            )
-        prompts[name] = prompt_file(name, file.read_text(encoding="utf-8"))
-    return prompts
+def prompt_of(settings: Settings, policy: Policy) -> PromptFile:
+    """The prompt that a policy names, as `question/version`. Raises ConfigError if it is not there."""
+    name = f"{policy.model.question}/{policy.model.prompt}"
+    file = (settings.prompts or data_folder("prompts")) / f"{name}.md"
+    if not file.is_file():
+        raise ConfigError(f"Policy {policy.use_case} names prompt {name}, but there is no {file}; add it.")
+    return prompt_file(name, file.read_text(encoding="utf-8"))

@@ -29,10 +29,11 @@ else:
 Stage = Callable[[Parts, list[str]], Iterator[Wake]]
 
 STAGES: dict[str, Stage] = {
-    "pull": lambda parts, ids: (wake for feed in ids for wake in pull(parts, feed)),
+    # The scheduler wakes for all that is configured; what no policy uses is left alone.
+    "pull": lambda parts, ids: (w for feed in ids if feed in parts.sources for w in pull(parts, feed)),
     "assess": assess,
     "act": act,
-    "watch": lambda parts, ids: (wake for desk in ids for wake in watch(parts, desk)),
+    "watch": lambda parts, ids: (w for desk in ids if desk in parts.desks for w in watch(parts, desk)),
     "sweep": lambda parts, _ids: sweep(parts),
     "report": deliver,
 }
@@ -61,8 +62,10 @@ class StageTask(_Task):
     def _run(self, ids: list[str]) -> None:
         try:
             with span(f"countersign.{self.stage}", {"ids": len(ids)}):
-                for wake in STAGES[self.stage](self.parts(), ids):
-                    send(self.app, wake, slow_models=slow_models(self.parts()))
+                # Taken once: a task sees one version of each policy, however long it runs.
+                parts = self.parts()
+                for wake in STAGES[self.stage](parts, ids):
+                    send(self.app, wake, slow_models=slow_models(parts))
         except Denied as problem:
             _log.error("stage.denied", stage=self.stage, where=problem.where, problem=str(problem))
         except Transient as problem:

@@ -9,7 +9,8 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -28,12 +29,13 @@ from connectors.sql.ledger import SqlLedger
 from connectors.sql.migrate import migrate as migrate_ledger
 from countersign.errors import ConfigError
 from countersign.evals import Maker, Row, asked_of
-from countersign.policy import Policy, PolicyError
+from countersign.policy import Policy
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
 from countersign.prompts import Example, examples, prompt_file
 from countersign.spans import said
-from workers.files import data_folder, policies_in_force, read_policies, read_prompts
-from workers.parts import Parts
+from workers.files import data_folder
+from workers.in_force import Current, InForce, in_force
+from workers.parts import Closing, Parts
 from workers.settings import EMBEDDED, Settings
 from workers.shutdown import Shutdown
 
@@ -284,8 +286,20 @@ def _jira(settings: Settings, policies: Mapping[str, Policy]) -> JiraClient | No
     )
 
 
-def open_parts(settings: Settings) -> Parts:  # noqa: PLR0915 - imports and one table of what is connected
-    """Everything that a process works with. Makes clients; only the ledger is asked, for policies in force."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Connected:
+    """What is read and written outside under the policies in force."""
+
+    sources: Mapping[str, AlertSource]
+    desks: Mapping[str, Desk]
+    directories: Mapping[str, Directory]
+    cmdb: Cmdb | None
+    logs: Mapping[str, LogSearch]
+    clients: Sequence[Closing]
+
+
+def _connect(settings: Settings, policies: Mapping[str, Policy]) -> _Connected:  # noqa: PLR0915 - imports and one table of what is connected
+    """Makes clients; nothing is asked yet."""
     from connectors.datadog.logs import DatadogLogs
     from connectors.datadog.source import DatadogSource
     from connectors.jira.desk import JiraDesk
@@ -300,8 +314,6 @@ def open_parts(settings: Settings) -> Parts:  # noqa: PLR0915 - imports and one 
     from connectors.splunk.logs import SplunkLogs
     from connectors.splunk.source import SplunkSource
 
-    ledger = open_ledger(settings)
-    policies = policies_in_force(settings, ledger.promises, now())
     datadog, splunk, pagerduty = _datadog(settings), _splunk(settings), _pagerduty(settings)
     servicenow, jira = _servicenow(settings, policies), _jira(settings, policies)
     pace = _pace(settings)
@@ -328,29 +340,68 @@ def open_parts(settings: Settings) -> Parts:  # noqa: PLR0915 - imports and one 
         sources["jira"] = JiraSource(jira, clock=now)
         desks["jira"] = JiraDesk(jira, clock=now)
         directories["jira"] = JiraDirectory(jira)
-    local = new_embedded_model(settings)
     used = {name for policy in policies.values() for name in policy.scope.sources}
     needed = {policy.scope.desk for policy in policies.values()}
     recorded = {p.report.record.partition(":")[0] for p in policies.values() if p.report and p.report.record}
-    return Parts(
-        settings=settings,
-        worker=f"{socket.gethostname()}:{os.getpid()}",
-        clock=now,
-        ledger=ledger,
-        policies=policies,
-        prompts=read_prompts(settings, policies),
+    return _Connected(
         sources={name: source for name, source in sources.items() if name in used},
         desks={name: desk for name, desk in desks.items() if name in needed | recorded},
         directories=directories,
         cmdb=cmdb,
         logs=logs,
+        clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
+    )
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Everything that a process works with. Only the ledger is asked, for policies in force."""
+    ledger = open_ledger(settings)
+    found = in_force(settings, ledger.promises, now())
+    connected = _connect(settings, found.policies)
+    local = new_embedded_model(settings)
+    return Parts(
+        settings=settings,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        clock=now,
+        ledger=ledger,
+        policies=found.policies,
+        prompts=found.prompts,
+        sources=connected.sources,
+        desks=connected.desks,
+        directories=connected.directories,
+        cmdb=connected.cmdb,
+        logs=connected.logs,
         models=models_for(settings, local),
         local=local,
         purse=purse(settings),
         answers=answers(settings),
         mailer=mailer(settings),
-        clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
+        clients=connected.clients,
     )
+
+
+def renewed(parts: Parts, found: InForce) -> Parts:
+    """The same parts under other policies. Where these read or write elsewhere, connections are made anew; tasks
+    that began before go on with the old ones, which end with the process.
+    """
+    under = replace(parts, policies=found.policies, prompts=found.prompts)
+    if _places(found.policies) == _places(parts.policies):
+        return under
+    connected = _connect(parts.settings, found.policies)
+    return replace(
+        under,
+        sources=connected.sources,
+        desks=connected.desks,
+        directories=connected.directories,
+        cmdb=connected.cmdb,
+        logs=connected.logs,
+        clients=[*parts.clients, *connected.clients],
+    )
+
+
+def _places(policies: Mapping[str, Policy]) -> object:
+    """What of the policies decides which clients there are, and what they ask for."""
+    return [(name, one.scope, one.report and one.report.record) for name, one in policies.items()]
 
 
 def by_people() -> Mapping[str, str]:
@@ -370,42 +421,33 @@ def celery_app(settings: Settings) -> Celery:
 
     app = new_app(settings, broker_address(settings))
     lock = threading.Lock()
-    opened: dict[int, Parts] = {}
+    opened: dict[int, Current] = {}
     shutdown = Shutdown()
     shutdown.listen()
 
     def parts() -> Parts:
         with lock:
             if os.getpid() not in opened:
-                opened[os.getpid()] = replace(open_parts(settings), stopping=shutdown)
-            return opened[os.getpid()]
+                opened[os.getpid()] = Current(replace(open_parts(settings), stopping=shutdown), renewed)
+            current = opened[os.getpid()]
+        return current()
 
     register(app, parts)
-    policies = _usable_policies(settings)
-    configured = {
-        name for name in ("datadog", "splunk", "pagerduty", "servicenow", "jira") if getattr(settings, name)
-    }
-    feeds = sorted({name for policy in policies.values() for name in policy.scope.sources} & configured)
-    desks = sorted({policy.scope.desk for policy in policies.values()} & configured)
-    app.conf.beat_schedule = schedule(settings, tuple(feeds), tuple(desks))
+    # All that is configured: which policies use it may change while the scheduler runs.
+    feeds = _configured(settings, "datadog", "splunk", "pagerduty", "servicenow", "jira")
+    desks = _configured(settings, "servicenow", "jira", "pagerduty")
+    app.conf.beat_schedule = schedule(settings, feeds, desks)
     return app
 
 
-def _usable_policies(settings: Settings) -> Mapping[str, Policy]:
-    """The policies as they are written; where one can't be used, those in force."""
-    try:
-        return read_policies(settings)
-    except PolicyError:
-        ledger = open_ledger(settings)
-        try:
-            return policies_in_force(settings, ledger.promises, now())
-        finally:
-            ledger.close()
+def _configured(settings: Settings, *names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if getattr(settings, name) is not None)
 
 
 def warm_up(settings: Settings, queues: Sequence[str]) -> None:
     """What a worker should have learnt before its first message: the embedded model, if it will be asked."""
-    policies = _usable_policies(settings)
+    with closing(open_ledger(settings)) as ledger:
+        policies = in_force(settings, ledger.promises, now()).policies
     if "assess" in queues and any(LOCAL in policy.model.candidates for policy in policies.values()):
         new_embedded_model(settings).learn()
 
@@ -415,16 +457,11 @@ def warm_up(settings: Settings, queues: Sequence[str]) -> None:
 
 def examine(settings: Settings) -> tuple[Check, ...]:
     """Everything that is configured, tried once with reads alone."""
-    policies = read_policies(settings)
-    checks = [
-        Check(
-            what=f"policy {policy.use_case}",
-            ok=True,
-            detail=f"version {policy.version}, autonomy {policy.autonomy}",
-        )
-        for policy in policies.values()
-    ]
-    checks += [*open_ledger(settings).check(), _broker_check(settings)]
+    with closing(open_ledger(settings)) as ledger:
+        checks = [*ledger.check(), _broker_check(settings)]
+        found = in_force(settings, ledger.promises, now(), keep=False)
+    policies = found.policies
+    checks = [*_of_policies(found), *checks]
     parts = open_parts(settings)
     checks += [parts.mailer.check()] if parts.mailer else []
     connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
@@ -444,6 +481,21 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         if getattr(settings, name) is None
     ]
     return tuple(checks)
+
+
+def _of_policies(found: InForce) -> list[Check]:
+    """Each policy with the version that is in force, and each file that is refused."""
+    return [
+        *(
+            Check(
+                what=f"policy {policy.use_case}",
+                ok=True,
+                detail=f"version {policy.version}, autonomy {policy.autonomy}",
+            )
+            for policy in found.policies.values()
+        ),
+        *(Check(what="policy file", ok=False, detail=one.sentence) for one in found.refused),
+    ]
 
 
 def _needed(checks: Sequence[Check], users: Sequence[Policy]) -> list[Check]:

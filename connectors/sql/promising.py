@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Connection, Row, func, insert, select, type_coerce, update
 
-from connectors.sql import audit
+from connectors.sql import audit, policies
 from connectors.sql.codec import CIRCUMSTANCES, CORRECTION, LABEL, VERSIONS
 from connectors.sql.engine import Database
 from connectors.sql.promises import (
     certificates,
     certifications,
     circumstances,
-    good_policies,
     grounds,
     labels,
 )
@@ -161,30 +159,16 @@ class SqlPromises:
             audit.append(connection, [event], at=now)
 
     def keep_policy(self, use_case: str, version: int, *, content_hash: str, file: str, text: str) -> None:
-        row = {
-            "use_case": use_case,
-            "version": version,
-            "content_hash": content_hash,
-            "body": json.dumps({"file": file, "text": text}),
-        }
         with self._db.write() as connection:
-            now = self._db.now(connection)
-            insert = self._db.insert(good_policies).values(row | {"at": now})
-            connection.execute(
-                insert.on_conflict_do_update(
-                    index_elements=["use_case", "version", "content_hash"],
-                    set_={"at": now, "body": row["body"]},
-                )
-            )
+            policies.keep(self._db, connection, use_case, version, content_hash, file, text)
 
     def good_policy(self, *, file: str, use_case: str = "") -> str:
-        newest = select(good_policies).order_by(good_policies.c.at.desc())
         with self._db.read() as connection:
-            kept = [(row.use_case, json.loads(row.body)) for row in connection.execute(newest)]
-        texts = [
-            body["text"] for name, body in kept if body["file"] == file or (use_case and name == use_case)
-        ]
-        return str(texts[0]) if texts else ""
+            return policies.last_good(connection, file, use_case)
+
+    def policies_kept(self) -> str:
+        with self._db.read() as connection:
+            return policies.state(connection)
 
     def _is_news(self, connection: Connection, one: Finding, now: datetime) -> bool:
         """Keeps the finding; False if it was known."""

@@ -1,25 +1,51 @@
-"""`countersign status`: what came in, what was done and what waits, in one look."""
+"""`countersign status`: what came in, what was done, what waits, and which policies are in force, in one look."""
 
 from __future__ import annotations
 
-from workers.console import AsJson, Config, new_app, show_json, show_table
-from workers.settings import load_settings
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-app = new_app("Count what came in, what was done and what waits.")
+from countersign.errors import ConfigError
+from countersign.policy import PolicyError
+from workers.console import AsJson, Config, as_plain, new_app, show_json, show_table
+from workers.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from countersign.promises import PromiseBook
+
+app = new_app("Count what came in, what was done and what waits; say which policies are in force.")
 
 
 @app.command()
 def status(config: Config = None, as_json: AsJson = False) -> None:
-    """Show the counts of the whole ledger."""
+    """Show the counts of the whole ledger, the policies in force, and the policy files that are refused."""
     from workers.wiring import open_ledger
 
-    tally = open_ledger(load_settings(config)).reading.tally()
+    settings = load_settings(config)
+    with closing(open_ledger(settings)) as ledger:
+        tally = ledger.reading.tally()
+        versions, refused = _policies(settings, ledger.promises)
     if as_json:
-        show_json(tally)
+        show_json({**as_plain(tally), "policies": versions, "policies_refused": refused})
         return
     rows: list[tuple[str, str, object]] = [("alerts", "recorded", tally.alerts)]
     rows += [("cases", stage, count) for stage, count in sorted(tally.cases.items())]
     rows += [("outcomes", outcome, count) for outcome, count in sorted(tally.outcomes.items())]
     rows += [("actions", state, count) for state, count in sorted(tally.actions.items())]
     rows += [("dead letters", "open", tally.dead_letters), ("waiting", "due now or later", tally.waiting)]
+    rows += [("policy", use_case, f"version {version}") for use_case, version in versions.items()]
+    rows += [("policy", "REFUSED", sentence) for sentence in refused]
     show_table(("what", "which", "how many"), rows, empty="The ledger is empty.")
+
+
+def _policies(settings: Settings, book: PromiseBook) -> tuple[dict[str, int], list[str]]:
+    """The version in force of each use case, and what is refused; the counts are shown whatever the policies are."""
+    from workers.in_force import in_force, one_sentence
+    from workers.wiring import now
+
+    try:
+        found = in_force(settings, book, now(), keep=False)
+    except (PolicyError, ConfigError, UnicodeDecodeError, OSError) as problem:
+        return {}, [one_sentence(problem)]
+    versions = {use_case: policy.version for use_case, policy in found.policies.items()}
+    return versions, [one.sentence for one in found.refused]

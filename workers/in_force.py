@@ -1,0 +1,211 @@
+"""In force: the policies that hold now and their prompts, what was refused, and how a running process takes up changes.
+
+A change is taken up by the tasks that start within a few seconds of it, each of which sees one version as long as
+it runs. What can't be used changes nothing: the last good policy goes on, and the log, `countersign status` and
+`countersign doctor` say so.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import structlog
+
+from countersign.bundles import BundleError, verify
+from countersign.errors import ConfigError, CountersignError, Transient
+from countersign.policy import Policy, PolicyError, load_policy
+from countersign.prompts import PromptFile
+from workers.files import bundle_of, by_use_case, policy_files, prompt_of, read_policy, signatures_of
+from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from countersign.promises import PromiseBook
+    from workers.parts import Parts
+
+_log = structlog.get_logger()
+LOOK_EVERY_S = 2.0
+# A file that changed a moment ago may be half written, and half a policy may be a valid and wider one.
+SETTLED_S = 1.0
+# What was refused may become good without a change of its file: a prompt is added, a signature begins to count.
+AGAIN_S = 30.0
+_UNUSABLE = (PolicyError, BundleError, ConfigError, UnicodeDecodeError, OSError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """A policy file that can't be used, why in one sentence, and what goes on in its place."""
+
+    file: str
+    why: str
+    goes_on_with: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.file} is refused, {self.goes_on_with} goes on: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InForce:
+    """What holds now: policies by use case, prompts by `question/version`."""
+
+    policies: Mapping[str, Policy]
+    prompts: Mapping[str, PromptFile]
+    refused: tuple[Refused, ...] = ()
+
+
+def in_force(settings: Settings, book: PromiseBook, now: datetime, *, keep: bool = True) -> InForce:
+    """The policies as their files are, but of a file that can't be used the last good one, told in `refused`.
+
+    With `keys` in the configuration a policy has to be signed. Raises what is wrong where there is no good one.
+    `keep`: whether what holds is remembered as the last good one.
+    """
+    refused: list[Refused] = []
+    found: list[tuple[Path, Policy, PromptFile]] = []
+    for file in policy_files(settings):
+        try:
+            policy = _usable(file, settings, book, now)
+            found.append((file, policy, prompt_of(settings, policy)))
+        except _UNUSABLE as problem:
+            last = _last_good(book, file=str(file.resolve()))
+            if last is None:
+                raise
+            found.append((file, last, prompt_of(settings, last)))
+            name = f"{last.use_case} v{last.version}"
+            refused.append(Refused(file=str(file), why=one_sentence(problem), goes_on_with=name))
+    policies = by_use_case((file, policy) for file, policy, _ in found)
+    bad = {one.file for one in refused}
+    for file, policy, _ in found if keep else ():
+        if str(file) not in bad:
+            _keep(file, policy, book)
+    return InForce(
+        policies=MappingProxyType(policies),
+        prompts=MappingProxyType({prompt.name: prompt for _, _, prompt in found}),
+        refused=tuple(refused),
+    )
+
+
+def one_sentence(problem: Exception) -> str:
+    """The first of its sentences, and how many more there are."""
+    if isinstance(problem, UnicodeDecodeError):
+        return "it is not UTF-8; save it as UTF-8."
+    first, *more = str(problem).splitlines() or [type(problem).__name__]
+    return f"{first} ({len(more)} more; `countersign policy check` lists them.)" if more else first
+
+
+def _usable(file: Path, settings: Settings, book: PromiseBook, now: datetime) -> Policy:
+    policy = read_policy(file)
+    if settings.keys:
+        last = _last_good(book, file=str(file.resolve()), use_case=policy.use_case)
+        verify(policy, bundle_of(file), keys=settings.keys, in_force=last, now=now)
+    return policy
+
+
+def _keep(file: Path, policy: Policy, book: PromiseBook) -> None:
+    try:
+        book.keep_policy(
+            policy.use_case,
+            policy.version,
+            content_hash=policy.content_hash,
+            file=str(file.resolve()),
+            text=file.read_text(encoding="utf-8"),
+        )
+    except (Transient, ConfigError) as problem:
+        # The file itself is good; its copy is kept when the ledger is back.
+        _log.warning("policy.not_kept", file=str(file), problem=str(problem))
+
+
+def _last_good(book: PromiseBook, *, file: str, use_case: str = "") -> Policy | None:
+    """The newest that was in force of the use case; of an unreadable file, of the one that was last read from it."""
+    kept = book.good_policy(file=file, use_case=use_case)
+    last = load_policy(kept, name=f"{file}, as last kept") if kept else None
+    if last is None or use_case:
+        return last
+    return _last_good(book, file="", use_case=last.use_case)
+
+
+class Current:
+    """The parts of a process as each task needs them: under the policies that are in force when it starts.
+
+    `renewed` gives the parts under other policies. Safe on threads: one looks, the others go on meanwhile.
+    """
+
+    def __init__(self, parts: Parts, renewed: Callable[[Parts, InForce], Parts]) -> None:
+        self._parts, self._renewed = parts, renewed
+        self._seen: tuple[object, ...] = ()
+        self._looked = self._read = float("-inf")
+        self._told: tuple[str, ...] = ()
+        self._lock = threading.Lock()
+
+    def __call__(self) -> Parts:
+        if self._parts.monotonic() - self._looked >= LOOK_EVERY_S and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        return self._parts
+
+    def _look(self) -> None:
+        parts = self._parts
+        self._looked = parts.monotonic()
+        try:
+            seen = tuple(_state(parts))
+            again = bool(self._told) and self._looked - self._read >= AGAIN_S
+            if (seen == self._seen and not again) or _unsettled(parts.settings):
+                return
+            found = in_force(parts.settings, parts.ledger.promises, parts.clock())
+            self._read, self._seen = self._looked, tuple(_state(parts))
+        except Transient as problem:
+            # Without the ledger nobody can say what is in force; what was, is.
+            self._tell((f"the ledger does not say what is in force; what was goes on: {problem}",))
+            return
+        except (CountersignError, UnicodeDecodeError, OSError) as problem:
+            self._read, self._seen = self._looked, seen
+            self._tell((f"all policies go on as they were: {one_sentence(problem)}",))
+            return
+        self._tell(tuple(one.sentence for one in found.refused))
+        if found.policies != parts.policies or found.prompts != parts.prompts:
+            self._take_up(found)
+
+    def _take_up(self, found: InForce) -> None:
+        old = self._parts.policies
+        self._parts = self._renewed(self._parts, found)
+        for use_case in sorted(old.keys() | found.policies.keys()):
+            before, after = old.get(use_case), found.policies.get(use_case)
+            if before != after:
+                _log.warning("policy.taken_up", use_case=use_case, was=_version(before), now=_version(after))
+
+    def _tell(self, refused: tuple[str, ...]) -> None:
+        """Once for each thing that is wrong, not at every look."""
+        for sentence in refused:
+            if sentence not in self._told:
+                _log.error("policy.refused", problem=sentence)
+        self._told = refused
+
+
+def _version(policy: Policy | None) -> str:
+    return f"v{policy.version} ({policy.fingerprint})" if policy else "none"
+
+
+def _state(parts: Parts) -> Iterator[object]:
+    """What changes when a policy does: the files, and where they are signed what others have taken up."""
+    for file in policy_files(parts.settings):
+        for one in (file, signatures_of(file)):
+            yield (
+                (str(one), one.stat().st_mtime_ns, one.stat().st_size, one.stat().st_ino)
+                if one.is_file()
+                else str(one)
+            )
+    if parts.settings.keys:
+        yield parts.ledger.promises.policies_kept()
+
+
+def _unsettled(settings: Settings) -> bool:
+    files = [one for file in policy_files(settings) for one in (file, signatures_of(file))]
+    return any(abs(time.time() - file.stat().st_mtime) < SETTLED_S for file in files if file.is_file())
