@@ -42,6 +42,7 @@ class Call:
     latency_ms: int = 0
     retry_after: timedelta | None = None
     answer: str = ""
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,7 +169,8 @@ def assessment_from(
         group=answer.group,
         confidence=confidence.figure,
         risk=calibration.risk(confidence.figure),
-        model=completion.model,
+        # What was certified of the model that was asked says nothing of another one.
+        model=completion.author,
         is_llm=completion.is_llm,
         prompt=prompt.name,
         prompt_hash=prompt.hash,
@@ -208,6 +210,7 @@ def _call(
         micro_usd=completion.micro_usd,
         latency_ms=completion.latency_ms,
         answer=completion.text,
+        answered_by=completion.answered_by,
     )
     try:
         answer = parse_answer(completion.text, shape)

@@ -2,14 +2,12 @@
 
 Each signal is a table of counts, before and now, compared by a G-test. It fires if the p-value holds after Holm's
 correction over all signals looked at together, and if the change is at least `minimum` (Cramér's V, corrected for the
-bias of many classes: Bergsma 2013). Drift informs and raises the audit share; it never acts alone.
+bias of many classes: Bergsma 2013). Drift informs and raises the control lane's share; it never acts alone.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -75,32 +73,6 @@ def _judged(drift: Drift, level: float, minimum: float) -> Drift:
     assert drift.p is not None
     assert drift.effect is not None
     return replace(drift, fires=drift.p < level and drift.effect >= minimum)
-
-
-def bins(name: str, before: Sequence[float], now: Sequence[float], *, count: int = 10) -> Signal:
-    """A signal of numbers (scores, lengths), classed by the quantiles of those before."""
-    ranked = sorted(before)
-    edges = sorted({ranked[len(ranked) * part // count] for part in range(1, count)}) if ranked else []
-    tables = [Counter(_span(edges, value) for value in values) for values in (before, now)]
-    return Signal(name=name, before=tables[0], now=tables[1])
-
-
-def _span(edges: Sequence[float], value: float) -> str:
-    place = bisect_right(edges, value)
-    low = f"{edges[place - 1]:g}" if place else ""
-    high = f"{edges[place]:g}" if place < len(edges) else ""
-    return f"{low} to {high}" if low and high else f"below {high}" if high else f"from {low}"
-
-
-def other_model(pinned: str, answered: Iterable[str]) -> str:
-    """A sentence if a provider answered with another model than the one that was pinned, else ""; needs no test."""
-    others = sorted({name for name in answered if name != pinned})
-    return f"{pinned} was asked, but {', '.join(others)} answered." if others else ""
-
-
-def audit_share(share: float, found: Iterable[Drift], *, most: float = 0.5) -> float:
-    """The share of closes to have a person look at: doubled while something drifts, never above `most`."""
-    return min(max(share, most), 2 * share) if any(drift.fires for drift in found) else share
 
 
 def _compare(signal: Signal) -> Drift:

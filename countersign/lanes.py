@@ -12,6 +12,7 @@ class Lane(StrEnum):
 
 
 NEAR = 0.5  # of the threshold: from here up to it a close hangs on little
+_MOST = 0.5
 
 
 def share_of(
@@ -22,16 +23,25 @@ def share_of(
     threshold: float | None,
     first_seen: bool,
     again: bool,
+    drifting: bool = False,
 ) -> float:
     """The probability of the control lane for one case: `raised` near its threshold and for what is new.
+
+    While something drifts it is doubled: the labels that tell whether the promise still holds come sooner.
 
     A case that is looked at `again` has the base share, so that none gets into the control lane once it was
     treated: the same draw that was above the first share is above the base.
     """
-    if raised is None or again:
+    if again:
         return base
     near = risk is not None and threshold is not None and NEAR * threshold <= risk <= threshold
-    return max(base, raised) if near or first_seen else base
+    share = max(base, raised) if raised is not None and (near or first_seen) else base
+    return audit_share(share) if drifting else share
+
+
+def audit_share(share: float) -> float:
+    """The control lane's share while something drifts: doubled, but not above half, and never lowered."""
+    return max(share, min(_MOST, 2 * share))
 
 
 def lane(*, seed: str, case_id: str, share: float) -> Lane:

@@ -92,7 +92,8 @@ class ClaimedCase:
 class ModelCall:
     """One question put to one model and what it cost. `outcome`: answered, unreadable, or the error's kind.
 
-    `sample` counts from 1 where the same question was put several times.
+    `sample` counts from 1 where the same question was put several times. `answered_by` is the model that the
+    provider says gave the answer, in its words; "" where it does not say.
     """
 
     model: str
@@ -107,6 +108,7 @@ class ModelCall:
     rendered: str = ""
     answer: str = ""
     sample: int = 0
+    answered_by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +138,10 @@ class Grounds:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """All that deciding a case came to; recorded as one before anything is done."""
+    """All that deciding a case came to; recorded as one before anything is done.
+
+    `signals` is what is counted of it by day, as (signal, kind).
+    """
 
     case_id: str
     fence: int
@@ -152,6 +157,7 @@ class Verdict:
     service: str
     limits: CloseLimits
     grounds: Grounds | None = None
+    signals: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from countersign.alerts import Alert
 from countersign.confidence import SecondOpinion
 from countersign.context import ConfigItem, RecentChange
 from countersign.mails import Mail
+from countersign.pinned import same_model
 from countersign.policy.schema import Autonomy
 from countersign.prompts import Prompt
 from countersign.tickets import Receipt, Ticket, TicketPage, TicketRef
@@ -122,7 +123,8 @@ class LogSearch(Protocol):
 class Completion:
     """A model's answer and its bill; a `cached` one was paid for before.
 
-    `confidence` is measured by the model itself (a classifier's margin) or None.
+    `confidence` is measured by the model itself (a classifier's margin) or None. `answered_by` is the model that
+    the provider says gave the answer, in its words; "" where it does not say.
     """
 
     text: str
@@ -134,6 +136,12 @@ class Completion:
     latency_ms: int = 0
     confidence: float | None = None
     cached: bool = False
+    answered_by: str = ""
+
+    @property
+    def author(self) -> str:
+        """The model whose answer it is: the one that was asked, unless another one says that it answered."""
+        return self.model if same_model(self.model, self.answered_by) else self.answered_by
 
 
 class Model(Protocol):

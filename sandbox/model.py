@@ -131,6 +131,8 @@ class ModelEndpoint:
     name: str = "model"
     mode: str = "good"
     latency_s: float = 0.0
+    # The model that answers say they are of; "" for the one that was asked.
+    answers_as: str = ""
     calls: int = 0
     tokens: dict[str, str] = field(default_factory=lambda: {TOKEN: "countersign"})
     asked: list[Json] = field(default_factory=list)
@@ -184,7 +186,7 @@ class ModelEndpoint:
             "id": f"chatcmpl-{self.calls}",
             "object": "chat.completion",
             "created": int(self.world.clock.now().timestamp()),
-            "model": asked.get("model", MODELS[0]),
+            "model": self.answers_as or asked.get("model", MODELS[0]),
             "choices": [choice],
             "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
         }

@@ -23,7 +23,9 @@ from countersign.ledger import ClaimedCase, CloseLimits, Closes, Grounds, Verdic
 from countersign.plans import plan
 from countersign.policy import Policy
 from countersign.ports import Firing
+from countersign.signals import OTHER_MODEL, signals_of
 from workers.enrich import enrich, link
+from workers.others import others, told_of_others
 from workers.parts import Parts, Wake
 from workers.question import Said, question
 
@@ -76,6 +78,7 @@ def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) ->
     scales = parts.ledger.scales.in_force(policy.use_case)
     judgements = [_judge(parts, one, case, policy, scales) for one, case in zip(batch, cases, strict=True)]
     ready = _decide_and_record(parts, judgements, policy, parts.ledger.cases.closes(policy.use_case))
+    ready += tuple(key for one in judgements for key in told_of_others(parts, one.case, one.said.calls, policy))
     if ready:
         yield Wake("act", ready)
 
@@ -135,11 +138,12 @@ def _decided(
     last_hour, by_service = closes.last_hour, dict(closes.by_service)
     # Asked for every batch, so that a demotion holds for every decision after it, on all workers.
     standing = parts.ledger.promises.standing(policy.use_case)
+    drifting = parts.ledger.drifts.raised(policy.use_case)
     decided = []
     for one in judgements:
         versions = _versions(one, policy)
         certified = covered(policy, standing, versions) if versions else {}
-        share = _control_share(one, policy, certified)
+        share = _control_share(one, policy, certified, drifting)
         facts = Facts(
             now=parts.clock(),
             lane=lane(seed=policy.seed, case_id=one.case.id, share=share),
@@ -159,7 +163,9 @@ def _decided(
     return decided
 
 
-def _control_share(one: Judgement, policy: Policy, certified: Mapping[str, float]) -> float:
+def _control_share(
+    one: Judgement, policy: Policy, certified: Mapping[str, float], drifting: bool
+) -> float:
     said, threshold = one.said.assessment, None
     if isinstance(said, Assessment):
         promise = matching_rule(one.case, said, policy).threshold
@@ -171,6 +177,7 @@ def _control_share(one: Judgement, policy: Policy, certified: Mapping[str, float
         threshold=threshold,
         first_seen=one.claimed.first_seen,
         again=one.case.revision > 1,
+        drifting=drifting,
     )
 
 
@@ -212,7 +219,15 @@ def _verdict(one: Judgement, facts: Facts, decision: Decision, policy: Policy) -
             per_hour=limits.closes_per_hour, per_service_per_day=limits.closes_per_service_per_day
         ),
         grounds=_grounds(one, facts, decision, policy),
+        signals=tuple(_signals(one)),
     )
+
+
+def _signals(one: Judgement) -> Iterator[tuple[str, str]]:
+    """A case is counted once, when it is first decided; another model's answers are counted each."""
+    if one.case.revision == 1:
+        yield from signals_of(one.case, one.said.assessment)
+    yield from ((OTHER_MODEL, f"{asked} > {gave}") for asked, gave in others(one.said.calls))
 
 
 def _tell(case: Case, decision: Decision) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +16,8 @@ from countersign.policy.durations import parse_duration
 from countersign.report_page import render
 from countersign.reports import Report, as_csv, as_json, mail_text
 from countersign.results import Results
+from countersign.signals import DriftBook
+from workers.drifts import attention, drift_of
 
 # What the ledger records of a case; every other field of a history is unknown, not absent.
 RECORDED = frozenset(
@@ -27,6 +30,9 @@ RECORDED = frozenset(
 
 class ResultBook(Protocol):
     """The ledger, as reports read it."""
+
+    @property
+    def drifts(self) -> DriftBook: ...
 
     def histories(self, use_case: str, *, since: datetime) -> Sequence[TicketHistory]: ...
 
@@ -41,7 +47,10 @@ def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tupl
     """The report of one use case over a period. The same ledger and period give the same report."""
     rows = ledger.histories(policy.use_case, since=period.read_since)
     results = ledger.results(policy.use_case, since=period.since, until=period.until)
-    return compose(policy, as_columns(rows, recorded=RECORDED), results, period, notes=notes)
+    made = compose(policy, as_columns(rows, recorded=RECORDED), results, period, notes=notes)
+    within = {"since": period.since, "until": period.until}
+    found = drift_of(ledger.drifts, policy.use_case, **within)
+    return replace(made, drift=found, attention=tuple(attention(ledger.drifts, policy, found, **within)))
 
 
 def files_of(report: Report) -> Mapping[str, str]:

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import structlog
 
-from countersign.actions import Action, Note, action_key
-from countersign.drafts import Block, Draft
 from countersign.labelling import finding
 from countersign.monitors import reopen_bound, tripped
 from countersign.policy import Policy
 from countersign.promises import PromiseBook, Relabelled, Reopens, Withdrawn
+from workers.owners import owner_of, tell_owner
 from workers.parts import Parts
 
 _log = structlog.get_logger()
@@ -41,7 +40,7 @@ def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
             use_case=lost.use_case,
             rule=lost.issued.rule,
             category=lost.issued.certificate.category,
-            owner=_owner(policy),
+            owner=owner_of(policy),
             why=lost.issued.why,
         )
         yield from _told(parts, lost, policy)
@@ -72,11 +71,11 @@ def _wire(parts: Parts, reopens: Reopens) -> Iterator[str]:
         f"{trip.reopens} of {reopens.closes} tickets closed by policy since {trip.since:%Y-%m-%d} were reopened, "
         f"where fewer than {trip.bound} are usual"
     )
-    _log.error("rule.reopens", use_case=reopens.use_case, owner=_owner(policy), why=why)
+    _log.error("rule.reopens", use_case=reopens.use_case, owner=owner_of(policy), why=why)
     # One note a day, however many are reopened.
     event = f"reopens:{reopens.use_case}:{parts.clock():%Y-%m-%d}"
     stop = f"It goes on closing; countersign stop --use-case {reopens.use_case} ends that"
-    yield from _noted(
+    yield from tell_owner(
         parts, reopens.case_id, policy, event, "Many tickets closed by policy are reopened", why, stop
     )
 
@@ -85,39 +84,6 @@ def _told(parts: Parts, lost: Withdrawn, policy: Policy) -> Iterator[str]:
     """In the ticket whose audit raised the alarm: the system that the owner works in."""
     again = f"A new certificate brings it back: countersign policy certify --use-case {lost.use_case}"
     headline = f'Rule "{lost.issued.rule}" only drafts from now on'
-    yield from _noted(
+    yield from tell_owner(
         parts, lost.case_id, policy, f"demoted:{lost.issued.id}", headline, lost.issued.why, again
     )
-
-
-def _noted(
-    parts: Parts, case_id: str, policy: Policy, event: str, headline: str, why: str, remedy: str
-) -> tuple[str, ...]:
-    """Plans a note for the owner in a case's ticket, once for its event."""
-    ticket = parts.ledger.reading.story(case_id).case.ticket
-    if ticket is None:
-        return ()
-    draft = Draft(
-        headline=headline,
-        blocks=(
-            Block(title="Why", lines=(f"{why}.",)),
-            Block(title="Who should know", lines=(_owner(policy),)),
-            Block(title="What can be done", lines=(f"{remedy}.",)),
-        ),
-        provenance=f"countersign policy {policy.use_case} v{policy.version}",
-    )
-    desk = policy.scope.desk
-    action = Action(
-        key=action_key(use_case=policy.use_case, event=event, kind="note", target=desk),
-        case_id=case_id,
-        use_case=policy.use_case,
-        desk=desk,
-        ticket=ticket.ref,
-        effect=Note(draft=draft),
-        seq=90,
-    )
-    return parts.ledger.replies.plan(action, asked_by="monitor")
-
-
-def _owner(policy: Policy) -> str:
-    return policy.escalation.demoted or policy.owners.governance or "whoever owns the policy"

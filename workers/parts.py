@@ -19,6 +19,7 @@ from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
 from countersign.routing import LocalCertificate
 from countersign.scales import ScaleBook
+from countersign.signals import DriftBook
 from workers.rollback import UndoBook
 from workers.settings import Settings
 
@@ -56,6 +57,8 @@ class Ledger(Protocol):
     def spending(self) -> SpendingBook: ...
     @property
     def deliveries(self) -> DeliveryBook: ...
+    @property
+    def drifts(self) -> DriftBook: ...
     @property
     def pool(self) -> PoolBook: ...
 

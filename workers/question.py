@@ -174,6 +174,7 @@ def _calls(asked: Asked, prompt: Prompt) -> tuple[ModelCall, ...]:
             rendered=prompt.case.text,
             answer=call.answer,
             sample=call.sample,
+            answered_by=call.answered_by,
         )
         for call in asked.calls
     )

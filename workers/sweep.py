@@ -7,6 +7,7 @@ from typing import Protocol
 
 import structlog
 
+from workers.drifts import look
 from workers.parts import Parts, Wake
 from workers.reporting import fire
 
@@ -20,7 +21,8 @@ class Due(Protocol):
 
 
 def sweep(parts: Parts) -> Iterator[Wake]:
-    """Yields due cases and due actions, and drops approvals that nobody gave in time."""
+    """Yields due cases, actions and reports, looks for drift, and drops approvals that nobody gave in time."""
+    look(parts)
     yield from fire(parts)
     for policy in parts.policies.values():
         expired = parts.ledger.watch.expire_approvals(

@@ -32,6 +32,7 @@ _LONGEST_PAUSE = timedelta(minutes=5)
 _CHANCE = 0.7
 # What a provider adds around messages and a schema.
 _FRAME_TOKENS = 400
+_LONGEST_NAME = 200
 # For whose calls litellm takes a client in a wrapper of its own.
 _HANDLED = frozenset({"anthropic", "gemini", "vertex_ai"})
 _AGAIN = "Your last answer could not be used: {repair} Answer the question about the case above again."
@@ -189,6 +190,7 @@ class LiteLLMModel:
             tokens_out=tokens_out,
             micro_usd=cost,
             latency_ms=latency_ms,
+            answered_by=str(getattr(response, "model", None) or "")[:_LONGEST_NAME],
         )
 
 

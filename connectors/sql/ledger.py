@@ -13,6 +13,7 @@ from connectors.sql.books import SqlBooks
 from connectors.sql.cases import SqlCases
 from connectors.sql.controls import SqlControls
 from connectors.sql.deliveries import SqlDeliveries
+from connectors.sql.drifts import SqlDrifts
 from connectors.sql.engine import PATIENCE, Database
 from connectors.sql.intake import SqlIntake
 from connectors.sql.memory import SqlMemory
@@ -53,6 +54,7 @@ class SqlLedger:
         self.memory = SqlMemory(db)
         self.controls = SqlControls(db)
         self.deliveries = SqlDeliveries(db)
+        self.drifts = SqlDrifts(db)
         self.undoing = SqlUndoing(db)
         self.trail = SqlTrail(db)
         self.books = SqlBooks(db)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from connectors.sql import audit, tickets
 from connectors.sql.burial import bury_needing
 from connectors.sql.codec import ASSESSMENT, CONTEXT, DECISION, EFFECT, MODEL_CALL, TICKET_REF, plain
+from connectors.sql.drifts import count_signals
 from connectors.sql.engine import Database
 from connectors.sql.grounds import write_grounds
 from connectors.sql.order import claimable
@@ -54,6 +55,7 @@ def write_verdicts(
     connection.execute(insert(assessments), [_assessment(verdict, row, at) for verdict, row in judged])
     connection.execute(insert(decisions), [_decision(verdict, row, at) for verdict, row in judged])
     write_grounds(db, connection, judged, at=at)
+    count_signals(db, connection, [(row.use_case, verdict.signals) for verdict, row in judged], at=at)
     calls = [_call(verdict, row, call, at) for verdict, row in judged for call in verdict.calls]
     if calls:
         connection.execute(insert(model_calls), calls)

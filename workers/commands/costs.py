@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 import typer
@@ -20,12 +21,14 @@ def costs(
     since: Annotated[str, typer.Option(help="How far back, as 30d.")] = "30d",
 ) -> None:
     """A call that nobody settled counts at the most it can have cost. The embedded model costs nothing."""
+    from workers.drifts import others_told
     from workers.figures import length
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
     day = (now() - length(since)).date().isoformat()
-    lines = open_ledger(settings).spending.costs(since=day)
+    ledger = open_ledger(settings)
+    lines = ledger.spending.costs(since=day)
     if as_json:
         show_json(lines)
         return
@@ -40,3 +43,6 @@ def costs(
         ),
         empty="No model was paid since then.",
     )  # fmt: skip
+    for use_case, counts in ledger.drifts.others(since=date.fromisoformat(day)).items():
+        for sentence in others_told(counts):
+            typer.echo(f"{use_case}: {sentence}")
