@@ -39,6 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tryout",
         "Try a policy on a ticket export, before connecting anything: tryout EXPORT.csv --policy P.",
     ),
+    "feedback": (
+        "feedback",
+        "Make labels anew, look at and activate what was learnt, export corrections as data.",
+    ),
     "report": ("report", "Compute the figures of the use cases from the ledger."),
     "docs": ("docs", "Write the generated pages, or check that they are up to date."),
     "version": ("", "Print the version."),

@@ -1,0 +1,87 @@
+"""`countersign feedback`: labels made anew, and versions of the pool, by those who may."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from countersign.ledger import Correction
+from tests.workers.house import ROOT, House, house
+from workers.main import main
+
+USE_CASE = "alert-triage"
+
+
+@pytest.fixture
+def home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
+    """A house whose ledger holds one decided case that two people have corrected."""
+    text = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
+    policy = yaml.safe_load(text) | {"control_lane": 0.0, "rights": {"retrain": ["dana"]}}
+    file = tmp_path / "alert-triage.yaml"
+    file.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    with house(tmp_path, sqlite_url, policies=[str(file)]) as one:
+        desk = one.box.servicenow
+        one.box.run(lambda: desk.open_incident(short_description="mast lamp out", description="mast seven"))
+        one.once()
+        (line,) = one.ledger.reading.cases(limit=2)
+        for who in ("lena", "tomas"):
+            said = Correction(
+                case_id=line.id, change_id=who, verdict="wrong", by=who, at=one.clock(), field="category",
+                after="hardware",
+            )  # fmt: skip
+            one.ledger.watch.record_corrections([said])
+        yield one
+
+
+def _feedback(home: House, *arguments: str, code: str = "0") -> None:
+    with pytest.raises(SystemExit, match=code):
+        main(["feedback", *arguments, "--config", str(home.config)])
+
+
+def test_labels_are_made_anew_by_a_command(home: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """It counts what changed; a second time nothing does."""
+    _feedback(home, "relabel")
+    _feedback(home, "relabel", "--use-case", USE_CASE)
+    told = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[2] for line in told][1] == "0 as before, 0 new, 0 changed, 0 withdrawn."
+
+
+def test_a_version_is_put_in_force_by_who_may_let_the_model_learn(
+    home: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Anybody builds and looks; others than the policy names are refused, and so is a step back to the future."""
+    _feedback(home, "pool", "--build")
+    _feedback(home, "pool", "--activate", "1", "--by", "eve", code="1")
+    _feedback(home, "pool", "--activate", "1", "--by", "dana")
+    _feedback(home, "pool", "--rollback", "1", "--by", "dana", code="1")
+    _feedback(home, "pool")
+    _feedback(home, "pool", "--rollback", "0", "--by", "dana")
+    told = capsys.readouterr()
+    assert "version 1 has 1 entries" in told.out
+    assert "eve may not let the embedded model learn anew" in told.err
+    assert "--rollback takes an earlier one" in told.err
+    assert home.ledger.pool.active(USE_CASE) == 0
+
+
+def test_where_policies_are_signed_the_right_is_shown_with_a_key(
+    home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name alone is not taken at its word."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    config = yaml.safe_load(home.config.read_text(encoding="utf-8"))
+    config["keys"] = {"dana": base64.b64encode(public).decode()}
+    home.config.write_text(yaml.safe_dump(config), encoding="utf-8")
+    pem = tmp_path / "dana.pem"
+    pem.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _feedback(home, "pool", "--build")
+    _feedback(home, "pool", "--activate", "1", "--by", "dana", code="1")
+    _feedback(home, "pool", "--activate", "1", "--by", "dana", "--key", str(pem))
+    assert "has to show a key" in capsys.readouterr().err
+    assert home.ledger.pool.active(USE_CASE) == 1

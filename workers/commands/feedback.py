@@ -1,0 +1,154 @@
+"""`countersign feedback`: labels made anew, what may be learnt from corrections, and corrections as data."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from countersign.errors import ConfigError
+from countersign.feedback.pool import PoolBook, PoolVersion
+from countersign.policy import Policy, load_policy
+from countersign.promises import Relabelled
+from workers.console import AsJson, Config, new_app, show_json, show_table
+from workers.settings import Settings, load_settings
+from workers.warrants import By, Key, ask
+
+if TYPE_CHECKING:
+    from countersign.promises import PromiseBook
+
+app = new_app("Make labels anew, look at and activate what was learnt, export corrections as data.")
+UseCase = Annotated[str, typer.Option("--use-case", help="Only this use case; all of them if left out.")]
+
+
+@app.callback()
+def feedback() -> None:
+    """What people corrected, as data."""
+
+
+@app.command()
+def relabel(config: Config = None, use_case: UseCase = "", as_json: AsJson = False) -> None:
+    """Make all labels anew from the corrections, by the rules of this version; the audit log keeps what they were."""
+    from countersign.labelling import RULE_VERSION
+    from workers.learn import relabel as anew
+    from workers.wiring import open_ledger
+
+    settings = load_settings(config)
+    with closing(open_ledger(settings)) as ledger:
+        told = {
+            policy.use_case: sum(anew(ledger.promises, policy.use_case), start=Relabelled())
+            for policy in _in_force(settings, ledger.promises, use_case)
+        }
+    if as_json:
+        show_json(told)
+        return
+    for name, found in told.items():
+        typer.echo(
+            f"{name}, by rules {RULE_VERSION}: {found.same} as before, {found.new} new, {found.changed} changed, "
+            f"{found.withdrawn} withdrawn."
+        )
+
+
+@app.command()
+def pool(
+    config: Config = None,
+    use_case: UseCase = "",
+    build: Annotated[
+        bool, typer.Option("--build", help="Choose anew from all corrections: a version, not in force yet.")
+    ] = False,
+    versions: Annotated[bool, typer.Option("--versions", help="List all versions.")] = False,
+    activate: Annotated[
+        int | None, typer.Option(min=0, help="Put this version in force; 0 forgets all that was learnt.")
+    ] = None,
+    rollback: Annotated[int | None, typer.Option(min=0, help="Go back to this earlier version.")] = None,
+    by: By = "",
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the embedded model may learn, and what waits or is disputed; build, activate or roll back versions."""
+    from workers.pool import build as built
+    from workers.wiring import now, open_ledger
+
+    settings = load_settings(config)
+    with closing(open_ledger(settings)) as ledger:
+        chosen, book = _in_force(settings, ledger.promises, use_case), ledger.pool
+        if build:
+            for policy in chosen:
+                made = built(book, policy, by=by or getpass.getuser())
+                typer.echo(f"{policy.use_case}: version {made.version} has {len(made.entries)} entries.")
+        wanted = activate if rollback is None else rollback
+        if wanted is not None:
+            policy = _one(chosen)
+            _allowed(book, policy, wanted, back=rollback is not None)
+            what = f"put version {wanted} of the pool of {policy.use_case} in force"
+            who = ask(settings, ledger.controls, [policy], "retrain", what=what, at=now(), by=by, key=key)
+            book.activate(policy.use_case, wanted, by=who)
+            typer.echo(
+                f"{policy.use_case}: version {wanted} of the pool is in force; restart the workers that ask models, "
+                "so that the embedded one learns anew. It answers under another name then: certificates of "
+                "the old one don't hold for it."
+            )
+        elif not build or versions:
+            _show(book, chosen, every=versions, as_json=as_json)
+
+
+def _allowed(book: PoolBook, policy: Policy, wanted: int, *, back: bool) -> None:
+    """Raises ConfigError for a version that is in force already, or is none to go back to."""
+    active = book.active(policy.use_case)
+    if back and wanted >= active:
+        raise ConfigError(f"Version {active} is in force; --rollback takes an earlier one.")
+    if wanted == active:
+        raise ConfigError(f"Version {active} of the pool of {policy.use_case} is in force already.")
+
+
+def _show(book: PoolBook, chosen: Sequence[Policy], *, every: bool, as_json: bool) -> None:
+    found = [(one, book.active(one.use_case)) for policy in chosen for one in book.versions(policy.use_case)]
+    shown = [(one, active) for one, active in found if every or one.version == active or _newest(one, found)]
+    if as_json:
+        show_json([{"active": one.version == active, "pool": one} for one, active in shown])
+        return
+    show_table(
+        ("use case", "version", "in force", "built", "by", "entries", "waiting", "disputed", "over the caps"),
+        (
+            (
+                one.use_case, one.version, "yes" if one.version == active else "", f"{one.at:%Y-%m-%d %H:%M}", one.by,
+                len(one.entries), one.waiting, len(one.disputes), one.capped,
+            )
+            for one, active in shown
+        ),
+        empty="There is no version of the pool yet: `countersign feedback pool --build` chooses one.",
+    )  # fmt: skip
+    for one, _ in shown:
+        for dispute in one.disputes if _newest(one, found) else ():
+            said = ", ".join(f"{count} say {category}" for category, count in dispute.said)
+            typer.echo(f"{one.use_case}: people disagree about {dispute.cluster}: {said}.")
+
+
+def _newest(one: PoolVersion, found: Sequence[tuple[PoolVersion, int]]) -> bool:
+    return one.version == max(other.version for other, _ in found if other.use_case == one.use_case)
+
+
+def _one(chosen: Sequence[Policy]) -> Policy:
+    if len(chosen) != 1:
+        raise ConfigError(f"Name one with --use-case: {', '.join(policy.use_case for policy in chosen)}.")
+    return chosen[0]
+
+
+def _in_force(settings: Settings, book: PromiseBook, use_case: str) -> list[Policy]:
+    """The policies as they were last in force: an edited file that nobody has signed grants nothing.
+
+    Raises ConfigError for a use case that no policy has.
+    """
+    from workers.files import read_policies
+
+    written = read_policies(settings)
+    if use_case and use_case not in written:
+        raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(written)}.")
+    kept = {name: book.good_policy(file="", use_case=name) for name in written if use_case in ("", name)}
+    return [
+        load_policy(text, name=f"{name}, as last in force") if text else written[name]
+        for name, text in kept.items()
+    ]
