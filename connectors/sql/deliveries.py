@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    Text,
     and_,
     exists,
     func,
@@ -48,6 +49,8 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("detail", String, nullable=False, server_default=""),
     Column("done_at", Moment, nullable=True),
+    # What the desk said of a file that was put on a record; by it the file is taken off again.
+    Column("receipt", Text, nullable=True),
     Index("ix_deliveries_due_at", "due_at"),
 )
 _ENDS = {"sent": "sent", "retry": "planned", "dead": "dead", "unsure": "unsure"}
