@@ -355,8 +355,8 @@ class WatchBook(Protocol):
         """Drops planned actions that waited too long; gives the cases they belong to."""
         ...
 
-    def changed_since_offer(self, case_id: str, code: str) -> str:
-        """What people have changed in the ticket since this was offered for approval, as a clause; "" if nothing."""
+    def changes_since_offer(self, case_id: str, code: str) -> tuple[TicketChange, ...]:
+        """What others than we did in the ticket since this was offered for approval, oldest first."""
         ...
 
     def fire_once(self, name: str, fire_time: datetime) -> bool:

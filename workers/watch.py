@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from countersign.actions import Close, Note
-from countersign.approvals import Command, may_approve, read_commands
+from countersign.approvals import Command, may_approve, read_commands, voided_by
 from countersign.conversation import reply
 from countersign.errors import OutsideError
 from countersign.feedback.edits import distance, text_of, without_marker
@@ -131,7 +131,7 @@ def _obey(
         return "rejected", ()
     if not command.code:
         return "refused", ()
-    if changed := parts.ledger.watch.changed_since_offer(one.case_id, command.code):
+    if changed := _changed(parts, one, command):
         # What was approved is not what was offered: people look at it as it is now.
         parts.ledger.actions.drop(one.case_id, command.code, by="policy", why=f"void: {changed}")
         _log.warning("approval.void", case=one.case_id, by=author, why=changed)
@@ -139,6 +139,14 @@ def _obey(
     keys = parts.ledger.actions.approve(one.case_id, command.code, by=author, change_id=one.change.id)
     _log.info("approval.given", case=one.case_id, by=author, actions=len(keys))
     return "approved" if keys else "refused", keys
+
+
+def _changed(parts: Parts, one: Watched, command: Command) -> str:
+    """What voids an approval: what others did in the ticket since it was offered. "" if nothing does."""
+    later = parts.ledger.watch.changes_since_offer(one.case_id, command.code)
+    by_bots = parts.settings.bots
+    found = (voided_by(change, approver=one.change.author, bot=is_bot(change, by_bots)) for change in later)
+    return next((why for why in found if why), "")
 
 
 def _not_entitled(parts: Parts, desk: str, one: Watched, policy: Policy) -> str:

@@ -34,6 +34,8 @@ TICKET_FIELDS = (
 _LABEL = re.compile(r"[^\s\"\\]{1,255}")
 _STATES = {"done": TicketState.RESOLVED}
 _FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", "resolution": "resolution"}
+# That they changed is of interest; their words are not kept.
+_WORDY = {"summary": "title", "description": "description"}
 
 
 def to_ticket(issue: Json, url: str, places: Mapping[str, str]) -> Ticket:
@@ -206,6 +208,8 @@ def _read_item(
     before, after = str(item.get("fromString") or ""), str(item.get("toString") or "")
     if field == "status":
         yield "state", _kind(item, items, categories), before, after
+    elif field in _WORDY:
+        yield _WORDY[field], ChangeKind.FIELD, "", ""
     elif field == "labels":
         for name, place in places.items():
             pair = in_labels(before.split(), place), in_labels(after.split(), place)

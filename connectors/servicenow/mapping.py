@@ -32,7 +32,14 @@ FIELDS = {
     "ci": "cmdb_ci",
     "service": "business_service",
 }
-OURS = {theirs: ours for ours, theirs in FIELDS.items()} | {"priority": "priority", "state": "state"}
+OURS = {theirs: ours for ours, theirs in FIELDS.items()} | {
+    "priority": "priority",
+    "state": "state",
+    "short_description": "title",
+    "description": "description",
+}
+# That they changed is of interest; their words are not kept.
+WORDY = frozenset({"title", "description"})
 # The instance computes an incident's priority from these two.
 IMPACT_URGENCY = {"1": ("1", "1"), "2": ("1", "2"), "3": ("2", "2"), "4": ("2", "3"), "5": ("3", "3")}
 SEVERITIES = {
@@ -167,6 +174,8 @@ def field_change(
     if field is None:
         return None
     before, after, author = raw(row, "oldvalue"), raw(row, "newvalue"), raw(row, "user")
+    if field in WORDY:
+        before, after = "", ""
     return TicketChange(
         id=raw(row, "sys_id"),
         ref=refs[raw(row, "documentkey")],

@@ -24,11 +24,10 @@ from connectors.sql.tables import (
 from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.ledger import Correction, Watched
-from countersign.tickets import ChangeKind, TicketChange, TicketPage
+from countersign.tickets import TicketChange, TicketPage
 
 Owner = tuple[str, str]
 _AT_ONCE = 1_000
-_CHANGING = (ChangeKind.FIELD.value, ChangeKind.RESOLVED.value, ChangeKind.REOPENED.value)
 
 
 class SqlWatch:
@@ -121,34 +120,36 @@ class SqlWatch:
             audit.append(connection, events, at=now)
         return tuple(sorted({row.case_id for row in expired}))
 
-    def changed_since_offer(self, case_id: str, code: str) -> str:
-        """As the port says. Comments and taking the ticket change nothing of what was offered."""
-        offered = (
-            select(func.min(actions.c.planned_at))
-            .where(
-                actions.c.case_id == case_id,
-                actions.c.code == plain(code).strip().lower(),
-                actions.c.state == ActionState.PLANNED.value,
-            )
-            .scalar_subquery()
+    def changes_since_offer(self, case_id: str, code: str) -> tuple[TicketChange, ...]:
+        """As the port says. The desk's clock may be behind ours: its own time of our note counts if it is earlier."""
+        code = plain(code).strip().lower()
+        planned = select(func.min(actions.c.planned_at)).where(
+            actions.c.case_id == case_id,
+            actions.c.code == code,
+            actions.c.state == ActionState.PLANNED.value,
         )
-        asked = (
-            select(ticket_changes.c.body)
-            .where(
-                ticket_changes.c.case_id == case_id,
-                ticket_changes.c.by_us.is_(False),
-                ticket_changes.c.kind.in_(_CHANGING),
-                ticket_changes.c.at > offered,
-            )
-            .order_by(ticket_changes.c.at)
-            .limit(1)
+        noted = select(func.min(ticket_changes.c.at)).where(
+            ticket_changes.c.case_id == case_id,
+            ticket_changes.c.by_us.is_(True),
+            ticket_changes.c.body.contains(f"/countersign approve {code}", autoescape=True),
         )
         with self._db.read() as connection:
-            body = connection.execute(asked).scalar_one_or_none()
-        if body is None:
-            return ""
-        change = TICKET_CHANGE.load(body)
-        return f"{change.author} has changed {change.field or 'its state'} since it was offered"
+            offered = connection.execute(planned).scalar_one()
+            if offered is None:
+                return ()
+            since = min(offered, connection.execute(noted).scalar_one() or offered)
+            later = (
+                select(ticket_changes.c.body)
+                .where(
+                    ticket_changes.c.case_id == case_id,
+                    ticket_changes.c.by_us.is_(False),
+                    # Desks know whole seconds.
+                    ticket_changes.c.at >= since.replace(microsecond=0),
+                )
+                .order_by(ticket_changes.c.at)
+                .limit(_AT_ONCE)
+            )
+            return tuple(TICKET_CHANGE.load(body) for body in connection.execute(later).scalars())
 
     def fire_once(self, name: str, fire_time: datetime) -> bool:
         with self._db.write() as connection:

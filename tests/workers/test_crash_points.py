@@ -26,7 +26,7 @@ STEPS = {
     ),
     "act": ("actions.claim_actions", "actions.refusal", "desk.write", "actions.settle"),
     "watch": (
-        "intake.claim_feed", "watch.unhandled", "desk.changes", "watch.record_changes", "watch.changed_since_offer",
+        "intake.claim_feed", "watch.unhandled", "desk.changes", "watch.record_changes", "watch.changes_since_offer",
         "actions.approve",
         "watch.record_corrections", "watch.mark_handled", "intake.release_feed",
     ),

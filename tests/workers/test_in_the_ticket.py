@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from countersign.ledger import Story
@@ -107,7 +105,6 @@ def test_an_approval_is_void_once_the_ticket_has_changed(home: House) -> None:
     """Somebody raises the impact after the close was offered: the approval closes nothing, and says why."""
     home, ticket = _asked(home)
     code, desk = _code(home, ticket), home.box.servicenow
-    time.sleep(1.1)  # the desk's times are whole seconds
     home.box.run(lambda: desk.set_fields(desk.incident(ticket)["sys_id"], OTHER, category="network"))
     _say(home, ticket, LEAD, f"/countersign approve {code}")
     story = _story(home, ticket)
