@@ -7,7 +7,19 @@ Two statistics are watched, either of which gives the alarm:
   one looks. It finds a rule that was never good enough.
 * The *Shiryaev-Roberts* detector adds up such bets begun at every earlier audit, so that a long good past does
   not hide a change. While the rate keeps to the allowed one, an alarm comes on average no sooner than after
-  `PATIENCE` audits (e-detectors: Shin, Ramdas and Rinaldo 2022).
+  `patience_of` audits (e-detectors: Shin, Ramdas and Rinaldo 2022).
+
+How soon three times the allowed rate is found, after 2,000 audits at half of it, with at most 1 % false alarms in
+5,000 audits at half of it (simulated, 20,000 monitors for the alarms, 4,000 for the medians):
+
+    allowed        0.5 %   1 %    2 %    5 %
+    false alarms   0.9 %   0.7 %  0.4 %  0.3 %
+    median audits  431     251    147    70
+
+At 1 % no detector that we know of is within 210 audits: the Shiryaev-Roberts sum of the very likelihood ratio of
+3 % to 0.5 %, as strict as 1 % false alarms let it be, takes 229, and ours, which has to be fair at 1 %, 238 at best.
+That 210 can't be had is not proven: a test that knew where the change may begin (one window of 5,000 / 198, each with
+its share of the 1 %) would need 198 (Neyman and Pearson).
 
 Each bets on several higher rates at once (a mixture). An audit drawn with probability π moves the bet by
 floor / π, `floor` being the smallest probability that any close has to be audited: the expectation of a bet is
@@ -30,8 +42,9 @@ from countersign.thresholds.binomial import binomial_cdf
 
 # The bets: multiples of the allowed rate.
 RATES = (2.0, 3.0, 5.0)
-# Audits between false alarms of the detector while the rate is just the allowed one; far more below it.
-PATIENCE = 20_000.0
+# From this allowed rate on: audits between false alarms of the detector while the rate is just the allowed one, and
+# far more below it. As few as let false alarms at half the rate stay below 1 % in 5,000 audits.
+_PATIENCE = ((0.01, 8_000.0), (0.005, 10_000.0), (0.0, 20_000.0))
 _LARGEST = 1e250  # beyond any alarm, and far enough from the largest float
 
 Alarm = Literal["never kept", "changed"]
@@ -60,9 +73,10 @@ class Monitor:
 
     @classmethod
     def start(
-        cls, *, allowed: float, floor: float = 1.0, delta: float = 0.01, patience: float = PATIENCE
+        cls, *, allowed: float, floor: float = 1.0, delta: float = 0.01, patience: float | None = None
     ) -> Monitor:
-        """A monitor that has seen nothing. Raises ValueError for rates outside 0 to 1."""
+        """A monitor that has seen nothing, as patient as its rate asks for. Raises ValueError for rates outside 0-1."""
+        patience = patience_of(allowed) if patience is None else patience
         if not (0 < allowed < 1 and 0 < floor <= 1 and 0 < delta < 1 and patience > 1):
             raise ValueError(
                 "A monitor needs allowed, floor and delta between 0 and 1, and patience above 1."
@@ -130,6 +144,11 @@ class Monitor:
 
 
 _JSON = TypeAdapter(Monitor)
+
+
+def patience_of(allowed: float) -> float:
+    """What the detector's figure has to reach for an alarm, by the allowed rate."""
+    return next(patience for rate, patience in _PATIENCE if allowed >= rate or not rate)
 
 
 def bet_factors(allowed: float, *, weight: float, wrong: bool) -> tuple[float, ...]:
