@@ -155,6 +155,8 @@ def _columns(table: Table, plan: Survey, problems: Problems) -> Histories:
 def _in_order(values: Floats, table: Table, name: str, plan: Survey, problems: Problems) -> Floats:
     """Times with those before the opening taken out, and told."""
     early = np.flatnonzero(values < table.times["opened"])
+    if not len(early):
+        return values
     opened = table.times["opened"]
 
     def sentence(number: int) -> str:
@@ -164,8 +166,6 @@ def _in_order(values: Floats, table: Table, name: str, plan: Survey, problems: P
         )
 
     problems.tell_each(table.row[early], plan.called(name), "before its opening", sentence)
-    if not len(early):
-        return values
     values = values.copy()
     values[early] = np.nan
     return values

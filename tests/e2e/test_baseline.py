@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_words_tell_what_was_assumed_left_out_and_wrong(tmp_path: Path) -> None:
         (["{file}", "--map", "opened"], "--map 'opened' has no column"),
         (["{file}", "--zone", "Rome"], '"Rome" is not a time zone'),
         (["{file}", "--business-hours", "always"], '"always" is not a span of business hours'),
-        (["{file}", "--encoding", "utf-99"], "name its encoding with --encoding"),
+        (["{file}", "--encoding", "utf-99"], "--encoding: there is none called 'utf-99'"),
         (["{file}", "--form", "remedy"], 'There is no form "remedy"'),
     ],
 )
@@ -89,6 +90,23 @@ def test_the_page_is_written_beside_the_figures(tmp_path: Path) -> None:
     done = countersign("baseline", str(export), "--html", str(tmp_path / "nowhere" / "page.html"))
     assert done.returncode == 1
     assert "can't be written" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["list", "log"])
+def test_an_export_of_openings_alone_has_figures_that_are_unknown(tmp_path: Path, form: str) -> None:
+    """The least that is needed is enough, as a packed file too; what is not recorded is said to be so."""
+    rows = {
+        "list": "Number,Opened\nINC1,2026-03-02 09:00:00\n",
+        "log": "number,incident_state,sys_mod_count,sys_updated_at,opened_at\n"
+        "INC1,New,0,2026-03-02 09:00,2026-03-02 09:00\n",
+    }[form]
+    export = tmp_path / "export.csv.gz"
+    export.write_bytes(gzip.compress(rows.encode()))
+    done = countersign("baseline", str(export), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["tickets"], told["problems"]) == (1, [])
+    assert {figure["value"] for figure in told["figures"] if "detect" in figure["key"]} == {None}
 
 
 def test_help_costs_no_numpy() -> None:

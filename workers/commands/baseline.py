@@ -18,16 +18,22 @@ if TYPE_CHECKING:
     from countersign.exports.reading import Export
     from countersign.kpis.figures import Figure
     from countersign.kpis.settings import Measuring
+    from workers.checkpoints import Checkpoints
+    from workers.export_files import ExportFile
 
 app = new_app("Compute the figures from a ticket export, before starting: baseline EXPORT.csv.")
-_CHUNK = 1 << 20
+_BAR = 30
 _SHOWN = 20
+Dates = Annotated[str, typer.Option(help="day-first or month-first, where dates leave it open.")]
+Zone = Annotated[str, typer.Option(help="Zone of times that name none, as Europe/Rome.")]
+AnEncoding = Annotated[str, typer.Option(help="Encoding of the file; found from its bytes if left out.")]
 
 
 @app.command()
 def baseline(
     export: Annotated[
-        Path, typer.Argument(metavar="EXPORT.csv", help="Tickets of ServiceNow, Jira or another tool.")
+        Path,
+        typer.Argument(metavar="EXPORT.csv", help="Tickets of ServiceNow, Jira or another tool (or .gz)."),
     ],
     as_json: AsJson = False,
     column: Annotated[
@@ -37,11 +43,9 @@ def baseline(
     form: Annotated[
         str, typer.Option(help="servicenow, jira, log or mapped; found by the header if left out.")
     ] = "",
-    dates: Annotated[str, typer.Option(help="day-first or month-first, where dates leave it open.")] = "",
-    zone: Annotated[str, typer.Option(help="Zone of times that name none, as Europe/Rome.")] = "",
-    encoding: Annotated[
-        str, typer.Option(help="Encoding of the file; found from its bytes if left out.")
-    ] = "",
+    dates: Dates = "",
+    zone: Zone = "",
+    encoding: AnEncoding = "",
     business_hours: Annotated[str, typer.Option(help="Hours on the business clock.")] = "Mon-Fri 08:00-18:00",
     reopened_within: Annotated[
         int, typer.Option(min=0, help="Days in which a reopening undoes a resolution.")
@@ -56,7 +60,9 @@ def baseline(
 ) -> None:
     """Times to acknowledge and resolve, reopenings and the rest, each with n, interval and what was left out."""
     mapping = dict(pair(text) for text in column or ())
-    read = _read(export, mapping, form=form, order=_order(dates), zone=_zone(zone), encoding=encoding)
+    read, kept = _read(
+        export, mapping, form=form, order=order(dates), zone=known_zone(zone), encoding=encoding
+    )
 
     from countersign.kpis.engine import measure
     from countersign.kpis.settings import Measuring
@@ -80,6 +86,7 @@ def baseline(
         show_json(_plain(export, read, how, figures))
     else:
         _tell(read, figures)
+    kept.forget()
 
 
 def _read(
@@ -90,45 +97,58 @@ def _read(
     order: Literal["day-first", "month-first"] | None,
     zone: ZoneInfo | None,
     encoding: str,
-) -> Export:
-    from countersign.exports.encodings import Encoding, encoding_of
-    from countersign.exports.reading import read
-    from countersign.exports.survey import survey
-
-    try:
-        found = Encoding(name=encoding) if encoding else encoding_of(_chunks(path))
-        with path.open(encoding=found.name, newline="") as lines:
-            plan = survey(lines, mapping=mapping, form=form, order=order)
-        with path.open(encoding=found.name, newline="") as lines:
-            export = read(lines, plan, zone=zone, progress=_progress())
-    except OSError as problem:
-        raise ConfigError(f"{path} can't be read ({problem.strerror}); name a CSV file.") from None
-    except (UnicodeError, LookupError) as problem:
-        raise ConfigError(f"{path} can't be read ({problem}); name its encoding with --encoding.") from None
-    if not found.assumption:
-        return export
-
+) -> tuple[Export, Checkpoints]:
     from dataclasses import replace
 
-    return replace(export, assumptions=(found.assumption, *export.assumptions))
+    from countersign.exports.reading import read
+    from countersign.exports.survey import survey
+    from workers.checkpoints import Checkpoints, cache_home
+    from workers.export_files import ExportFile
+
+    file = ExportFile(path, encoding)
+    with file.text() as lines:
+        plan = survey(lines, mapping=mapping, form=form, order=order)
+    kept = Checkpoints(path, plan, encoding=file.encoding.name, zone=str(zone or ""), home=cache_home())
+    with file.text() as text, _Progress(file, kept) as progress:
+        export = read(text, plan, zone=zone, progress=progress, parts=kept)
+    assumed = (file.encoding.assumption,) if file.encoding.assumption else ()
+    return replace(export, assumptions=(*assumed, *export.assumptions)), kept
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+class _Progress:
+    """Tells on stderr how far reading is, and where it goes on after an interruption."""
 
+    def __init__(self, file: ExportFile, kept: Checkpoints) -> None:
+        self._file, self._kept = file, kept
+        self._begun = False
+        self._terminal = sys.stderr.isatty()
 
-class _Counter:
-    """Tells on a terminal how far reading is; called with the number of rows."""
+    def __enter__(self) -> _Progress:
+        return self
 
     def __call__(self, rows: int) -> None:
-        sys.stderr.write(f"\r{rows:,} rows read")
-        sys.stderr.flush()
+        """Called with the number of rows."""
+        self._tell_resumed()
+        if self._terminal:
+            share = min(self._file.share(), 1.0)
+            bar = "█" * round(share * _BAR)
+            sys.stderr.write(f"\r{bar:░<{_BAR}} {share:4.0%}  {rows:,} rows read")
+            sys.stderr.flush()
 
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._tell_resumed()
+        if self._terminal:
+            sys.stderr.write("\n")
+        if kind is KeyboardInterrupt:
+            rows = self._kept.rows
+            then = f"goes on after {rows:,} rows" if rows else "starts over: too little was read to be kept"
+            sys.stderr.write(f"Interrupted; the same command {then}.\n")
+            raise typer.Exit(130)
 
-def _progress() -> _Counter | None:
-    return _Counter() if sys.stderr.isatty() else None
+    def _tell_resumed(self) -> None:
+        if not self._begun and self._kept.rows:
+            sys.stderr.write(f"It goes on after {self._kept.rows:,} rows that an interrupted run had read.\n")
+        self._begun = True
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -138,17 +158,17 @@ def pair(text: str) -> tuple[str, str]:
     return field.strip(), name
 
 
-def _order(text: str) -> Literal["day-first", "month-first"] | None:
+def order(text: str) -> Literal["day-first", "month-first"] | None:
     if text in ("", "day-first", "month-first"):
         return cast("Literal['day-first', 'month-first'] | None", text or None)
     raise ConfigError(f"--dates is day-first or month-first, not {text!r}.")
 
 
-def _zone(name: str) -> ZoneInfo | None:
-    from countersign.policy.calendars import known_zone
+def known_zone(name: str) -> ZoneInfo | None:
+    from countersign.policy import calendars
 
     try:
-        return ZoneInfo(known_zone(name)) if name else None
+        return ZoneInfo(calendars.known_zone(name)) if name else None
     except ValueError as problem:
         raise ConfigError(f"--zone: {problem}") from None
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from countersign.errors import ConfigError
 from countersign.exports.problems import ExportError
 from countersign.policy import Policy
+from workers.commands.baseline import AnEncoding, Dates, Zone, known_zone, order, pair
 from workers.commands.policy import read as read_policy
 from workers.console import AsJson, new_app, show_json, show_table
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from countersign.kpis.figures import Figure
     from countersign.thresholds.binomial import Estimate
     from countersign.tryout import Tickets, Tried
+    from workers.export_files import ExportFile
 
 app = new_app("Try a policy on the tickets of an export: tryout EXPORT.csv --policy FILE.")
 _SHOWN = 20
@@ -37,45 +36,34 @@ def tryout(
         typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field; repeatable."),
     ] = None,
     as_json: AsJson = False,
+    dates: Dates = "",
+    zone: Zone = "",
+    encoding: AnEncoding = "",
 ) -> None:
     """Show what would have been closed, drafted and routed, how much of it wrongly, and the figures before.
 
     The embedded model alone reads the tickets: nothing leaves this machine.
     """
     from countersign.tryout import read_tickets, try_out
-    from workers.commands.baseline import pair
+    from workers.export_files import ExportFile
     from workers.wiring import shipped_reader
 
     loaded, mapping = read_policy(policy), dict(pair(text) for text in column or ())
-    with _opened(export) as lines:
+    file = ExportFile(export, encoding)
+    with file.text() as lines:
         found = read_tickets(lines, mapping)
     assess, learn = shipped_reader(loaded)
     tried = try_out(found.tickets, loaded, assess=assess, learn=learn)
-    figures, unknown = _baseline(export, mapping)
+    figures, unknown = _baseline(file, mapping, dates=dates, zone=zone)
     if as_json:
         show_json(_plain(export, loaded, found, tried, figures, unknown))
     else:
         _tell(loaded, found, tried, figures, unknown)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    """The export as text, unpacked if it is a .gz. Raises ConfigError for one that can't be read."""
-    from countersign.exports.encodings import encoding_of
-
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as raw:
-            encoding = encoding_of(iter(lambda: raw.read(1 << 20), b"")).name
-        with opener(path, "rt", encoding=encoding, newline="") as lines:
-            yield lines
-    except OSError as problem:
-        raise ConfigError(f"{path} can't be read ({problem.strerror or problem}); name a CSV file.") from None
-    except (UnicodeError, EOFError) as problem:
-        raise ConfigError(f"{path} can't be read ({problem}); export it again, in UTF-8.") from None
-
-
-def _baseline(path: Path, mapping: dict[str, str]) -> tuple[tuple[Figure, ...], str]:
+def _baseline(
+    file: ExportFile, mapping: dict[str, str], *, dates: str, zone: str
+) -> tuple[tuple[Figure, ...], str]:
     """The figures before; or none, and why."""
     from countersign.exports.forms import FIELD_KINDS
     from countersign.exports.reading import read
@@ -85,10 +73,10 @@ def _baseline(path: Path, mapping: dict[str, str]) -> tuple[tuple[Figure, ...], 
 
     known = {field: name for field, name in mapping.items() if field in FIELD_KINDS}
     try:
-        with _opened(path) as lines:
-            plan = survey(lines, mapping=known)
-        with _opened(path) as lines:
-            export = read(lines, plan)
+        with file.text() as lines:
+            plan = survey(lines, mapping=known, order=order(dates))
+        with file.text() as text:
+            export = read(text, plan, zone=known_zone(zone))
     except ExportError as problem:
         return (), str(problem)
     return measure(export.tickets, Measuring(until=export.until)), ""
