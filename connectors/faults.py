@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from countersign.redaction import redact
 
 # A broken or hostile header must not put a connector to sleep for a day.
 LONGEST_WAIT = timedelta(hours=1)
@@ -146,11 +147,16 @@ def _by_class(status: int, wrote: bool) -> tuple[type[OutsideError], str]:
 
 
 def said(body: bytes) -> str:
-    """What a vendor's error body says, in one line of at most 200 characters; "" where it isn't JSON."""
+    """What a vendor's error body says, in one line of at most 200 characters; "" where it isn't JSON.
+
+    It goes into logs, dead letters and the audit log, and may repeat what was sent: it is redacted.
+    """
     try:
         words = " ".join(" ".join(_strings(json.loads(body))).split())
     except (ValueError, RecursionError):
         return ""
+    # A value that is cut in its middle is not known for what it is, so more is read than is kept.
+    words = redact(words[: _LONGEST_MESSAGE * 10]).text
     return words if len(words) <= _LONGEST_MESSAGE else words[: _LONGEST_MESSAGE - 1] + "…"
 
 

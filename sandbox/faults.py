@@ -35,6 +35,7 @@ Kind = Literal[
     "repeat",
     "lag",
     "skew",
+    "echo",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -230,6 +231,12 @@ async def _skew(fault: Fault, vendor: Vendor, request: web.Request, answer: Answ
         vendor.world.clock.step(-ahead)
 
 
+async def _echo(_: Fault, __: Vendor, request: web.Request, ___: Answer) -> web.StreamResponse:
+    """A refusal that repeats what was sent, as validations of fields do."""
+    said = f"Field validation failed for: {await request.text()}"
+    return web.json_response({"error": {"message": said}, "errorMessages": [said]}, status=400)
+
+
 _STRIKES: dict[str, Callable[[Fault, Vendor, web.Request, Answer], Awaitable[web.StreamResponse]]] = {
     "status": _status,
     "hang": _hang,
@@ -247,6 +254,7 @@ _STRIKES: dict[str, Callable[[Fault, Vendor, web.Request, Answer], Awaitable[web
     "repeat": _repeat,
     "lag": _lag,
     "skew": _skew,
+    "echo": _echo,
 }
 
 

@@ -16,6 +16,7 @@ from countersign.policy.schema import DESK_HOLDS
 from countersign.ports import Desk, Receipt
 from countersign.undo import overwritten
 from workers.parts import Parts, Wake
+from workers.tracing import Value, span
 
 _log = structlog.get_logger()
 
@@ -33,9 +34,21 @@ def act(parts: Parts, keys: Sequence[str]) -> Iterator[Wake]:
     lease = max(parts.settings.timing.lease, *(policy.desk_hold for policy in parts.policies.values()))
     until = parts.monotonic() + parts.settings.timing.lease.total_seconds() / 2
     claimed = parts.ledger.actions.claim_actions(keys, worker=parts.worker, lease=lease)
-    settled = [_post(parts, one, until) for one in claimed]
+    settled = [_traced(parts, one, until) for one in claimed]
     if settled and (ready := parts.ledger.actions.settle(settled)):
         yield Wake("act", ready)
+
+
+def _traced(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
+    action = claimed.action
+    told: dict[str, Value] = {
+        "case": action.case_id,
+        "kind": action.effect.kind,
+        "desk": action.desk,
+        "attempt": claimed.attempt,
+    }
+    with span("countersign.action", told):
+        return _post(parts, claimed, until)
 
 
 def _post(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:

@@ -27,7 +27,8 @@ from countersign.signals import OTHER_MODEL, signals_of
 from workers.enrich import enrich, link
 from workers.others import others, told_of_others
 from workers.parts import Parts, Wake
-from workers.question import Said, question
+from workers.question import Learnt, Said, question
+from workers.tracing import span
 
 _log = structlog.get_logger()
 AGAIN_IN = timedelta(seconds=15)
@@ -93,7 +94,8 @@ def _judge(
     parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, scales: Mapping[Versions, Calibration]
 ) -> Judgement:
     """Everything that needs the outside: the model's answer, and the source's word on whether it still fires."""
-    said = question(parts, claimed, case, policy, scales)
+    with span("countersign.case", {"case": case.id, "use_case": case.use_case}):
+        said = question(parts, claimed, case, policy, learnt)
     firing, assessment = Firing.UNKNOWN, said.assessment
     if isinstance(assessment, Assessment) and matching_rule(case, assessment, policy).then == "close":
         firing = _still_firing(parts, case)

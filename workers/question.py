@@ -100,7 +100,7 @@ def _assessment(
     worth: Calibration,
     agreement: float | None,
 ) -> Assessment:
-    """The assessment; where a language model's word would close a ticket, with the second reader's."""
+    """The assessment; where it would close a ticket, with what the local reader finds in each piece of the text."""
     similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
     make = partial(assessment_from, answer, similar=similar, agreement=agreement)
     said = make(completion, worth, prompt)

@@ -18,7 +18,7 @@ from workers.parts import Parts, Wake
 from workers.pull import pull
 from workers.reporting import deliver
 from workers.sweep import sweep
-from workers.tracing import span
+from workers.tracing import carried, headers, span
 from workers.watch import watch
 
 _log = structlog.get_logger()
@@ -61,7 +61,7 @@ class StageTask(_Task):
 
     def _run(self, ids: list[str]) -> None:
         try:
-            with span(f"countersign.{self.stage}", {"ids": len(ids)}):
+            with span(f"countersign.{self.stage}", {"ids": len(ids)}, carried(self.request.headers)):
                 # Taken once: a task sees one version of each policy, however long it runs.
                 parts = self.parts()
                 for wake in STAGES[self.stage](parts, ids):
@@ -95,8 +95,9 @@ def send(app: Celery, wake: Wake, *, slow_models: bool = False) -> None:
     try:
         for ids in batches(wake.ids, size):
             app.send_task(
-                f"countersign.{wake.stage}", args=[list(ids)], ignore_result=True, expires=wake.expires_s
-            )
+                f"countersign.{wake.stage}", args=[list(ids)], ignore_result=True, expires=wake.expires_s,
+                headers=headers(),
+            )  # fmt: skip
     except (OperationalError, RedisError, OSError) as problem:
         _log.warning("wake.lost", stage=wake.stage, ids=len(wake.ids), problem=type(problem).__name__)
 

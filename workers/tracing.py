@@ -1,7 +1,8 @@
 """Tracing: spans of pull, assess and act, and of each model call with the GenAI attribute names.
 
 OpenTelemetry's API is an extra (`tracing`); where it is not installed, or no exporter is configured, nothing is
-done. Names and figures alone go into a span: no text of an alert, a prompt or an answer.
+done. Names and figures alone go into a span: no text of an alert, a prompt or an answer. A wake-up carries the
+trace on, so that what a pull has set in motion is one trace down to the write.
 """
 
 from __future__ import annotations
@@ -28,15 +29,41 @@ def _tracer() -> Any | None:
 
 
 @contextmanager
-def span(name: str, attributes: Mapping[str, Value]) -> Iterator[None]:
-    """A span around a stage or a part of one (`countersign.assess`); the attributes get our prefix."""
+def span(
+    name: str, attributes: Mapping[str, Value], carried: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A span around a stage or a part of one (`countersign.assess`); the attributes get our prefix.
+
+    `carried` are the headers of the message that it answers, with the trace it belongs to (W3C's traceparent).
+    """
     tracer = _tracer()
     if tracer is None:
         yield
         return
     named = {f"{SCOPE}.{key}": value for key, value in attributes.items()}
-    with tracer.start_as_current_span(name, attributes=named):
+    context = None
+    if carried:
+        from opentelemetry import propagate
+
+        context = propagate.extract(carried)
+    with tracer.start_as_current_span(name, context=context, attributes=named):
         yield
+
+
+def carried(found: object) -> dict[str, str]:
+    """What of a message's headers is of a trace; a message of anybody's making may hold anything."""
+    told = found if isinstance(found, Mapping) else {}
+    return {name: told[name] for name in ("traceparent", "tracestate") if isinstance(told.get(name), str)}
+
+
+def headers() -> dict[str, str]:
+    """What a message takes along of the present trace; nothing where nobody traces."""
+    found: dict[str, str] = {}
+    if _tracer() is not None:
+        from opentelemetry import propagate
+
+        propagate.inject(found)
+    return found
 
 
 def record_call(call: Call) -> None:

@@ -16,6 +16,7 @@ from connectors.sql.order import BLOCKERS, UNDER_WAY
 from connectors.sql.tables import actions
 from countersign.actions import ActionState
 from countersign.audit import Event
+from countersign.redaction import redact
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +89,8 @@ def _undone(grave: Grave) -> Undone:
         subject=row.key,
         reason=grave.reason,
         attempts=row.attempts,
-        payload=row.effect,
+        # What an engineer may read in the ticket is not for who looks through what failed.
+        payload=redact(row.effect).text,
         cause=grave.cause,
     )
 

@@ -1,16 +1,21 @@
-"""Tracing: spans of stages and model calls, with the GenAI names, and nothing of what anybody wrote."""
+"""Tracing: spans of stages and model calls, with the GenAI names, one trace a night, and nothing anybody wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator
 
 import pytest
+from celery import Celery
+from opentelemetry import propagate
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from countersign.asking import Call
 from tests.workers.house import House
 from workers import tracing
+from workers.tasks import register
 from workers.tracing import genai_attributes, record_call, span
 
 CALL = Call(
@@ -25,32 +30,28 @@ CALL = Call(
 )
 
 
-@dataclass
-class Recorder:
-    """A tracer in OpenTelemetry's shape that keeps what it is given."""
-
-    spans: list[tuple[str, dict[str, object]]] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-
-    @contextmanager
-    def start_as_current_span(self, name: str, attributes: Mapping[str, object]) -> Iterator[None]:
-        self.spans.append((name, dict(attributes)))
-        yield
-
-    def start_span(self, name: str, start_time: int, attributes: Mapping[str, object]) -> Recorder:
-        self.spans.append((name, dict(attributes)))
-        self.lengths.append(-start_time)
-        return self
-
-    def end(self, end_time: int) -> None:
-        self.lengths[-1] += end_time
-
-
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    one = Recorder()
-    monkeypatch.setattr(tracing, "_tracer", lambda: one)
-    return one
+def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """OpenTelemetry's own SDK, which keeps in memory what it would send."""
+    kept, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(tracing, "_tracer", lambda: provider.get_tracer(tracing.SCOPE))
+    yield kept
+    provider.shutdown()
+
+
+def _through_messages(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pull and all that it wakes, each stage as a task of its own, as messages would bring them."""
+    app, sent = Celery(), deque([("countersign.pull", [["servicenow"]], dict[str, str]())])
+    monkeypatch.setattr(app, "send_task", lambda name, args, headers, **_: sent.append((name, args, headers)))
+    register(app, lambda: home.parts)
+    while sent:
+        name, args, headers = sent.popleft()
+        app.tasks[name].apply(args=args, headers=headers)
+
+
+def _named(spans: tuple[ReadableSpan, ...], name: str) -> ReadableSpan:
+    return next(one for one in spans if one.name == name)
 
 
 def test_a_call_has_the_names_of_the_convention() -> None:
@@ -64,26 +65,52 @@ def test_a_call_has_the_names_of_the_convention() -> None:
     assert CALL.answer not in told.values()
 
 
-def test_a_call_is_a_span_of_its_length(recorder: Recorder) -> None:
+def test_a_call_is_a_span_of_its_length(exporter: InMemorySpanExporter) -> None:
     """Two seconds, ended now."""
     record_call(CALL)
-    assert recorder.spans[0][0] == "chat openai/gpt-4.1-mini"
-    assert recorder.lengths == [2_000_000_000]
+    (one,) = exporter.get_finished_spans()
+    assert one.name == "chat openai/gpt-4.1-mini"
+    assert one.start_time is not None
+    assert one.end_time == one.start_time + 2_000_000_000
 
 
-def test_a_run_traces_its_calls_and_tells_no_text(recorder: Recorder, home: House) -> None:
-    """A ticket's words are in no attribute."""
+def test_pull_assess_and_act_are_one_trace(
+    exporter: InMemorySpanExporter, home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wake-ups carry the trace: the model's call lies in its case, the case in its assess, all under the pull."""
+    home = home.with_policy(control_lane=0.0)
     home.box.run(
         lambda: home.box.servicenow.open_incident(short_description="Canary sings", description="la")
     )
-    with span("countersign.test", {"ids": 1}):
-        home.once()
-    names = [name for name, _ in recorder.spans]
-    assert names == ["countersign.test", "chat local"]
-    assert "anary" not in str(recorder.spans)
+    _through_messages(home, monkeypatch)
+    spans = exporter.get_finished_spans()
+    pull, assess, case, chat, act, action = (
+        _named(spans, f"countersign.{name}" if name != "chat local" else name)
+        for name in ("pull", "assess", "case", "chat local", "act", "action")
+    )
+    above = [(chat, case), (case, assess), (assess, pull), (action, act), (act, assess)]
+    assert [low.parent and low.parent.span_id for low, _ in above] == [h.context.span_id for _, h in above]
+    assert {one.context.trace_id for one in spans} == {pull.context.trace_id}
+    assert case.attributes is not None
+    assert action.attributes is not None
+    assert case.attributes["countersign.case"] == action.attributes["countersign.case"]
+    assert chat.attributes is not None
+    assert chat.attributes["gen_ai.operation.name"] == "chat"
+    assert "anary" not in "".join(one.to_json() for one in spans)
 
 
-def test_without_opentelemetry_nothing_is_done() -> None:
-    """The extra is not installed here: spans cost nothing and need nothing."""
+def test_headers_of_anybody_s_making_are_no_trace(exporter: InMemorySpanExporter) -> None:
+    """What is no text, or no trace, is left out: a stage runs whatever a message claims."""
+    found = tracing.carried({"traceparent": 7, "tracestate": "x", "baggage": "secret=1"})
+    assert found == {"tracestate": "x"}
+    with span("countersign.test", {}, {"traceparent": "nonsense"}):
+        assert propagate.extract(tracing.headers())
+    assert tracing.carried("nonsense") == {}
+
+
+def test_without_opentelemetry_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the extra is not installed, spans cost nothing and need nothing, and messages carry nothing."""
+    monkeypatch.setattr(tracing, "_tracer", lambda: None)
     with span("countersign.test", {}):
         record_call(CALL)
+        assert tracing.headers() == {}
