@@ -31,7 +31,7 @@ from countersign.errors import ConfigError
 from countersign.evals import Maker, Row, asked_of
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
-from countersign.prompts import Example, examples, prompt_file
+from countersign.prompts import Example, PromptFile, examples, prompt_file
 from countersign.spans import said
 from workers.files import data_folder
 from workers.in_force import Current, InForce, in_force
@@ -147,6 +147,12 @@ def maker_of(settings: Settings, model: str, prompt: str) -> Maker:
     from connectors.litellm.model import LiteLLMModel
 
     return asked_of(LiteLLMModel(model, timeout_s=60, api_base=settings.models.api_base), file)
+
+
+def prompt_named(settings: Settings, name: str) -> PromptFile | None:
+    """The prompt file of this name, as triage/v1; None where there is none."""
+    path = (settings.prompts or data_folder("prompts")) / f"{name}.md"
+    return prompt_file(name, path.read_text(encoding="utf-8")) if name and path.is_file() else None
 
 
 def rows_of(data: Path) -> Mapping[str, Sequence[Row]]:

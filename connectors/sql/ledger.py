@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from connectors.sql.deliveries import SqlDeliveries
 from connectors.sql.drifts import SqlDrifts
 from connectors.sql.engine import PATIENCE, Database
 from connectors.sql.intake import SqlIntake
+from connectors.sql.material import read_material
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
 from connectors.sql.pooling import SqlPool
@@ -30,6 +31,7 @@ from connectors.sql.trail import SqlTrail
 from connectors.sql.undoing import SqlUndoing
 from connectors.sql.watch import SqlWatch
 from countersign.errors import CountersignError
+from countersign.feedback.rows import Material
 from countersign.ports import Check
 
 if TYPE_CHECKING:
@@ -87,6 +89,10 @@ class SqlLedger:
         from connectors.sql.histories import read_histories  # numpy, which only figures need
 
         return read_histories(self._db, use_case, since)
+
+    def material(self, use_case: str, *, since: datetime) -> Iterator[Material]:
+        """The cases that people corrected since then, with what their model was shown and answered."""
+        return read_material(self._db, use_case, since)
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results:
         """What a report needs beside the histories."""

@@ -9,14 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, insert, or_, select
 
 from connectors.sql import audit
-from connectors.sql.codec import CORRECTION, MODEL_CALL, Codec, key_text, plain
+from connectors.sql.codec import MODEL_CALL, Codec, key_text, plain
+from connectors.sql.corrections import correction_of
 from connectors.sql.engine import Database
 from connectors.sql.pools import pool_activations, pool_entries, pool_versions
 from connectors.sql.tables import assessments, cases, corrections, model_calls
 from countersign.audit import Event
 from countersign.errors import NotFound
 from countersign.feedback.pool import Chosen, Dispute, Entry, PoolVersion, Selection, Vote, entry_id
-from countersign.feedback.rows import cluster_of
+from countersign.feedback.rows import cluster_of, vote_of
 
 _AT_ONCE = 500
 _ANSWERED = ("answered", "cached")
@@ -183,20 +184,8 @@ def alike(
 
 
 def _vote(row: Row[Any]) -> Vote | None:
-    told = CORRECTION.load(row.body)
-    confirms = row.verdict == "good"
-    category = (told.about.category if told.about else "") if confirms else told.after
-    if not category.strip():
-        return None
-    return Vote(
-        case_id=row.case_id,
-        cluster=cluster_of(row.fingerprint, row.template, row.desk or "", row.ticket_id or ""),
-        category=category.strip().casefold(),
-        by=row.author,
-        at=row.at,
-        approver=told.approver,
-        confirms=confirms,
-    )
+    cluster = cluster_of(row.fingerprint, row.template, row.desk or "", row.ticket_id or "")
+    return vote_of(correction_of(row), cluster)
 
 
 def _entries(connection: Connection, use_case: str, chosen: Sequence[Chosen]) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +86,25 @@ def test_where_policies_are_signed_the_right_is_shown_with_a_key(
     _feedback(home, "pool", "--activate", "1", "--by", "dana", "--key", str(pem))
     assert "has to show a key" in capsys.readouterr().err
     assert home.ledger.pool.active(USE_CASE) == 1
+
+
+def test_corrections_are_exported_in_every_form(
+    home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Conversations and pairs of what two people agree on, tables of everything, and the pool beside them."""
+    out = tmp_path / "out"
+    for kind in ("chat", "preferences", "csv", "parquet"):
+        _feedback(home, "export", "--use-case", USE_CASE, "--format", kind, "--out", str(out))
+    (chat,) = (out / "chat.train.jsonl").read_text(encoding="utf-8").splitlines()
+    (pair,) = (out / "preferences.train.jsonl").read_text(encoding="utf-8").splitlines()
+    said, right = json.loads(chat)["messages"], json.loads(pair)
+    assert "mast seven" in said[1]["content"]
+    assert json.loads(said[2]["content"])["category"] == "hardware"
+    assert json.loads(right["rejected"][0]["content"])["category"] != "hardware"
+    assert (out / "corrections.csv").read_text(encoding="utf-8").count("person 2") == 1
+    assert sorted(one.name for one in out.iterdir()) == [
+        "chat.eval.jsonl", "chat.train.jsonl", "corrections.csv", "corrections.parquet", "pool.jsonl",
+        "preferences.eval.jsonl", "preferences.train.jsonl",
+    ]  # fmt: skip
+    _feedback(home, "export", "--use-case", USE_CASE, "--format", "xlsx", "--out", str(out), code="1")
+    assert "--format is one of chat" in capsys.readouterr().err

@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -19,8 +20,10 @@ from workers.warrants import By, Key, ask
 
 if TYPE_CHECKING:
     from countersign.promises import PromiseBook
+    from workers.exporting import Format
 
 app = new_app("Make labels anew, look at and activate what was learnt, export corrections as data.")
+FORMATS = ("chat", "preferences", "parquet", "csv")
 UseCase = Annotated[str, typer.Option("--use-case", help="Only this use case; all of them if left out.")]
 
 
@@ -50,6 +53,49 @@ def relabel(config: Config = None, use_case: UseCase = "", as_json: AsJson = Fal
             f"{name}, by rules {RULE_VERSION}: {found.same} as before, {found.new} new, {found.changed} changed, "
             f"{found.withdrawn} withdrawn."
         )
+
+
+@app.command()
+def export(
+    use_case: Annotated[str, typer.Option("--use-case", help="The use case.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; it is made.")],
+    kind: Annotated[
+        str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.", metavar="FORMAT")
+    ] = "csv",
+    since: Annotated[str, typer.Option(help="How far back, as 90d.")] = "3650d",
+    unsettled: Annotated[
+        bool, typer.Option("--unsettled", help="Also what one person said and no quorum has settled.")
+    ] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write corrections as chat examples, preference pairs, Parquet or CSV, the newest clusters kept for evaluation."""
+    from workers.exporting import Export, digest, write_export
+    from workers.figures import length
+    from workers.wiring import now, open_ledger, prompt_named
+
+    if kind not in FORMATS:
+        raise ConfigError(f"--format is one of {', '.join(FORMATS)}, not {kind!r}.")
+    settings = load_settings(config)
+    with closing(open_ledger(settings)) as ledger:
+        policy = _one(_in_force(settings, ledger.promises, use_case))
+        cases = tuple(ledger.material(use_case, since=now() - length(since)))
+        entries = ledger.pool.entries(use_case, ledger.pool.active(use_case))
+    told = write_export(
+        Export.of(policy, cases),
+        cast("Format", kind),
+        out,
+        prompt_of=lambda name: prompt_named(settings, name),
+        entries=entries,
+        unsettled=unsettled,
+    )
+    if as_json:
+        show_json({"export": told, "sha256": digest(out, list(told.files))})
+        return
+    for name, number in told.files.items():
+        typer.echo(f"{out / name}: {number}")
+    for reason, number in told.left_out.items():
+        typer.echo(f"left out {number}: {reason}.")
 
 
 @app.command()
