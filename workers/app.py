@@ -58,6 +58,9 @@ def new_app(settings: Settings, broker: str) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 20,
             "retry_on_timeout": True,
+            # A wake-up that can't be sent is sent by the sweeper: whoever sends it waits for no broker.
+            "max_retries": 1,
+            "interval_start": 0.1,
         },
         beat_schedule={},
         timezone="UTC",

@@ -174,6 +174,14 @@ def test_a_broker_that_is_away_is_told_once_and_forgotten(home: House) -> None:
     assert [(log["event"], log["ids"]) for log in logs] == [("wake.lost", 2)]
 
 
+def test_nobody_waits_for_a_broker_that_is_away(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that has something to say goes on with its batch, and ends when it is told to."""
+    naps: list[float] = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", naps.append)
+    send(new_app(home.parts.settings, "redis://127.0.0.1:1/0"), Wake("assess", ("c1",)))
+    assert sum(naps) < 1
+
+
 def test_a_locked_ledger_is_one_sentence_and_passes(home: House) -> None:
     """SQLite held by another process: a sentence that says so, and the same page is recorded afterwards."""
     home.box.run(lambda: _tell_one(home, "pagerduty", 1))
