@@ -21,6 +21,7 @@ from connectors.sql.ledger import SqlLedger
 from sandbox.server import Sandbox
 from tests.workers.house import write_config
 from workers.settings import load_settings
+from workers.supervisor import PARENT_VARIABLE
 from workers.wiring import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +48,12 @@ class Plant:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "workers", *command, "--config", str(self.config)],
-                env={**os.environ, "COUNTERSIGN_BROKER": self.broker.url}, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, cwd=ROOT,
+                env={
+                    **os.environ,
+                    "COUNTERSIGN_BROKER": self.broker.url,
+                    PARENT_VARIABLE: str(os.getpid()),
+                },
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
             )  # fmt: skip
         self.processes.append(process)
         return process

@@ -12,7 +12,7 @@ from workers import logs
 from workers.console import Config, new_app
 from workers.heartbeat import FOLDER_VARIABLE, Heartbeat
 from workers.settings import EMBEDDED, Settings, load_settings
-from workers.supervisor import Role, Supervisor
+from workers.supervisor import Role, Supervisor, die_with_parent
 
 app = new_app("Run everything that production runs: workers, scheduler and health.")
 _log = structlog.get_logger()
@@ -25,6 +25,7 @@ def up(config: Config = None) -> None:
     """Start the workers, the scheduler and the health page; restart what dies; stop all on Ctrl-C."""
     from workers.wiring import embedded_broker, migrate
 
+    die_with_parent()
     settings = load_settings(config)
     logs.set_up(settings.log_level)
     migrate(settings)
