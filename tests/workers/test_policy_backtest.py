@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
+from sandbox.servicenow import ServiceNow
 from tests.workers.house import ROOT, House
 from workers.main import main
 
 POLICY = ROOT / "policies" / "alert-triage.yaml"
 
 
-def _tickets(home: House, number: int) -> None:
+def _tickets(home: House, number: int, name: str = "mail") -> None:
     desk = home.box.servicenow
     for host in range(number):
         home.box.run(
             lambda host=host: desk.open_incident(  # type: ignore[misc]
-                short_description=f"Certificate of mail-{host} was renewed",
+                short_description=f"Certificate of {name}-{host} was renewed",
                 description="Certificate renewal finished, valid for 90 days, no action needed",
                 impact="3",
                 urgency="3",
             )
         )
-    home.with_policy(control_lane=0.0).once()
+    home.once()
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -39,7 +41,7 @@ def test_an_edit_shows_what_it_would_have_done(
     home: House, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Four were closed; a stricter threshold closes none of them, and each case that changes is named."""
-    _tickets(home, 4)
+    _tickets(home.with_policy(control_lane=0.0), 4)
     document = yaml.safe_load(POLICY.read_text(encoding="utf-8"))
     document["rules"][0]["threshold"] = {"risk_below": 0.0001}
     document["version"] = 2
@@ -62,3 +64,42 @@ def test_an_edit_shows_what_it_would_have_done(
 def test_an_empty_ledger_says_that_there_is_nothing(home: House, capsys: pytest.CaptureFixture[str]) -> None:
     """No recorded case: a sentence, not a table of zeros."""
     assert "nothing to decide again" in _run(capsys, str(POLICY), "--config", str(home.config))
+
+
+def test_wrong_closes_are_weighed_by_how_likely_a_case_was_looked_at(
+    home: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While it drafts, people see every case; once it closes, the control lane's alone: each counts for two."""
+    drafted = _judged(home.with_policy(control_lane=0.0, autonomy="draft"), 6, wrong=1)
+    sampled = _judged(home.with_policy(control_lane=0.5), 16, wrong=3)
+    labels = home.parts.ledger.promises.labels("alert-triage")
+    assert [sum(label.probability == chance for label in labels) for chance in (1.0, 0.5)] == [6, sampled]
+    found = json.loads(_run(capsys, str(POLICY), "--config", str(home.config), "--json"))
+    figures = next(one for one in found["figures"] if one["category"] == "informational")
+    share = (1 + 2 * min(3, sampled)) / (drafted + 2 * sampled)
+    assert (figures["would_close"], figures["wrong_share"]["n"]) == (22, drafted + sampled)
+    assert figures["wrong_share"]["value"] == pytest.approx(share)
+    assert figures["wrong_closes"]["value"] == pytest.approx(22 * share)
+    assert figures["wrong_closes"]["low"] < 22 * share < figures["wrong_closes"]["high"]
+    assert f"wrong: {share:.1%}" in _run(capsys, str(POLICY), "--config", str(home.config))
+
+
+def _judged(home: House, number: int, *, wrong: int) -> int:
+    """So many tickets; of those that people looked at, all are judged, the first few as wrong. Gives how many."""
+    known, desk = _open(home), home.box.servicenow
+    _tickets(home, number, f"host{number}")
+    seen = sorted(_open(home) - known)
+    for place, ticket in enumerate(seen):
+        said = {True: "/countersign wrong category=security", False: "/countersign good"}[place < wrong]
+        home.box.run(partial(_note, desk, ticket, said))
+        home.run("watch", "sweep")  # one by one: many at once are taken for a bulk update
+    return len(seen)
+
+
+def _note(desk: ServiceNow, ticket: str, said: str) -> None:
+    desk.add_note(desk.incident(ticket)["sys_id"], "dana.okafor", said)
+
+
+def _open(home: House) -> set[str]:
+    rows = home.box.run(lambda: list(home.box.servicenow.records.rows["incident"].values()))
+    return {str(row["number"]) for row in rows if row["state"] not in ("6", "7")}
