@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from countersign.undo import Review
+
 Channel = Literal["mail", "record"]
-Outcome = Literal["sent", "retry", "dead", "unsure"]
+Outcome = Literal["sent", "retry", "dead", "unsure", "taken_back"]
 # How long to wait after each failure; the failure after the last of them is for people.
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360, 720))
 
@@ -25,6 +27,7 @@ class Target:
 class Delivery:
     """A report that this worker may deliver. `attempt` counts from 1; `in_doubt`: it may have arrived already.
 
+    `back`: it has arrived, and is to be taken off its record again.
     `note` is a sentence for the report: that it is late, or that earlier ones were left out.
     """
 
@@ -37,6 +40,17 @@ class Delivery:
     fence: int
     attempt: int
     in_doubt: bool
+    back: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakenBack:
+    """What taking reports back came to: `planned` to be taken off their records, `dropped` before they were sent, and
+    those that only people can do something about."""
+
+    planned: int
+    dropped: int
+    review: tuple[Review, ...]
 
 
 class DeliveryBook(Protocol):
@@ -64,4 +78,11 @@ class DeliveryBook(Protocol):
         self, delivery: Delivery, outcome: Outcome, *, detail: str = "", again_in: timedelta = timedelta(0)
     ) -> None:
         """How it went, with its audit record. An old fence is passed over."""
+        ...
+
+    def take_back(self, use_case: str, *, since: datetime, by: str, dry_run: bool = False) -> TakenBack:
+        """Plans that what was put on records since then is taken off, and drops what waits to be sent.
+
+        "" stands for every use case. A mail can't be taken back: it is listed.
+        """
         ...

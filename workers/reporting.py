@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from countersign.actions import Action, Attach
+from countersign.actions import Action, Attach, Detach
 from countersign.deliveries import WAITS, Delivery, Target
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.mails import File, Mail
 from countersign.policy import Policy
+from countersign.ports import Desk
 from countersign.reports import Report
 from countersign.tickets import TicketRef
 from workers.parts import Parts, Wake
@@ -50,6 +52,9 @@ def deliver(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
             continue
         if delivery.in_doubt and delivery.channel == "mail":
             _unsure(parts, delivery, "a worker died while it was being sent")
+            continue
+        if delivery.back:
+            _undo(parts, delivery)
             continue
         which = delivery.use_case, delivery.fire_time
         if which not in made:
@@ -103,6 +108,26 @@ def _send(parts: Parts, delivery: Delivery, report: Report) -> None:
         book.settle(delivery, "sent")
 
 
+def _undo(parts: Parts, delivery: Delivery) -> None:
+    """Takes the file off the record that it was put on; one that people have taken off already is no error."""
+    book = parts.ledger.deliveries
+    if not book.begin(delivery):
+        return
+    try:
+        action = record_action(delivery, "")
+        desk = _desk(parts, action)
+        if (found := desk.probe(action)) is not None:
+            desk.write(replace(action, effect=Detach(handle=found.handle, reason="rolled back")))
+    except (Transient, Denied, Unsure) as problem:
+        _again(parts, delivery, problem)
+    except Permanent as problem:
+        _log.error("report.kept", id=delivery.id, use_case=delivery.use_case, problem=str(problem))
+        book.settle(delivery, "dead", detail=str(problem))
+    else:
+        _log.info("report.taken_back", id=delivery.id, use_case=delivery.use_case, target=delivery.target)
+        book.settle(delivery, "taken_back")
+
+
 def _again(parts: Parts, delivery: Delivery, problem: OutsideError) -> None:
     """Later again, less and less often; a day of failures is for people."""
     book = parts.ledger.deliveries
@@ -149,7 +174,7 @@ def mail_of(delivery: Delivery, report: Report) -> Mail:
 
 
 def record_action(delivery: Delivery, text: str) -> Action:
-    """The report as a file on the ticket that the policy names, as jira:OPS-7 or servicenow: and a sys_id."""
+    """The report as a file on the record that the policy names, as jira:OPS-7 or servicenow:CHG0030001."""
     desk, _, record = delivery.target.partition(":")
     return Action(
         key=delivery.id,
@@ -166,11 +191,16 @@ def _attach(parts: Parts, delivery: Delivery, report: Report) -> None:
     from countersign.reports import mail_text
 
     action = record_action(delivery, mail_text(report))
+    desk = _desk(parts, action)
+    if delivery.attempt > 1 and desk.probe(action) is not None:
+        return
+    desk.write(action)
+
+
+def _desk(parts: Parts, action: Action) -> Desk:
     desk = parts.desks.get(action.desk)
     if desk is None:
         raise Permanent(
             f"{action.desk} is not configured, or no policy has it as its desk.", where=action.desk
         )
-    if delivery.attempt > 1 and desk.probe(action) is not None:
-        return
-    desk.write(action)
+    return desk

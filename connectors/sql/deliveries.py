@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     Index,
     Integer,
     Row,
     String,
     Table,
-    Text,
     and_,
     exists,
     func,
@@ -30,8 +31,9 @@ from connectors.sql.engine import Database
 from connectors.sql.order import ALL_USE_CASES
 from connectors.sql.tables import EPOCH, Moment, metadata, schedules, stops
 from countersign.audit import Event
-from countersign.deliveries import Delivery, Outcome, Target
+from countersign.deliveries import Delivery, Outcome, TakenBack, Target
 from countersign.schedules import last_due, missed
+from countersign.undo import Review
 
 deliveries = Table(
     "deliveries",
@@ -42,19 +44,21 @@ deliveries = Table(
     Column("channel", String, nullable=False),
     Column("target", String, nullable=False),
     Column("note", String, nullable=False),
-    # planned, sending, sent, unsure (it may have arrived; nobody can look), dead.
+    # planned, sending, sent, unsure (it may have arrived; nobody can look), dead, dropped; undoing, taken_back.
     Column("state", String, nullable=False),
     Column("due_at", Moment, nullable=True),
     Column("fence", Integer, nullable=False, server_default="0"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("detail", String, nullable=False, server_default=""),
     Column("done_at", Moment, nullable=True),
-    # What the desk said of a file that was put on a record; by it the file is taken off again.
-    Column("receipt", Text, nullable=True),
     Index("ix_deliveries_due_at", "due_at"),
 )
-_ENDS = {"sent": "sent", "retry": "planned", "dead": "dead", "unsure": "unsure"}
+_ENDS = {
+    "sent": "sent", "retry": "planned", "dead": "dead", "unsure": "unsure", "taken_back": "taken_back",
+}  # fmt: skip
 _LATE = timedelta(hours=1)
+_MAILED = "It was mailed, and a mail can't be taken back; tell whoever read it what no longer holds."
+_UNDER_WAY = "It is being sent this moment; run the rollback again."
 _stopped = exists(select(1).where(stops.c.use_case.in_([deliveries.c.use_case, ALL_USE_CASES])))
 
 
@@ -109,7 +113,7 @@ class SqlDeliveries:
             begun = connection.execute(
                 update(deliveries)
                 .where(deliveries.c.id == delivery.id, deliveries.c.fence == delivery.fence, ~_stopped)
-                .values(state="sending", attempts=delivery.attempt)
+                .values(state="undoing" if delivery.back else "sending", attempts=delivery.attempt)
                 .returning(deliveries)
             ).first()
             if begun is None:
@@ -128,7 +132,7 @@ class SqlDeliveries:
                 update(deliveries)
                 .where(deliveries.c.id == delivery.id, deliveries.c.fence == delivery.fence)
                 .values(
-                    state=_ENDS[outcome],
+                    state="undoing" if again and delivery.back else _ENDS[outcome],
                     due_at=now + again_in if again else None,
                     done_at=None if again else now,
                     detail=plain(detail),
@@ -138,6 +142,26 @@ class SqlDeliveries:
             if row is not None:
                 event = _event(row._asdict(), f"report.{outcome}", {"detail": plain(detail)})
                 audit.append(connection, [event], at=now)
+
+    def take_back(self, use_case: str, *, since: datetime, by: str, dry_run: bool = False) -> TakenBack:
+        chosen = [deliveries.c.use_case == use_case] if use_case else []
+        arrived = deliveries.c.state.in_(("sent", "unsure")), deliveries.c.done_at >= since
+        waiting = deliveries.c.state == "planned", deliveries.c.fire_time >= since
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            sent = connection.execute(select(deliveries).where(*chosen, *arrived)).all()
+            files = [row for row in sent if row.channel == "record"]
+            late = connection.execute(select(deliveries).where(*chosen, *waiting)).all()
+            now_sent = connection.execute(
+                select(deliveries).where(*chosen, deliveries.c.state == "sending")
+            ).all()
+            if not dry_run:
+                begin = {"state": "undoing", "due_at": now, "attempts": 0, "done_at": None}
+                _set(connection, files, begin, "report.undoing", by, now)
+                _set(connection, late, {"state": "dropped", "due_at": None}, "report.dropped", by, now)
+        mails = (_for_people(row, _MAILED) for row in sent if row.channel == "mail")
+        under_way = (_for_people(row, _UNDER_WAY) for row in now_sent)
+        return TakenBack(planned=len(files), dropped=len(late), review=(*mails, *under_way))
 
     @staticmethod
     def _free(now: datetime) -> ColumnElement[bool]:
@@ -169,6 +193,26 @@ def _planned(
     }
 
 
+def _set(
+    connection: Connection,
+    rows: Sequence[Row[Any]],
+    values: dict[str, object],
+    event: str,
+    by: str,
+    now: datetime,
+) -> None:
+    which = deliveries.c.id.in_([row.id for row in rows])
+    # A new fence: whoever is at it now has lost it.
+    connection.execute(update(deliveries).where(which).values(fence=deliveries.c.fence + 1, **values))
+    told = [replace(_event(row._asdict(), event, {}), actor=by) for row in rows]
+    audit.append(connection, told, at=now)
+
+
+def _for_people(row: Row[Any], why: str) -> Review:
+    desk = "mail" if row.channel == "mail" else row.target.partition(":")[0]
+    return Review(key=row.id, case_id="", desk=desk, ticket=row.target, kind="report", why=why)
+
+
 def _event(row: dict[str, object], event: str, detail: dict[str, object]) -> Event:
     about = {"channel": row["channel"], "target": row["target"], "use_case": row["use_case"]}
     return Event(actor="report", event=event, case_id="", subject=str(row["id"]), detail={**about, **detail})
@@ -178,4 +222,5 @@ def _delivery(row: Row[Any]) -> Delivery:
     return Delivery(
         id=row.id, use_case=row.use_case, fire_time=row.fire_time, channel=row.channel, target=row.target,
         note=row.note, fence=row.fence, attempt=row.attempts + 1, in_doubt=row.state == "sending",
+        back=row.state == "undoing",
     )  # fmt: skip

@@ -50,14 +50,14 @@ PROMPT_VERSION = "^v[0-9]{1,6}$"
 _DAY = "(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 REPORT_TIME = f"^({_DAY}|daily) {_TIME}$"
-REPORT_RECORD = "^(jira:[A-Z][A-Z0-9_]{0,99}-[0-9]{1,18}|servicenow:[0-9a-f]{32})$"
+REPORT_RECORD = "^(jira:[A-Z][A-Z0-9_]{0,99}-[0-9]{1,18}|servicenow:([0-9a-f]{32}|(INC|CHG)[0-9]{4,20}))$"
 BUSINESS_HOURS = f"^{_DAY}(-{_DAY})? {_TIME}-({_TIME}|24:00)$"
 
 # What to write where a pattern does not match.
 FORMS = {
     _SLUG: "small letters, digits, - and _, as alert-triage",
     PROMPT_VERSION: "a version, as v1",
-    REPORT_RECORD: "a ticket, as jira:OPS-7, or servicenow: and a sys_id",
+    REPORT_RECORD: "a ticket or a change, as jira:OPS-7, servicenow:CHG0030001, or servicenow: and a sys_id",
     REPORT_TIME: 'a day and a time, as "Mon 07:00" or "daily 07:00"',
     BUSINESS_HOURS: 'days and hours, as "Mon-Fri 08:00-18:00"',
 }

@@ -298,7 +298,7 @@ class Report(Part):
     record: str | None = Field(
         default=None,
         pattern=REPORT_RECORD,
-        description="Ticket or change record that gets it as a file: jira:OPS-7, or servicenow: and a sys_id.",
+        description="Ticket or change record that gets it as a file: jira:OPS-7, servicenow:CHG0030001, or a sys_id.",
     )
     business_hours: str = Field(
         default="Mon-Fri 08:00-18:00",

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
 from connectors.smtp.mailer import SmtpConfig, SmtpMailer
 from connectors.sql.ledger import SqlLedger
@@ -38,6 +39,14 @@ def home(tmp_path: Path, database_url: str, box: Mailbox) -> Iterator[House]:
         wired.clock.ahead = _until_noon()
         wired.run("sweep")
         yield wired
+
+
+@pytest.fixture
+def sqlite_home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
+    """A house without a mail server, on SQLite."""
+    with house(tmp_path, sqlite_url) as one:
+        one.clock.ahead = _until_noon()
+        yield one
 
 
 def _until_noon() -> timedelta:
@@ -151,15 +160,80 @@ def test_a_stopped_use_case_sends_after_it_is_resumed(home: House, box: Mailbox)
     assert len(box.mails) == 2
 
 
-def test_the_report_is_put_on_the_record_that_the_policy_names(home: House) -> None:
-    """As one file on the ticket, looked for before it is put there a second time."""
-    desk = home.box.servicenow
-    row = home.box.run(lambda: desk.open_incident(short_description="Review", description="Weekly review"))
-    changed = reporting(home, {**DAILY, "record": f"servicenow:{row['sys_id']}", "when": "daily 07:01"})
+def _files(home: House) -> list[dict[str, object]]:
+    """The files on ServiceNow's records."""
+    rows = home.box.servicenow.records.rows["sys_attachment"]
+    return home.box.run(lambda: [dict(row) for row in rows.values()])
+
+
+def _record(home: House, table: str) -> dict[str, object]:
+    fields = {"short_description": "Weekly review", "state": "-5" if table == "change_request" else "1"}
+    return home.box.run(lambda: dict(home.box.servicenow.records.insert(table, fields, "lena.fischer")))
+
+
+def _recording(home: House, record: str) -> House:
+    changed = reporting(home, {**DAILY, "record": record, "when": "daily 07:01"})
     changed.run("sweep")
     changed.later(days=1)
     changed.later(hours=1)
-    files = home.box.run(lambda: list(desk.records.rows["sys_attachment"].values()))
-    (file,) = [one for one in files if one["table_sys_id"] == row["sys_id"]]
+    return changed
+
+
+@pytest.mark.parametrize("table", ["incident", "change_request"])
+@pytest.mark.parametrize("named_by", ["sys_id", "number"])
+def test_the_report_is_put_on_the_record_that_the_policy_names(
+    sqlite_home: House, table: str, named_by: str
+) -> None:
+    """As one file on the incident or the change, looked for before it is put there a second time."""
+    row = _record(sqlite_home, table)
+    _recording(sqlite_home, f"servicenow:{row[named_by]}")
+    (file,) = _files(sqlite_home)
+    assert (file["table_name"], file["table_sys_id"]) == (table, row["sys_id"])
     assert str(file["file_name"]).startswith("countersign-")
     assert "-report-" in str(file["file_name"])
+
+
+def test_a_record_that_is_not_there_is_told_and_not_tried_again(sqlite_home: House) -> None:
+    """A mistyped number is for whoever wrote the policy."""
+    with structlog.testing.capture_logs() as logs:
+        _recording(sqlite_home, "servicenow:CHG0099999")
+    assert _files(sqlite_home) == []
+    (dead,) = [line["problem"] for line in logs if line["event"] == "report.dead"]
+    assert "CHG0099999" in dead
+    assert "report: record" in dead
+
+
+def _roll_back(home: House, *how: str) -> dict[str, object]:
+    done = home.command("rollback", "--since", "2026-01-01", *how, "--json")
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_a_rollback_takes_reports_off_their_records_and_lists_the_mails(home: House) -> None:
+    """Planned by the command, done by the workers, once; a mail that was read is for people."""
+    row = _record(home, "change_request")
+    changed = _recording(home, f"servicenow:{row['number']}")
+    assert len(_files(home)) == 1
+    assert _roll_back(changed, "--dry-run")["planned"] == 1
+    changed.later(minutes=1)
+    assert len(_files(home)) == 1
+    told = _roll_back(changed, "--by", "ana")
+    assert told["planned"] == 1
+    assert [(one["desk"], one["ticket"]) for one in told["review"]] == [
+        ("mail", "ann@example.com"), ("mail", "ben@example.com"),
+    ]  # fmt: skip
+    changed.later(minutes=1)
+    assert _files(home) == []
+    assert _roll_back(changed, "--by", "ana")["planned"] == 0
+    changed.later(days=1)
+    assert len(_files(home)) == 1
+
+
+def test_a_report_that_waits_is_dropped_by_a_rollback(home: House, box: Mailbox) -> None:
+    """What was not sent yet is not sent any more."""
+    box.answers += ["451 try later"] * 2
+    home.later(days=1)
+    assert box.mails == []
+    assert _roll_back(home, "--by", "ana")["dropped"] == 2
+    home.later(hours=3)
+    assert box.mails == []

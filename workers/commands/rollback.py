@@ -60,6 +60,12 @@ def rollback(
             by_people=by_people(),
             dry_run=dry_run,
         )
+        if which.since is not None and which == Selection(use_case=which.use_case, since=which.since):
+            # Reports are of no case, so that only a time can choose them.
+            reports = ledger.deliveries.take_back(use_case, since=which.since, by=person, dry_run=dry_run)
+            told.planned += reports.planned
+            told.dropped += reports.dropped
+            told.review += reports.review
     if as_json:
         show_json(told)
         return

@@ -1,6 +1,6 @@
-"""Drift: what came in by day and kind, the control lanes that drift has raised, and what a delivered report became.
+"""Drift: what came in by day and kind, and the control lanes that drift has raised.
 
-Revision 0008, after 0007. Workers of the release before go on: the tables are new, the column may be empty.
+Revision 0008, after 0007. Workers of the release before go on: the tables are new.
 """
 
 from __future__ import annotations
@@ -37,4 +37,3 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("use_case", "since", name="pk_raised_lanes"),
     )
-    op.add_column("deliveries", sa.Column("receipt", sa.Text(), nullable=True))
