@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
 from countersign.cases import Case
+from countersign.confidence import SecondOpinion
 from countersign.errors import UnreadableAnswer
 from countersign.redaction import restore
 from countersign.severity import Severity
@@ -106,7 +107,8 @@ class Assessment:
     `risk` is the calibrated probability that closing it without a person is wrong; `confidence` is the raw
     figure behind it, 0 to 1, after what spoke against it (`doubts`, as clauses). `prompt` names question and
     version (triage/v1). `calibration` names the scale of the risk, "" while confidence is taken at its word.
-    `agreement` is the share of the model's answers that say this category, None where it was asked once.
+    `agreement` is the share of the model's answers that say this category, None where it was asked once. `read` is
+    what the embedded model read in the same text, where the policy would let it answer alone.
     """
 
     category: str
@@ -125,6 +127,7 @@ class Assessment:
     doubts: tuple[str, ...] = ()
     agreement: float | None = None
     calibration: str = ""
+    read: SecondOpinion | None = None
 
 
 def with_values(assessment: Assessment, hidden: Mapping[str, str]) -> Assessment:

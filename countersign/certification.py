@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from countersign.boundary import boundary_hash
 from countersign.calibration import Calibration
 from countersign.labels import Label, Versions
+from countersign.local_readings import reading_versions
 from countersign.monitors import Monitor
 from countersign.policy import Policy
 from countersign.policy.rules import Rule, Threshold
@@ -16,6 +17,7 @@ from countersign.promises import Standing
 from countersign.thresholds import Certificate, Grid, NotCertified, Promise, certify_categories
 
 # The grid stands in the code (`grid.USUAL`), so it was fixed before any label.
+_DELTA = 0.05
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -79,6 +81,58 @@ def examine(
             floor=_floor(labels, policy, standing),
         ).values()
     )
+
+
+def examine_local(
+    policy: Policy, labels: Sequence[Label], standing: Standing, *, tuning: int, at: datetime
+) -> tuple[Certificate | NotCertified, ...]:
+    """Where the embedded model, as it was last taught, may answer alone: each category that has labels of it.
+
+    δ is split over all categories, and labels of a withdrawn certificate's category count from then on, as for rules.
+    """
+    sure_enough = policy.model.sure_enough_locally
+    ours = [one for one in labels if one.versions.policy == reading_versions(policy, "").policy]
+    if sure_enough is None or not ours:
+        return ()
+    versions = max(ours, key=lambda one: one.decision).versions  # ids of cases rise with time
+    known = [one for one in ours if one.versions == versions]
+    seen = {one.category for one in known}
+    closable = _closable(policy)
+    return tuple(
+        result
+        for some in (closable, frozenset(policy.categories) - closable)
+        for category, result in certify_categories(
+            known,
+            grids={one: Grid.fallback(fixed_at=_since(standing, one)) for one in sorted(some)},
+            versions=versions,
+            promise=Promise(
+                alpha=round(1 - sure_enough, 9),
+                delta=_DELTA * max(1, len(some)) / len(policy.categories),
+                per="answer",
+            ),
+            valid_from=at,
+            tuning=tuning,
+            floor=_lowest(
+                [one for one in known if one.category in some], policy.control_lane if some is closable else 0
+            ),
+        ).items()
+        if category in seen
+    )
+
+
+def _closable(policy: Policy) -> frozenset[str]:
+    """Categories of which some cases are closed unseen, so that only the control lane's are looked at."""
+    if policy.autonomy != "act":
+        return frozenset()
+    return frozenset(
+        category for rule in policy.rules if rule.then == "close" for category in _categories(rule, policy)
+    )
+
+
+def _lowest(labels: Sequence[Label], share: float) -> float | None:
+    """The smallest probability that a case could have had; None while all are looked at. `share`: the lane's."""
+    drawn = {label.probability for label in labels} | ({share} if share else set())
+    return min(drawn) if len(drawn) > 1 else None
 
 
 def covered(policy: Policy, standing: Standing, versions: Versions | None = None) -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from countersign.context import SimilarCase
+from countersign.labels import Versions
 
 # What people said of an earlier case when the category or the close of it was not right.
 _AGAINST = frozenset({"wrong", "corrected", "reopened", "rejected"})
@@ -21,12 +22,14 @@ _HALF = 0.5
 class SecondOpinion:
     """What the embedded model reads in the same text; it follows no instructions, because it understands none.
 
-    `of` is the passage it is about, where it is not the whole.
+    `of` is the passage it is about, where it is not the whole. `versions` says by what it was read, where that
+    counts.
     """
 
     category: str
     confidence: float
     of: str = ""
+    versions: Versions | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -75,8 +75,12 @@ def finding(case: Judgeable) -> Finding | None:
     judged = _judged(told, unasked=closed_alone)
     if judged is None:
         return None
-    wrong, known_at = judged
-    if closed_alone:
+    return finding_of(case, *judged)
+
+
+def finding_of(case: Judgeable, wrong: bool, known_at: datetime) -> Finding:
+    """The finding with its label, where the case was one of those that are looked at anyway."""
+    if case.alone and case.lane is Lane.TREATED:
         return Finding(case=case, wrong=wrong, label=None)
     label = Label(
         decision=case.case_id,

@@ -11,7 +11,6 @@ import structlog
 
 from countersign.assessment import Assessment
 from countersign.boundary import versions_of
-from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.certification import covered
 from countersign.circumstances import Circumstances
@@ -76,8 +75,8 @@ def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) ->
         return
     cases = enrich(parts, linked, policy)
     # Asked for every batch, as certificates are: what was put in force a moment ago counts on all workers.
-    scales = parts.ledger.scales.in_force(policy.use_case)
-    judgements = [_judge(parts, one, case, policy, scales) for one, case in zip(batch, cases, strict=True)]
+    learnt = Learnt.of(parts, policy)
+    judgements = [_judge(parts, one, case, policy, learnt) for one, case in zip(batch, cases, strict=True)]
     ready = _decide_and_record(parts, judgements, policy, parts.ledger.cases.closes(policy.use_case))
     ready += tuple(key for one in judgements for key in told_of_others(parts, one.case, one.said.calls, policy))
     if ready:
@@ -90,9 +89,7 @@ def _give_back(parts: Parts, batch: Sequence[ClaimedCase], why: str, *, count: b
         parts.ledger.cases.give_back(one.case.id, one.fence, due_in=AGAIN_IN, error=why, count=count)
 
 
-def _judge(
-    parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, scales: Mapping[Versions, Calibration]
-) -> Judgement:
+def _judge(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, learnt: Learnt) -> Judgement:
     """Everything that needs the outside: the model's answer, and the source's word on whether it still fires."""
     with span("countersign.case", {"case": case.id, "use_case": case.use_case}):
         said = question(parts, claimed, case, policy, learnt)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 
 from countersign.labelling import finding
+from countersign.local_readings import judged
 from countersign.monitors import reopen_bound, tripped
 from countersign.policy import Policy
 from countersign.promises import PromiseBook, Relabelled, Reopens, Withdrawn
@@ -30,6 +31,7 @@ def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
         return
     for reopens in parts.ledger.promises.reopens(wanted, within=WINDOW):
         yield from _wire(parts, reopens)
+    yield from _heard_of_readings(parts, wanted)
     found = [one for case in parts.ledger.promises.judgeable(wanted) if (one := finding(case)) is not None]
     if not found:
         return
@@ -44,6 +46,20 @@ def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
             why=lost.issued.why,
         )
         yield from _told(parts, lost, policy)
+
+
+def _heard_of_readings(parts: Parts, wanted: Sequence[str]) -> Iterator[str]:
+    """Whether the embedded model read these cases right; on alarm the policy's other models are asked again."""
+    found = [one for case in parts.ledger.local_readings.of(wanted) if (one := judged(case)) is not None]
+    for lost in parts.ledger.local_readings.record(found) if found else ():
+        policy = parts.policies[lost.use_case]
+        category, why = lost.issued.certificate.category, lost.issued.why
+        _log.error(
+            "local.withdrawn", use_case=lost.use_case, category=category, owner=owner_of(policy), why=why
+        )
+        again = f"A new certificate brings it back: countersign policy certify --use-case {lost.use_case}"
+        headline = f"The embedded model no longer answers alone for {category}"
+        yield from tell_owner(parts, lost.case_id, policy, f"local:{lost.issued.id}", headline, why, again)
 
 
 def relabel(book: PromiseBook, use_case: str) -> Iterator[Relabelled]:

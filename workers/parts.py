@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,11 +13,11 @@ from countersign.budget import Purse, SpendingBook
 from countersign.deliveries import DeliveryBook
 from countersign.feedback.pool import PoolBook
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
+from countersign.local_readings import LocalReadingBook
 from countersign.policy import Policy
 from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Mailer, Model, Reader
 from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
-from countersign.routing import LocalCertificate
 from countersign.scales import ScaleBook
 from countersign.signals import DriftBook
 from workers.rollback import UndoBook
@@ -53,6 +53,8 @@ class Ledger(Protocol):
     def promises(self) -> PromiseBook: ...
     @property
     def scales(self) -> ScaleBook: ...
+    @property
+    def local_readings(self) -> LocalReadingBook: ...
     @property
     def spending(self) -> SpendingBook: ...
     @property
@@ -91,8 +93,7 @@ class Parts:
 
     `monotonic` (seconds, since whenever) bounds what is done on a lease; `stopping` says that the process ends.
     `local` is the embedded model, asked for a second opinion whatever the candidates are. Without a `purse`
-    no use case with a budget spends anything; `answers` remembers those that were paid for, and
-    `certified_locally` says by category where the embedded model may answer alone.
+    no use case with a budget spends anything; `answers` remembers those that were paid for.
     """
 
     settings: Settings
@@ -110,7 +111,6 @@ class Parts:
     local: Reader | None = None
     purse: Purse | None = None
     answers: Answers | None = None
-    certified_locally: Mapping[str, LocalCertificate] = field(default_factory=dict)
     monotonic: Callable[[], float] = time.monotonic
     stopping: Callable[[], bool] = never
     mailer: Mailer | None = None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 from countersign.asking import Asked, ask, assessment_from
 from countersign.assessment import (
@@ -27,9 +28,11 @@ from countersign.context import Found
 from countersign.decision import matching_rule
 from countersign.labels import Versions
 from countersign.ledger import ClaimedCase, ModelCall
+from countersign.local_readings import alone, reading_versions
 from countersign.passages import doubted
 from countersign.policy import Policy
 from countersign.ports import Completion, Model
+from countersign.promises import Standing
 from countersign.prompts import Prompt, shared_part
 from countersign.redaction import Redactor, own_values
 from countersign.routing import answers_alone
@@ -56,19 +59,32 @@ class Said:
         return with_values(said, self.hidden) if isinstance(said, Assessment) else said
 
 
-def question(
-    parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, scales: Mapping[Versions, Calibration]
-) -> Said:
-    """What the policy's models say of a case, or why there is nothing, and every call that was made.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learnt:
+    """What labels say of a use case's models now: what confidences are worth (one that is not in `scales` is taken at
+    its word), and where the embedded model may answer alone."""
 
-    `scales` says what their confidences are worth; one that is not in it is taken at its word.
-    """
+    scales: Mapping[Versions, Calibration]
+    local: Standing
+
+    @classmethod
+    def of(cls, parts: Parts, policy: Policy) -> Self:
+        asked = policy.model.sure_enough_locally is not None and parts.local is not None
+        return cls(
+            scales=parts.ledger.scales.in_force(policy.use_case),
+            local=parts.ledger.local_readings.standing(policy.use_case) if asked else Standing(),
+        )
+
+
+def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, learnt: Learnt) -> Said:
+    """What the policy's models say of a case, or why there is nothing, and every call that was made."""
     missing = missing_parts(case, policy.scope.require)
     if missing:
         return _nobody("incomplete", f"the policy asks for {', '.join(missing)}, and it has none")
     prompt = _prompt(parts, case, policy)
     tab = _tab(parts, claimed, policy)
-    models = paid(_candidates(parts, policy, prompt), tab, parts.local, parts.answers)
+    read = _read(parts, policy, prompt)
+    models = paid(_candidates(parts, policy, read, learnt), tab, parts.local, parts.answers)
     shape = triage_answer(policy.categories, policy.groups)
     asked = ask(models, prompt, shape, samples=policy.model.samples)
     for call in asked.calls:
@@ -83,10 +99,11 @@ def question(
         for sample, completion in asked.readable:
             keep(parts.answers, replace(prompt, sample=sample), completion)
     gave = unscaled(policy, prompt=prompt.hash, model=asked.completion.model)
-    worth = scales.get(gave, Calibration.identity())
+    worth = learnt.scales.get(gave, Calibration.identity())
     assessment = _assessment(
         parts, case, policy, prompt, asked.answer, asked.completion, worth, asked.agreement
     )
+    assessment = replace(assessment, read=read)
     return Said(assessment=assessment, calls=calls, hidden=own_values(prompt.case.hidden, case.texts))
 
 
@@ -114,22 +131,25 @@ def _nobody(reason: UnassessedReason, because: str, calls: tuple[ModelCall, ...]
     return Said(assessment=Unassessed(reason=reason, because=because), calls=calls)
 
 
-def _candidates(parts: Parts, policy: Policy, prompt: Prompt) -> Sequence[Model]:
+def _candidates(parts: Parts, policy: Policy, read: SecondOpinion | None, learnt: Learnt) -> Sequence[Model]:
     """The policy's models, or the embedded one alone where it is certain enough by certificate."""
-    wanted = policy.model.sure_enough_locally
-    if parts.local is not None and wanted is not None and parts.certified_locally:
-        second = _second_opinion(parts, prompt)
-        if second and answers_alone(second, sure_enough=wanted, certified=parts.certified_locally):
+    if parts.local is not None and read is not None and read.versions is not None:
+        certified = alone(learnt.local, read.versions)
+        if answers_alone(read, sure_enough=policy.model.sure_enough_locally, certified=certified):
             return (parts.local,)
     return parts.models(policy)
 
 
-def _second_opinion(parts: Parts, prompt: Prompt) -> SecondOpinion | None:
-    """What the embedded model reads in the same text: an attack on a language model does not reach it."""
-    if parts.local is None:
+def _read(parts: Parts, policy: Policy, prompt: Prompt) -> SecondOpinion | None:
+    """What the embedded model reads, where the policy would let it answer alone: on record, whoever answers."""
+    if parts.local is None or policy.model.sure_enough_locally is None:
         return None
     told = parts.local.complete(prompt)
-    return SecondOpinion(category=json.loads(told.text)["category"], confidence=told.confidence or 0.0)
+    return SecondOpinion(
+        category=json.loads(told.text)["category"],
+        confidence=told.confidence or 0.0,
+        versions=reading_versions(policy, told.model),
+    )
 
 
 def _tab(parts: Parts, claimed: ClaimedCase, policy: Policy) -> Tab:

@@ -17,6 +17,7 @@ from connectors.sql.drifts import SqlDrifts
 from connectors.sql.engine import PATIENCE, Database
 from connectors.sql.intake import SqlIntake
 from connectors.sql.material import read_material
+from connectors.sql.local_readings import SqlLocalReadings
 from connectors.sql.memory import SqlMemory
 from connectors.sql.migrate import current_revision, head_revision
 from connectors.sql.pooling import SqlPool
@@ -65,6 +66,7 @@ class SqlLedger:
         self.promises = SqlPromises(db)
         self.pool = SqlPool(db)
         self.scales = SqlScales(db)
+        self.local_readings = SqlLocalReadings(db)
 
     @classmethod
     def open(

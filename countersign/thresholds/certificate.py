@@ -20,14 +20,15 @@ from countersign.thresholds.binomial import binomial_cdf, labels_needed
 from countersign.thresholds.grid import Grid, spendable
 from countersign.thresholds.strata import Count, counts, equal_draws
 
-Per = Literal["close", "ticket"]
+Per = Literal["close", "ticket", "answer"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Promise:
     """At most `alpha` wrong closes, all certificates together being false with probability `delta` at most.
 
-    `per` close: of what is closed; per ticket: of all that comes in of the category, which few labels can show.
+    `per` close: of what is closed; per ticket: of all that comes in of the category, which few labels can show; per
+    answer: of what the embedded model answers alone.
     """
 
     alpha: float

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from countersign.thresholds.certificate import Certificate, NotCertified, Promise
 
-_OF = {"close": "of its closes are wrong", "ticket": "of its tickets are closed wrongly"}
+_OF = {
+    "close": "of its closes are wrong",
+    "ticket": "of its tickets are closed wrongly",
+    "answer": "of the embedded model's answers are wrong",
+}
+_UNTIL_THEN = {
+    "close": "Its rule drafts instead of closing.",
+    "ticket": "Its rule drafts instead of closing.",
+    "answer": "The policy's other models are asked.",
+}
 
 
 def promise_words(promise: Promise) -> str:
@@ -20,7 +29,7 @@ def certificate_words(result: Certificate | NotCertified) -> str:
     if isinstance(result, NotCertified):
         return (
             f"{head}: not certified, {_labels(result.needed)} more needed with a risk up to {result.threshold:g}, "
-            f"all without an error ({result.errors} of {result.n} wrong so far). Its rule drafts instead of closing."
+            f"all without an error ({result.errors} of {result.n} wrong so far). {_UNTIL_THEN[result.promise.per]}"
         )
     turn = "the only certification" if result.tuning is None else f"certification {result.tuning}"
     return (

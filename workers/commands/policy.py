@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from countersign.bundles import Role
-    from countersign.promises import PromiseBook
-    from countersign.scales import ScaleBook
+    from countersign.local_readings import LocalReadingBook
+    from workers.parts import Ledger
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
@@ -112,7 +112,7 @@ def certify(
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
         for chosen in _chosen(config, use_case):
-            _certify(ledger.promises, ledger.scales, chosen, at=now())
+            _certify(ledger, chosen, at=now())
 
 
 @app.command()
@@ -143,25 +143,53 @@ def calibrate(
                 typer.echo("\n".join(put_in_force(ledger.scales, chosen, found, by=who)))
 
 
-def _certify(book: PromiseBook, scales: ScaleBook, chosen: Policy, *, at: datetime) -> None:
-    from countersign.certification import examine, promising
-    from countersign.thresholds import Certificate, certificate_words
+def _certify(ledger: Ledger, chosen: Policy, *, at: datetime) -> None:
+    from countersign.certification import promising
 
-    if not list(promising(chosen)):
+    rules, local = list(promising(chosen)), chosen.model.sure_enough_locally is not None
+    if not rules and not local:
         typer.echo(
             f"{chosen.use_case}: no rule closes on a promise (wrong_closes_at_most); nothing to certify."
         )
         return
-    tuning = book.begin_certification(chosen.use_case)
-    labels, standing = book.labels(chosen.use_case), book.standing(chosen.use_case)
-    in_force = scales.in_force(chosen.use_case)
+    tuning = ledger.promises.begin_certification(chosen.use_case)
+    if rules:
+        _certify_rules(ledger, chosen, tuning=tuning, at=at)
+    if local:
+        _certify_local(ledger.local_readings, chosen, tuning=tuning, at=at)
+
+
+def _certify_rules(ledger: Ledger, chosen: Policy, *, tuning: int, at: datetime) -> None:
+    from countersign.certification import examine
+    from countersign.thresholds import Certificate, certificate_words
+
+    book, use_case = ledger.promises, chosen.use_case
+    labels, standing = book.labels(use_case), book.standing(use_case)
+    in_force = ledger.scales.in_force(use_case)
     for versions, scale in in_force.items():
         resting = f"is calibrated by {scale.labels} labels (scale {scale.name})"
-        typer.echo(f"{chosen.use_case}: {versions.model} {resting}.")
+        typer.echo(f"{use_case}: {versions.model} {resting}.")
     for one in examine(chosen, labels, standing, tuning=tuning, at=at, scales=in_force):
-        typer.echo(f"{chosen.use_case}, rule {one.rule}: {certificate_words(one.result)}")
+        typer.echo(f"{use_case}, rule {one.rule}: {certificate_words(one.result)}")
         if isinstance(one.result, Certificate):
-            book.issue(chosen.use_case, one.rule, one.result, one.monitor(chosen.control_lane))
+            book.issue(use_case, one.rule, one.result, one.monitor(chosen.control_lane))
+
+
+def _certify_local(book: LocalReadingBook, chosen: Policy, *, tuning: int, at: datetime) -> None:
+    from countersign.certification import examine_local
+    from countersign.monitors import Monitor
+    from countersign.thresholds import Certificate, certificate_words
+
+    use_case = chosen.use_case
+    found = examine_local(chosen, book.labels(use_case), book.standing(use_case), tuning=tuning, at=at)
+    for one in found:
+        typer.echo(f"{use_case}, {one.versions.model} alone: {certificate_words(one)}")
+        if isinstance(one, Certificate):
+            book.issue(use_case, one, Monitor.start(allowed=one.promise.alpha))
+    if not found:
+        typer.echo(
+            f"{use_case}: nobody has said yet whether the embedded model reads right; others are asked."
+        )
 
 
 @app.command()
