@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from countersign.composition import Period, compose
 from countersign.errors import ConfigError
-from countersign.kpis.history import TicketHistory, as_columns
+from countersign.kpis.history import Histories
 from countersign.policy import Policy
 from countersign.policy.durations import parse_duration
 from countersign.report_page import render
@@ -22,8 +22,9 @@ from workers.drifts import attention, drift_of
 # What the ledger records of a case; every other field of a history is unknown, not absent.
 RECORDED = frozenset(
     {
-        "opened", "acknowledged", "resolved", "reopened", "finished", "category", "priority", "service",
-        "cluster", "lane", "reopens", "alerts", "closed_by_policy", "wrong", "draft", "model_usd",
+        "opened", "began", "detected", "acknowledged", "resolved", "reopened", "finished", "category", "priority",
+        "service", "cluster", "lane", "control_share", "moves", "reopens", "alerts", "needed_work",
+        "closed_by_policy", "wrong", "draft", "minutes", "model_usd",
     }
 )  # fmt: skip
 
@@ -34,7 +35,9 @@ class ResultBook(Protocol):
     @property
     def drifts(self) -> DriftBook: ...
 
-    def histories(self, use_case: str, *, since: datetime) -> Sequence[TicketHistory]: ...
+    def columns(self, use_case: str, *, since: datetime, recorded: frozenset[str]) -> Histories:
+        """The decided cases that were opened from the day of `since` on (UTC)."""
+        ...
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
 
@@ -45,9 +48,9 @@ class ResultBook(Protocol):
 
 def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tuple[str, ...] = ()) -> Report:
     """The report of one use case over a period. The same ledger and period give the same report."""
-    rows = ledger.histories(policy.use_case, since=period.read_since)
+    tickets = ledger.columns(policy.use_case, since=period.read_since, recorded=RECORDED)
     results = ledger.results(policy.use_case, since=period.since, until=period.until)
-    made = compose(policy, as_columns(rows, recorded=RECORDED), results, period, notes=notes)
+    made = compose(policy, tickets, results, period, notes=notes)
     within = {"since": period.since, "until": period.until}
     found = drift_of(ledger.drifts, policy.use_case, **within)
     return replace(made, drift=found, attention=tuple(attention(ledger.drifts, policy, found, **within)))

@@ -24,7 +24,7 @@ from workers.rollback import UndoBook
 from workers.settings import Settings
 
 if TYPE_CHECKING:
-    from countersign.kpis.history import TicketHistory
+    from countersign.kpis.history import Histories
     from countersign.results import Results
 
 
@@ -60,11 +60,11 @@ class Ledger(Protocol):
     @property
     def deliveries(self) -> DeliveryBook: ...
     @property
-    def drifts(self) -> DriftBook: ...
-    @property
     def pool(self) -> PoolBook: ...
+    @property
+    def drifts(self) -> DriftBook: ...
 
-    def histories(self, use_case: str, *, since: datetime) -> Sequence[TicketHistory]: ...
+    def columns(self, use_case: str, *, since: datetime, recorded: frozenset[str]) -> Histories: ...
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
 

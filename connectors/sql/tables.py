@@ -45,7 +45,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 # SQLite numbers rows by itself only for a column of exactly this type.
-_ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData(
     naming_convention={
@@ -134,7 +134,7 @@ Index("ix_cases_template", cases.c.use_case, cases.c.template)
 alerts = Table(
     "alerts",
     metadata,
-    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=True),
     Column("source", String, nullable=False),
     Column("source_id", String, nullable=False),
     Column("version", String, nullable=False),
@@ -215,7 +215,7 @@ Index(
 model_calls = Table(
     "model_calls",
     metadata,
-    Column("seq", _ROW_NUMBER, primary_key=True, autoincrement=True),
+    Column("seq", ROW_NUMBER, primary_key=True, autoincrement=True),
     _case_id(),
     Column("use_case", String, nullable=False),
     Column("revision", Integer, nullable=False),
@@ -284,7 +284,7 @@ corrections = Table(
     Column("verdict", String, primary_key=True),
     Column("field", String, primary_key=True),
     Column("at", Moment, nullable=False),
-    Column("recorded_at", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False, index=True),
     Column("author", String, nullable=False),
     # person, bot or bulk: what only a person says is a label.
     Column("source", String, nullable=False, server_default="person"),

@@ -82,7 +82,8 @@ def measure(
 def cluster_ids(tickets: Histories) -> Ints:
     """A number for each ticket that is the same for those of one cluster; a ticket without one stands alone."""
     codes = tickets.cluster.codes
-    return np.where(codes >= 0, codes, len(tickets.cluster.names) + np.arange(len(codes)))
+    alone = 1 + (int(codes.max()) if len(codes) else 0)
+    return np.where(codes >= 0, codes, alone + np.arange(len(codes)))
 
 
 def category_mix(tickets: Histories) -> dict[str, float]:

@@ -37,7 +37,8 @@ class TicketHistory:
     `finished`: the desk has it as resolved or closed. `paused` and `resumed` are None where the desk does not
     record them. `moves` counts changes of group, `reopens` reopenings (at least as many as `reopened` has times).
     `needed_work`: somebody had to do something. `wrong`: judged a wrong close (None: not judged), and `weight` is
-    1 over the probability that it was chosen to be judged. `minutes` is people's time, `model_usd` the model's price.
+    1 over the probability that it was chosen to be judged. `control_share` is the probability with which it was drawn
+    for the control lane. `minutes` is people's time, `model_usd` the model's price.
     """
 
     id: str
@@ -64,6 +65,7 @@ class TicketHistory:
     wrong: bool | None = None
     weight: float = 1.0
     draft: DraftUse | None = None
+    control_share: float | None = None
     minutes: float | None = None
     model_usd: float | None = None
 
@@ -159,6 +161,7 @@ class Histories:
     minutes: Floats
     model_usd: Floats
     weight: Floats
+    control_share: Floats
     needed_work: Ints
     closed_by_policy: Ints
     wrong: Ints
@@ -175,28 +178,51 @@ class Histories:
         columns: dict[str, Any] = {name: getattr(self, name)[keep] for name in _ARRAYS}
         columns |= {
             name: Codes(codes=getattr(self, name).codes[keep], names=getattr(self, name).names)
-            for name in _CODES
+            for name in WORDS
         }
         return replace(self, events=events, **columns)
 
     def opened_between(self, since: datetime, until: datetime) -> Histories:
         """The tickets that were opened from `since` (included) to `until` (excluded)."""
-        return self.take((self.opened >= since.timestamp()) & (self.opened < until.timestamp()))
+        within = (self.opened >= since.timestamp()) & (self.opened < until.timestamp())
+        places = np.flatnonzero(within)
+        if not len(places):
+            return self._between(0, 0)
+        # A look at a range costs nothing; and who gives tickets in order has nothing to sort out of it.
+        first, end = int(places[0]), int(places[-1]) + 1
+        part = self._between(first, end)
+        return part if len(places) == end - first else part.take(within[first:end])
+
+    def _between(self, first: int, end: int) -> Histories:
+        """The tickets at these places, as views."""
+        low, high = np.searchsorted(self.events.ticket, (first, end))
+        events = Events(
+            ticket=self.events.ticket[low:high] - first,
+            kind=self.events.kind[low:high],
+            at=self.events.at[low:high],
+        )
+        columns: dict[str, Any] = {name: getattr(self, name)[first:end] for name in _ARRAYS}
+        columns |= {
+            name: Codes(codes=getattr(self, name).codes[first:end], names=getattr(self, name).names)
+            for name in WORDS
+        }
+        return replace(self, events=events, **columns)
 
 
 _TIMES = ("opened", "began", "detected", "acknowledged", "closed")
-_NUMBERS = ("moves", "reopens", "alerts", "minutes", "model_usd", "weight")
-_FLAGS = ("needed_work", "closed_by_policy", "wrong")
-_CODES = ("category", "priority", "service", "cluster", "lane", "draft")
-_ARRAYS = (*_TIMES, *_NUMBERS, *_FLAGS, "finished")
+_NUMBERS = ("moves", "reopens", "alerts", "minutes", "model_usd", "weight", "control_share")
+MEASURED = (*_TIMES, *_NUMBERS)
+FLAGS = ("needed_work", "closed_by_policy", "wrong")
+WORDS = ("category", "priority", "service", "cluster", "lane", "draft")
+_ARRAYS = (*MEASURED, *FLAGS, "finished")
 FIELDS = frozenset(field.name for field in fields(TicketHistory))
 
 
 def empty_columns(count: int) -> Histories:
     """`count` tickets of which nothing is known; to be filled with `dataclasses.replace`."""
-    columns: dict[str, Any] = dict.fromkeys((*_TIMES, *_NUMBERS), np.full(count, np.nan))
-    columns |= dict.fromkeys(_FLAGS, np.full(count, UNKNOWN, dtype=np.int8))
-    columns |= dict.fromkeys(_CODES, Codes.none(count))
+    columns: dict[str, Any] = dict.fromkeys(MEASURED, np.full(count, np.nan))
+    columns |= dict.fromkeys(FLAGS, np.full(count, UNKNOWN, dtype=np.int8))
+    columns |= dict.fromkeys(WORDS, Codes.none(count))
     columns |= {"weight": np.ones(count), "finished": np.zeros(count, dtype=np.bool_)}
     return Histories(**columns, events=Events.none(), recorded=frozenset())
 
@@ -207,12 +233,12 @@ def as_columns(rows: Sequence[TicketHistory], *, recorded: frozenset[str] = FIEL
     for names, convert, kind in (
         (_TIMES, _seconds, np.float64),
         (_NUMBERS, _number, np.float64),
-        (_FLAGS, _flag, np.int64),
+        (FLAGS, _flag, np.int64),
     ):
         columns |= {
             name: np.array([convert(getattr(row, name)) for row in rows], dtype=kind) for name in names
         }
-    columns |= {name: Codes.of(str(getattr(row, name) or "") for row in rows) for name in _CODES}
+    columns |= {name: Codes.of(str(getattr(row, name) or "") for row in rows) for name in WORDS}
     told = np.array([len(row.reopened) or np.nan for row in rows], dtype=np.float64)
     columns["reopens"] = np.fmax(columns["reopens"], told)
     columns["finished"] = np.array([row.finished for row in rows], dtype=np.bool_)

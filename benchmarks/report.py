@@ -1,0 +1,255 @@
+"""`python -m benchmarks.report`: the same report over a ledger of 10,000 tickets and one of a million, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from connectors.sql.codec import CORRECTION, TICKET
+from connectors.sql.ledger import SqlLedger
+from connectors.sql.migrate import migrate
+from connectors.sql.promises import grounds, labels
+from connectors.sql.tables import (
+    actions,
+    assessments,
+    audit,
+    cases,
+    corrections,
+    decisions,
+    model_calls,
+    tickets,
+)
+from countersign.composition import Period
+from countersign.ledger import Correction
+from countersign.pictures import picture
+from countersign.policy import CATEGORIES, Policy, load_policy
+from countersign.report_page import render_mail
+from countersign.tickets import Ticket, TicketRef, TicketState
+from workers.figures import files_of, report_of
+from workers.reporting import SHOWN
+
+ROOT = Path(__file__).resolve().parent.parent
+USE_CASE = "alert-triage"
+SMALL, LARGE = 10_000, 1_000_000
+ALLOWED = 1.5
+ROUNDS = 5
+DAYS = 200
+START = datetime(2026, 3, 1, tzinfo=UTC)
+END = START + timedelta(days=DAYS)
+_AT_ONCE = 10_000
+Rows = dict[sa.Table, list[dict[str, Any]]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("--small", type=int, default=SMALL)
+    parser.add_argument("--large", type=int, default=LARGE)
+    parser.add_argument("--folder", type=Path, help="Keep the ledgers here, and use those that are there.")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.folder or Path(scratch)
+        small, large = (_ledger(folder, count) for count in (arguments.small, arguments.large))
+        found = _compared(small, large)
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    if found["large_to_small"] > ALLOWED:
+        sys.exit(f"{found['large_to_small']} times as much, where {ALLOWED} are allowed.")
+
+
+def _ledger(folder: Path, count: int) -> SqlLedger:
+    file = folder / f"report-{count}.db"
+    if not file.exists():
+        migrate(f"sqlite:///{file}")
+        fill(f"sqlite:///{file}", count)
+    return SqlLedger.open(f"sqlite:///{file}")
+
+
+def _compared(small: SqlLedger, large: SqlLedger) -> dict[str, Any]:
+    """Rounds in which each ledger has its turn; the first, which imports and fills caches, does not count."""
+    rounds = [(_seconds(small), _seconds(large)) for _ in range(ROUNDS + 1)][1:]
+    return {
+        "small_s": round(statistics.median(one for one, _ in rounds), 3),
+        "large_s": round(statistics.median(other for _, other in rounds), 3),
+        "large_to_small": round(statistics.median(other / one for one, other in rounds), 2),
+    }
+
+
+def _seconds(ledger: SqlLedger) -> float:
+    """CPU seconds of a scheduled report in all the forms that are sent."""
+    began = time.process_time()
+    made = report_of(policy(), ledger, Period(since=END - SHOWN, until=END))
+    files_of(made)
+    render_mail(made)
+    picture(made)
+    return time.process_time() - began
+
+
+def policy() -> Policy:
+    file = ROOT / "policies" / f"{USE_CASE}.yaml"
+    return load_policy(file.read_text(encoding="utf-8"), name=str(file))
+
+
+def fill(url: str, count: int) -> None:
+    """A ledger in which `count` cases of 200 days were decided, closed or worked on, and corrected."""
+    engine = sa.create_engine(url)
+    draw = random.Random(7)
+    for first in range(0, count, _AT_ONCE):
+        rows = _rows(range(first, min(count, first + _AT_ONCE)), count, draw)
+        with engine.begin() as connection:
+            for table, of_one in rows.items():
+                if of_one:
+                    connection.execute(sa.insert(table), of_one)
+    engine.dispose()
+
+
+def _rows(numbers: range, count: int, draw: random.Random) -> Rows:
+    tables = (
+        cases,
+        tickets,
+        assessments,
+        decisions,
+        grounds,
+        model_calls,
+        actions,
+        corrections,
+        labels,
+        audit,
+    )
+    found: Rows = {table: [] for table in tables}
+    for number in numbers:
+        _add(found, number, START + number * (END - START) / count, draw)
+    return found
+
+
+def _add(found: Rows, number: int, at: datetime, draw: random.Random) -> None:
+    case = f"c{number:013}"
+    category = draw.choice(CATEGORIES)
+    control = draw.random() < 0.1
+    closed = not control and draw.random() < 0.3
+    worked = at + timedelta(hours=draw.lognormvariate(1.0, 1.2))
+    resolved = at + timedelta(minutes=2) if closed else worked
+    open_still = resolved > END
+    ref = TicketRef(desk="jira", id=str(number), key=f"OPS-{number}")
+    told = Ticket(
+        ref=ref, title="disk full", version="1", opened_at=at, updated_at=at, priority="P3", service="checkout",
+        state=TicketState.OPEN if open_still else TicketState.RESOLVED,
+    )  # fmt: skip
+    found[cases].append(
+        {
+            "id": case, "use_case": USE_CASE, "fingerprint": f"f{draw.randrange(400)}", "current": False,
+            "stage": "decided", "alert_count": draw.randrange(1, 9), "first_at": at, "last_at": at,
+            "heard_at": at, "seen_before": True, "opened_at": at, "ended_at": at, "decided_at": at,
+            "desk": "jira", "ticket_id": str(number), "outcome": "close" if closed else "draft_note",
+            "rule": "noise", "category": category,
+        }
+    )  # fmt: skip
+    found[tickets].append(
+        {
+            "desk": "jira", "id": str(number), "key": ref.key, "state": told.state.value, "version": "1",
+            "updated_at": at, "body": TICKET.dump(told),
+        }
+    )  # fmt: skip
+    common = {"case_id": case, "revision": 1, "at": at}
+    found[assessments].append(common | {"category": category, "body": "{}", "context": "{}"})
+    lane = "control" if control else "treated"
+    found[decisions].append(
+        common
+        | {
+            "use_case": USE_CASE, "policy_version": 1, "policy_hash": "", "autonomy": "act",
+            "outcome": "close" if closed else "draft_note", "rule": "noise", "lane": lane, "service": "checkout",
+            "closes": closed, "body": "{}",
+        }
+    )  # fmt: skip
+    found[grounds].append(
+        common
+        | {
+            "use_case": USE_CASE, "risk": 0.01, "alerts": 1, "kind": "k", "category": category, "rule": "noise",
+            "lane": lane, "control_share": 0.1, "wanted": True, "alone": True, "versions": "", "facts": "{}",
+        }
+    )  # fmt: skip
+    found[model_calls].append(
+        common
+        | {
+            "use_case": USE_CASE, "model": "local", "outcome": "ok", "tokens_in": 900, "tokens_out": 90,
+            "micro_usd": 300, "latency_ms": 2000, "body": "{}",
+        }
+    )  # fmt: skip
+    found[actions].append(
+        {
+            "key": f"a{number}", "case_id": case, "use_case": USE_CASE, "revision": 1, "seq": 0,
+            "kind": "close" if closed else "note", "desk": "jira", "state": "done", "doubtful": False,
+            "needs_approval": False, "approved_by": "policy:noise", "payload_hash": "", "code": "", "effect": "{}",
+            "planned_at": at, "done_at": at + timedelta(minutes=2),
+        }
+    )  # fmt: skip
+    found[corrections].extend(_corrections(case, at, resolved, closed, open_still, category, draw))
+    if control or draw.random() < 0.05:
+        found[labels].append(
+            {
+                "case_id": case, "use_case": USE_CASE, "recorded_at": resolved, "category": category,
+                "wrong": draw.random() < 0.01, "body": "",
+            }
+        )  # fmt: skip
+    if number % 100 == 0:
+        found[audit].append(
+            {
+                "seq": 1 + number // 100, "at": at, "actor": "ledger", "event": "case.decided", "case_id": case,
+                "subject": "", "detail": "{}", "previous": "", "hash": "",
+            }
+        )  # fmt: skip
+
+
+def _corrections(
+    case: str,
+    at: datetime,
+    resolved: datetime,
+    closed: bool,
+    open_still: bool,
+    category: str,
+    draw: random.Random,
+) -> Iterator[dict[str, Any]]:
+    if closed:
+        if draw.random() < 0.02:
+            yield _told(case, "reopened", at + timedelta(hours=3))
+        return
+    yield _told(case, "acknowledged", at + timedelta(minutes=20) + (resolved - at) / 50)
+    if not open_still:
+        yield _told(case, "resolved", resolved)
+    if draw.random() < 0.1:
+        after = draw.choice(CATEGORIES)
+        yield _told(
+            case, "corrected", at + timedelta(hours=1), field="category", before=category, after=after
+        )
+
+
+def _told(
+    case: str, verdict: str, at: datetime, *, field: str = "", before: str = "", after: str = ""
+) -> dict[str, Any]:
+    told = Correction(
+        case_id=case,
+        change_id=verdict,
+        verdict=verdict,
+        by="ann",
+        at=at,
+        field=field,
+        before=before,
+        after=after,
+    )
+    return {
+        "case_id": case, "change_id": verdict, "verdict": verdict, "field": told.field, "at": at,
+        "recorded_at": at, "author": "ann", "body": CORRECTION.dump(told),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

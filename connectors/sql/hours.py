@@ -1,0 +1,212 @@
+"""Hours: what models were asked and what people corrected, summed by the hour once an hour is over.
+
+Both are only ever added to, with the ledger's own time, so that an hour that is over stays as it is summed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Table,
+    Text,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
+
+from connectors.sql.codec import CORRECTION
+from connectors.sql.engine import Database
+from connectors.sql.tables import EPOCH, MICROSECOND, assessments, cases, corrections, metadata, model_calls
+
+rollup_hours = Table(
+    "rollup_hours",
+    metadata,
+    Column("use_case", String, primary_key=True),
+    # The number of the hour since 1970, UTC. There is a row for the last one that was summed, whatever was in it.
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
+HOUR = timedelta(hours=1)
+# No transaction lasts so long: what is not written by then has a later time.
+_SETTLED = timedelta(minutes=10)
+_AT_ONCE = 24 * 7
+USED = ("calls", "micro_usd", "tokens_in", "tokens_out")
+
+Corrected = tuple[str, str, str]
+
+
+@dataclass(kw_only=True, slots=True)
+class Sums:
+    """Calls, micro-dollars and tokens by model, and how often a field was changed from what to what."""
+
+    models: Counter[tuple[str, str]] = field(default_factory=Counter)
+    corrections: Counter[Corrected] = field(default_factory=Counter)
+
+    def add(self, other: Sums) -> None:
+        self.models.update(other.models)
+        self.corrections.update(other.corrections)
+
+    def to_json(self) -> str:
+        """The same sums give the same text."""
+        told = {
+            name: [[*key, count] for key, count in sorted(getattr(self, name).items())]
+            for name in ("models", "corrections")
+        }
+        return json.dumps(told, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Sums:
+        told = json.loads(text)
+        return cls(
+            models=Counter({(model, what): count for model, what, count in told["models"]}),
+            corrections=Counter({(name, old, new): count for name, old, new, count in told["corrections"]}),
+        )
+
+
+def sum_up(db: Database, use_case: str) -> bool:
+    """Sums a week of hours that are over, from where it stopped; True if more are to be summed."""
+    with db.read() as connection:
+        first, end = _unsummed(connection, db, use_case)
+    if first >= end:
+        return False
+    with db.write() as connection:
+        db.alone(connection, "countersign hours")
+        first, end = _unsummed(connection, db, use_case)
+        until = min(end, first + _AT_ONCE)
+        found = dict(by_hour(connection, use_case, _time(first), _time(until)))
+        rows = [
+            {"use_case": use_case, "hour": hour, "body": found.get(hour, Sums()).to_json()}
+            for hour in range(first, until)
+            if hour in found or hour == until - 1
+        ]
+        if rows:
+            connection.execute(db.insert(rollup_hours).on_conflict_do_nothing(), rows)
+    return until < end
+
+
+def sums(connection: Connection, use_case: str, since: datetime, until: datetime) -> Sums:
+    """From `since` (included) to `until` (excluded): whole hours as they were summed, the rest row by row."""
+    last = connection.execute(_last(use_case)).scalar()
+    first = -(-(since - EPOCH) // HOUR)
+    end = min((until - EPOCH) // HOUR, -1 if last is None else last + 1)
+    total = Sums()
+    if first >= end:
+        return _of_rows(connection, use_case, since, until)
+    stored = select(rollup_hours.c.body).where(
+        rollup_hours.c.use_case == use_case, rollup_hours.c.hour >= first, rollup_hours.c.hour < end
+    )
+    for body in connection.execute(stored).scalars():
+        total.add(Sums.from_json(body))
+    total.add(_of_rows(connection, use_case, since, _time(first)))
+    total.add(_of_rows(connection, use_case, _time(end), until))
+    return total
+
+
+def differing(db: Database, use_case: str) -> Iterator[datetime]:
+    """The hours whose sums are not what the rows come to."""
+    with db.read() as connection:
+        rows = connection.execute(
+            select(rollup_hours.c.hour, rollup_hours.c.body)
+            .where(rollup_hours.c.use_case == use_case)
+            .order_by(rollup_hours.c.hour)
+        ).all()
+        if not rows:
+            return
+        stored: Mapping[int, str] = {row.hour: row.body for row in rows}
+        found = dict(by_hour(connection, use_case, EPOCH, _time(rows[-1].hour + 1)))
+    for hour in sorted(stored.keys() | found.keys()):
+        if stored.get(hour, Sums().to_json()) != found.get(hour, Sums()).to_json():
+            yield _time(hour)
+
+
+def by_hour(
+    connection: Connection, use_case: str, since: datetime, until: datetime
+) -> Iterator[tuple[int, Sums]]:
+    """The hours in which there was anything, in order."""
+    hours: dict[int, Sums] = {}
+    # Words of the statement: PostgreSQL would not see that two bound values are one.
+    hour = type_coerce(model_calls.c.at, BigInteger).op("/")(literal_column(str(HOUR // MICROSECOND)))
+    asked = (
+        select(
+            hour.label("hour"),
+            model_calls.c.model,
+            func.count().label("calls"),
+            *(func.sum(model_calls.c[name]).label(name) for name in USED[1:]),
+        )
+        .where(model_calls.c.use_case == use_case, model_calls.c.at >= since, model_calls.c.at < until)
+        .group_by(hour, model_calls.c.model)
+    )
+    for row in connection.execute(asked):
+        of_hour = hours.setdefault(int(row.hour), Sums()).models
+        of_hour.update({(row.model, name): int(getattr(row, name)) for name in USED})
+    for row in connection.execute(_corrected(since, until)):
+        if row.use_case != use_case:
+            continue
+        told = CORRECTION.load(row.body)
+        said = row.category if told.field == "category" else ""
+        key = told.field, told.before or said or "", told.after
+        hours.setdefault((row.recorded_at - EPOCH) // HOUR, Sums()).corrections[key] += 1
+    yield from sorted(hours.items())
+
+
+def _of_rows(connection: Connection, use_case: str, since: datetime, until: datetime) -> Sums:
+    total = Sums()
+    if since >= until:
+        return total
+    for _, of_hour in by_hour(connection, use_case, since, until):
+        total.add(of_hour)
+    return total
+
+
+def _corrected(since: datetime, until: datetime) -> Select[Any]:
+    """What people changed, of all use cases, or SQLite would read every case of one; what a category was changed
+    from is what the model had said."""
+    return (
+        select(cases.c.use_case, corrections.c.recorded_at, corrections.c.body, assessments.c.category)
+        .join(cases, cases.c.id == corrections.c.case_id)
+        .outerjoin(
+            assessments, (assessments.c.case_id == corrections.c.case_id) & (assessments.c.revision == 1)
+        )
+        .where(
+            corrections.c.field != "",
+            corrections.c.verdict != "edited",
+            corrections.c.source == "person",
+            corrections.c.recorded_at >= since,
+            corrections.c.recorded_at < until,
+        )
+    )
+
+
+def _unsummed(connection: Connection, db: Database, use_case: str) -> tuple[int, int]:
+    """The first hour that is to be summed, and the first that is not over yet."""
+    end = (db.now(connection) - _SETTLED - EPOCH) // HOUR
+    last = connection.execute(_last(use_case)).scalar()
+    if last is not None:
+        return int(last) + 1, end
+    began = connection.execute(
+        select(func.min(model_calls.c.at)).where(model_calls.c.use_case == use_case)
+    ).scalar()
+    told = connection.execute(select(func.min(corrections.c.recorded_at))).scalar()
+    known = [at for at in (began, told) if at is not None]
+    return ((min(known) - EPOCH) // HOUR if known else end), end
+
+
+def _last(use_case: str) -> Select[Any]:
+    return select(func.max(rollup_hours.c.hour)).where(rollup_hours.c.use_case == use_case)
+
+
+def _time(hour: int) -> datetime:
+    return EPOCH + hour * HOUR

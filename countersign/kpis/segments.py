@@ -1,0 +1,236 @@
+"""Segments: the histories of a day packed as bytes, and many days put together as columns again.
+
+Nothing is rounded: the columns of a segment are those that its rows would give. The same tickets give the same bytes,
+however they were told. A cluster keeps eight bytes of its hash instead of its name, since figures only compare them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from countersign.kpis.history import (
+    FLAGS,
+    MEASURED,
+    WORDS,
+    Codes,
+    Events,
+    Histories,
+    TicketHistory,
+    as_columns,
+)
+
+# Rises whenever the same tickets give other bytes than before, or a column means something else.
+FORMAT = 1
+Array = npt.NDArray[Any]
+
+_CLUSTERS = "clusters"
+_COLUMNS = {
+    **dict.fromkeys(MEASURED, "<f8"),
+    **dict.fromkeys(FLAGS, "<i1"),
+    "finished": "?",
+    **dict.fromkeys(WORDS, "<i4"),
+    "events.ticket": "<i8",
+    "events.kind": "<i1",
+    "events.at": "<f8",
+}
+# A column is kept in the first of these that holds its values as they are.
+_WHOLE, _BROKEN = ("<i1", "<i2", "<i4", "<i8"), ("<f4", "<f8")
+_FEW = 255
+_ALIGN = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """Tickets by id, rising, and their columns as bytes."""
+
+    ids: tuple[str, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """Columns by name; words are places in `words`, clusters are places in `clusters`, rising hashes."""
+
+    count: int
+    columns: Mapping[str, Array]
+    words: Mapping[str, Sequence[str]]
+    clusters: Array
+
+
+def pack(rows: Iterable[TicketHistory]) -> Segment:
+    """Rows as a segment. Raises ValueError for a time without a zone."""
+    ordered = sorted(rows, key=lambda row: row.id)
+    return Segment(ids=tuple(row.id for row in ordered), body=_written(_of(ordered)))
+
+
+def patch(old: Segment, new: Sequence[TicketHistory]) -> Segment:
+    """The segment with some tickets added, or as they are now."""
+    names = (*old.ids, *(row.id for row in new))
+    # Of two with the same id the later place stays.
+    kept = sorted({name: place for place, name in enumerate(names)}.values(), key=names.__getitem__)
+    part = _arranged(_joined([_read(old.body), _of(new)]), np.array(kept, dtype=np.int64))
+    return Segment(ids=tuple(names[place] for place in kept), body=_written(part))
+
+
+def together(bodies: Sequence[bytes], *, recorded: frozenset[str]) -> Histories:
+    """The tickets of many segments as columns, one segment after the other; `recorded` as in Histories."""
+    part = _joined([_read(body) for body in bodies])
+    found: dict[str, Any] = {name: part.columns[name] for name in (*MEASURED, *FLAGS, "finished")}
+    for name in WORDS:
+        found[name] = Codes(codes=part.columns[name], names=tuple(part.words.get(name, ())))
+    events = Events(**{name: part.columns[f"events.{name}"] for name in ("ticket", "kind", "at")})
+    return Histories(**found, events=events, recorded=recorded)
+
+
+def _of(rows: Sequence[TicketHistory]) -> _Part:
+    tickets = as_columns(rows)
+    columns = {name: getattr(tickets, name) for name in (*MEASURED, *FLAGS, "finished")}
+    columns |= {name: getattr(tickets, name).codes for name in WORDS}
+    columns |= {f"events.{name}": getattr(tickets.events, name) for name in ("ticket", "kind", "at")}
+    digests = b"".join(
+        hashlib.blake2b(name.encode(), digest_size=8).digest() for name in tickets.cluster.names
+    )
+    return _Part(
+        count=len(rows),
+        columns=columns,
+        words={name: getattr(tickets, name).names for name in WORDS if name != "cluster"},
+        clusters=np.frombuffer(digests, dtype="<u8"),
+    )
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    """Parts one after the other; words and clusters get new numbers."""
+    parts = parts or [_of(())]
+    starts = np.cumsum([0, *(part.count for part in parts)])
+    columns = {
+        name: np.concatenate([part.columns[name] for part in parts], dtype=form, casting="unsafe")
+        for name, form in _COLUMNS.items()
+        if name not in WORDS and name != "events.ticket"
+    }
+    columns["events.ticket"] = np.concatenate(
+        [
+            part.columns["events.ticket"].astype(np.int64) + start
+            for part, start in zip(parts, starts, strict=False)
+        ]
+    )
+    words: dict[str, Sequence[str]] = {}
+    for name in WORDS:
+        if name != "cluster":
+            words[name] = sorted({word for part in parts for word in part.words[name]})
+            places = {word: place for place, word in enumerate(words[name])}
+            columns[name] = _renumbered(
+                [part.columns[name] for part in parts],
+                [np.array([places[word] for word in part.words[name]], dtype=np.int32) for part in parts],
+            )
+    sizes = np.cumsum([len(part.clusters) for part in parts])
+    clusters, numbers = np.unique(np.concatenate([part.clusters for part in parts]), return_inverse=True)
+    columns["cluster"] = _renumbered(
+        [part.columns["cluster"] for part in parts], np.split(numbers.astype(np.int32), sizes[:-1])
+    )
+    return _Part(count=int(starts[-1]), columns=columns, words=words, clusters=clusters)
+
+
+def _renumbered(codes: Sequence[Array], numbers: Sequence[Array]) -> Array:
+    """Codes of many parts with new numbers each; -1, which is unknown, finds the one that is put last."""
+    unknown = np.array([-1], dtype=np.int32)
+    return np.concatenate(
+        [np.concatenate((new, unknown))[old] for old, new in zip(codes, numbers, strict=True)]
+    )
+
+
+def _arranged(part: _Part, order: Array) -> _Part:
+    """The tickets at these places, in this order, with the words and clusters that they use."""
+    place = np.full(part.count, -1)
+    place[order] = np.arange(len(order))
+    ticket = place[part.columns["events.ticket"]]
+    events = Events.of(
+        *(array[ticket >= 0] for array in (ticket, part.columns["events.kind"], part.columns["events.at"]))
+    )
+    columns = {name: part.columns[name][order] for name in _COLUMNS if "." not in name}
+    columns |= {f"events.{name}": getattr(events, name) for name in ("ticket", "kind", "at")}
+    return replace(part, count=len(order), columns=columns)
+
+
+def _tidy(part: _Part) -> _Part:
+    """Only the words and clusters that occur, in their order, so that the same tickets have the same numbers."""
+    columns, words = dict(part.columns), dict(part.words)
+    clusters = part.clusters
+    for name in WORDS:
+        names = clusters if name == "cluster" else np.array(part.words[name], dtype=object)
+        used = np.unique(columns[name][columns[name] >= 0]).astype(np.int64)
+        used = used[np.argsort(names[used], kind="stable")]
+        numbers = np.full(len(names) + 1, -1, dtype=np.int32)
+        numbers[used] = np.arange(len(used))
+        columns[name] = numbers[columns[name]]
+        if name == "cluster":
+            clusters = clusters[used]
+        else:
+            words[name] = list(names[used])
+    return replace(part, columns=columns, words=words, clusters=clusters)
+
+
+def _written(part: _Part) -> bytes:
+    """The length of a header, the header in JSON (tickets, words, each column's form), then the arrays."""
+    part = _tidy(part)
+    forms: dict[str, list[Any]] = {_CLUSTERS: ["all", "<u8", len(part.clusters)]}
+    chunks = [part.clusters.astype("<u8").tobytes()]
+    for name in _COLUMNS:
+        forms[name], arrays = _form(part.columns[name])
+        chunks += [array.tobytes() for array in arrays]
+    told = {"tickets": part.count, "words": part.words, "forms": forms}
+    header = json.dumps(told, ensure_ascii=False).encode()
+    header += b" " * (-len(header) % _ALIGN)
+    padded = (chunk + b"\0" * (-len(chunk) % _ALIGN) for chunk in chunks)
+    return len(header).to_bytes(_ALIGN, "little") + header + b"".join(padded)
+
+
+def _form(array: Array) -> tuple[list[Any], tuple[Array, ...]]:
+    """How a column is kept, and what is: one value for all, which of few values, or all of them."""
+    values, which = np.unique(array, return_inverse=True)
+    if len(values) == 1:
+        value = values[0].item()
+        return ["same", array.dtype.kind, None if value != value else value, len(array)], ()
+    narrow = _WHOLE if array.dtype.kind in "bi" else _BROKEN
+    kept = next(
+        found
+        for form in narrow
+        if np.array_equal(found := array.astype(form), array, equal_nan=array.dtype.kind == "f")
+    )
+    if kept.itemsize > 1 and 1 < len(values) <= _FEW and len(array) > len(values):
+        few = values.astype(kept.dtype)
+        return ["few", few.dtype.str, len(few), len(array)], (few, which.astype("u1"))
+    return ["all", kept.dtype.str, len(kept)], (kept,)
+
+
+def _read(body: bytes) -> _Part:
+    size = int.from_bytes(body[:_ALIGN], "little")
+    told = json.loads(body[_ALIGN : _ALIGN + size])
+    at = _ALIGN + size
+    columns: dict[str, Array] = {}
+    for name, form in told["forms"].items():
+        columns[name], at = _column(form, body, at)
+    clusters = columns.pop(_CLUSTERS)
+    return _Part(count=told["tickets"], columns=columns, words=told["words"], clusters=clusters)
+
+
+def _column(form: Sequence[Any], body: bytes, at: int) -> tuple[Array, int]:
+    if form[0] == "same":
+        value = np.nan if form[2] is None else form[2]
+        return np.broadcast_to(np.array(value), (form[3],)), at
+    if form[0] == "all":
+        return _array(body, at, form[1], form[2])
+    values, at = _array(body, at, form[1], form[2])
+    which, at = _array(body, at, "u1", form[3])
+    return values[which], at
+
+
+def _array(body: bytes, at: int, form: str, count: int) -> tuple[Array, int]:
+    found = np.frombuffer(body, dtype=form, count=count, offset=at)
+    return found, at + found.nbytes + -found.nbytes % _ALIGN

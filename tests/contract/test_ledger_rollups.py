@@ -1,0 +1,175 @@
+"""Rollups: what is packed by day and summed by hour is what the rows say, whatever happens to a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import chain, pairwise
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from connectors.sql.ledger import SqlLedger
+from countersign.kpis import segments
+from countersign.kpis.history import FIELDS, FLAGS, MEASURED, WORDS, Histories
+from countersign.ledger import Correction
+from countersign.tickets import TicketState
+from tests.ledger_world import CLOSE, FEED, NOTE, START, USE_CASE, World, firing, page, ticket
+
+
+@pytest.fixture
+def world(ledger_url: str) -> Iterator[World]:
+    world = World(ledger_url)
+    yield world
+    world.close()
+
+
+def columns(world: World) -> Histories:
+    return world.ledger.columns(USE_CASE, since=START, recorded=FIELDS)
+
+
+def scanned(world: World) -> Histories:
+    return world.ledger.rollups.scanned(USE_CASE, since=START, recorded=FIELDS)
+
+
+def plain(tickets: Histories) -> list[str]:
+    """Every column as text, in which what is unknown equals what is unknown."""
+    arrays = (getattr(tickets, name) for name in (*MEASURED, *FLAGS, "finished"))
+    words = chain.from_iterable(
+        (getattr(tickets, name).codes, getattr(tickets, name).names) for name in WORDS
+    )
+    events = (tickets.events.ticket, tickets.events.kind, tickets.events.at)
+    return [repr(list(array)) for array in (*arrays, *words, *events)]
+
+
+def correction(
+    case: str, verdict: str, *, field: str = "", after: int = 60, source: str = "person"
+) -> Correction:
+    return Correction(
+        case_id=case, change_id=f"{verdict}-{after}", verdict=verdict, by="ann", field=field, after="network",
+        at=START + timedelta(seconds=after), source=source,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def execute(world: World, statement: str) -> None:
+    engine = create_engine(world.url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_whatever_happens_to_a_case_its_rollup_says_it(world: World) -> None:
+    """Decided, told again, done, corrected, resolved, reopened, another day: after each step, both agree."""
+    told = ticket(7)
+    case = world.decided(firing(1), effects=[CLOSE, NOTE], on=told)
+    found = [columns(world)]
+    assert len(found[0]) == 1
+    steps = (
+        lambda: world.record(firing(2, key="another")),
+        world.do_all,
+        lambda: world.ledger.watch.record_corrections([correction(case, "acknowledged")]),
+        lambda: world.ledger.watch.record_corrections(
+            [correction(case, "corrected", field="group", after=70)]
+        ),
+        lambda: world.ledger.watch.record_changes(
+            FEED,
+            world.fence,
+            page(tickets=[replace(told, version="2", state=TicketState.CLOSED, priority="P1")]),
+        ),
+        lambda: world.ledger.watch.record_corrections([correction(case, "reopened", after=90)]),
+        lambda: world.clock.turn(timedelta(days=1)),
+        lambda: world.decided(firing(3, rule="memory", at=86_400)),
+    )
+    for step in steps:
+        step()
+        assert plain(columns(world)) == plain(scanned(world))
+        found.append(columns(world))
+    different = [plain(one) != plain(before) for before, one in pairwise(found)]
+    assert different == [True] * 6 + [False, True]
+    assert list(world.ledger.rollups.differences(USE_CASE)) == []
+
+
+def test_a_case_is_read_again_only_when_something_happened_to_it(world: World) -> None:
+    """Claims and leases are no news: nothing waits to be packed."""
+    world.decided(firing(1))
+    columns(world)
+    world.record(firing(2, rule="memory"))
+    world.claim()
+    assert world.ledger.rollups.waiting(at_most=10) == 0
+
+
+def test_what_no_rollup_says_is_told_by_day(world: World) -> None:
+    """A row changed behind the database's back, a rollup lost: the check names the day. All marked, it is mended."""
+    case = world.decided(firing(1), on=ticket(7))
+    columns(world)
+    execute(world, "DELETE FROM rollup_marks")
+    execute(world, "UPDATE cases SET alert_count = 9")
+    execute(world, "DELETE FROM rollup_marks")
+    assert list(world.ledger.rollups.differences(USE_CASE)) == [
+        "2026-03-01: the rollup of 1 cases says something else than their rows."
+    ]
+    execute(world, "DELETE FROM rollups")
+    assert list(world.ledger.rollups.differences(USE_CASE)) == [
+        "2026-03-01: 0 cases are in the rollup, 1 in the ledger."
+    ]
+    world.ledger.rollups.mark_all(USE_CASE)
+    assert columns(world).alerts.tolist() == [9.0]
+    assert list(world.ledger.rollups.differences(USE_CASE)) == []
+    assert case
+
+
+def test_an_older_version_leaves_the_rollups_of_a_newer_one_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads every row instead. Once it is upgraded itself, the days of older versions are packed anew."""
+    world.decided(firing(1))
+    columns(world)
+    monkeypatch.setattr(segments, "FORMAT", segments.FORMAT - 1)
+    world.decided(firing(2, rule="memory"))
+    assert len(columns(world)) == 2
+    assert world.ledger.rollups.waiting(at_most=10) > 0
+    monkeypatch.setattr(segments, "FORMAT", segments.FORMAT + 2)
+    assert len(columns(world)) == 2
+    assert world.ledger.rollups.waiting(at_most=10) == 0
+    assert list(world.ledger.rollups.differences(USE_CASE)) == []
+
+
+def test_too_much_to_catch_up_with_is_read_row_by_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Just after an upgrade the report is right, if late."""
+    monkeypatch.setattr("connectors.sql.ledger.MOST_DIGESTS", 0)
+    world.decided(firing(1))
+    assert len(columns(world)) == 1
+    assert world.ledger.rollups.waiting(at_most=10) > 0
+
+
+def test_hours_that_are_over_are_summed_once(world: World) -> None:
+    """What the summed hours and the rows of the others say together is what all rows say, for any period."""
+    case = world.decided(firing(1))
+    for minutes in (1, 50, 130, 290):
+        world.clock.turn(timedelta(minutes=minutes))
+        told = [correction(case, "corrected", field="category", after=minutes)]
+        world.ledger.watch.record_corrections(told)
+    since, until = START + timedelta(minutes=30), START + timedelta(minutes=400)
+    before = world.ledger.results(USE_CASE, since=since, until=until)
+    assert [line.count for line in before.corrections] == [2]
+    world.clock.turn(timedelta(days=9))
+    for _ in range(2):
+        assert world.ledger.results(USE_CASE, since=since, until=until) == before
+    columns(world)
+    assert list(world.ledger.rollups.differences(USE_CASE)) == []
+    execute(world, 'UPDATE rollup_hours SET body = \'{"models": [], "corrections": []}\'')
+    assert len(list(world.ledger.rollups.differences(USE_CASE))) == 3
+
+
+def test_a_ledger_from_before_is_packed_in_the_background(world: World) -> None:
+    """Bit by bit, wherever it was interrupted."""
+    for number in range(1, 6):
+        world.decided(firing(number, rule=f"rule-{number}"))
+    columns(world)
+    execute(world, "DELETE FROM rollups")
+    world.ledger.rollups.mark_all(USE_CASE)
+    ledger = SqlLedger.open(world.url)
+    assert [ledger.rollups.digest(at_most=2) for _ in range(4)] == [2, 2, 1, 0]
+    ledger.close()
+    assert list(world.ledger.rollups.differences(USE_CASE)) == []
