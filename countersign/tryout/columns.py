@@ -24,7 +24,9 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 # What is written when a ticket is worked on or over: a model that reads it has read the answer.
 _LEAKS = re.compile(
     r"resol|clos|reopen|reassign|assign|\bstate\b|_state\b|status|\bactive\b|sla\b|work[_ ]?note|comment|updat"
-    r"|mod_count|duration|time[_ ]spent|caused_by|\brfc\b|problem_id|vendor|knowledge|\bsplit\b|confirmation",
+    r"|mod_count|duration|time[_ ]spent|caused_by|\brfc\b|problem_id|vendor|knowledge|\bsplit\b|confirmation"
+    r"|log work|work ratio|remaining|fix version|root[_ ]?cause|issue link|duplicate|watch|votes?\b|last viewed"
+    r"|satisfaction|time to |outcome|sprint",
     re.IGNORECASE,
 )
 # Names and numbers that say nothing of what is wrong.
@@ -82,7 +84,7 @@ def columns_of(header: Sequence[str], mapping: Mapping[str, str]) -> Columns:
         header=tuple(header),
         fields=fields,
         seen=seen,
-        hidden=tuple(header[place] for place in sorted(hidden)),
+        hidden=tuple(dict.fromkeys(header[place] for place in sorted(hidden))),  # Jira repeats headers
     )
 
 

@@ -35,8 +35,8 @@ class Seen:
 class Given:
     """One category of the policy: how many tickets, what is done with them, and how much of it wrongly.
 
-    `wrong` is the share of the closes that the export tells of which is wrong; n is how many it tells of.
-    `once_certified` counts what a certificate would let be closed besides.
+    `wrong` is the share of the closes that the export tells of which is wrong; n is how many it tells of, and
+    `wrong_closes` how many of them are wrong. `once_certified` counts what a certificate would let be closed besides.
     """
 
     category: str
@@ -46,6 +46,7 @@ class Given:
     routed: int
     held: int
     once_certified: int
+    wrong_closes: int
     wrong: Estimate
     wrong_once_certified: Estimate
 
@@ -61,12 +62,19 @@ class Groups:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """A tryout. `tells`: what the export tells of outcomes, as clauses; nothing: no wrong close can be seen."""
+    """A tryout. `tells`: what the export tells of outcomes, as clauses; nothing: no wrong close can be seen.
+
+    `silent`: what it does not tell, as clauses with the field of `--map` that would. `wrong` is that of all closes,
+    `wrong_if_all` what it would be had every ticket been closed at once.
+    """
 
     tickets: int
     given: tuple[Given, ...]
     groups: Groups | None
     tells: tuple[str, ...]
+    silent: tuple[str, ...]
+    wrong: Estimate
+    wrong_if_all: Estimate
 
 
 Assess = Callable[[Sequence[str]], Sequence[Seen]]
@@ -88,7 +96,10 @@ def try_out(tickets: Sequence[OldTicket], policy: Policy, *, assess: Assess, lea
         tickets=len(tickets),
         given=tuple(_given(category, rows[category]) for category in sorted(rows)),
         groups=_groups(tickets, learn),
-        tells=tuple(_tells(tickets, policy)),
+        tells=tuple(clause for clause, _, known in _signs(tickets, policy) if known),
+        silent=tuple(f"{clause} ({field})" for clause, field, known in _signs(tickets, policy) if not known),
+        wrong=_share(row.wrong for rows_ in rows.values() for row in rows_ if row.now.closes),
+        wrong_if_all=_share(told),
     )
 
 
@@ -138,18 +149,23 @@ def _wrong(ticket: OldTicket, seen: Seen, policy: Policy) -> bool | None:
     return any(known) if known else None
 
 
-def _tells(tickets: Sequence[OldTicket], policy: Policy) -> Iterable[str]:
-    if any(ticket.reopened is not None for ticket in tickets):
-        yield "it was reopened"
-    if any(ticket.moved is not None for ticket in tickets):
-        yield "it was given to another group"
-    if any(ticket.category in policy.categories for ticket in tickets):
-        yield "people gave it another category"
+def _signs(tickets: Sequence[OldTicket], policy: Policy) -> tuple[tuple[str, str, bool], ...]:
+    """What makes a close wrong, the field that tells it, and whether this export does."""
+    return (
+        ("it was reopened", "reopens", any(ticket.reopened is not None for ticket in tickets)),
+        ("it was given to another group", "moves", any(ticket.moved is not None for ticket in tickets)),
+        (
+            "people gave it another category",
+            "category, in the policy's words",
+            any(ticket.category in policy.categories for ticket in tickets),
+        ),
+    )
 
 
 def _given(category: str, rows: Sequence[_Row]) -> Given:
     done = Counter(row.now.outcome for row in rows)
     more = [row for row in rows if row.certified.closes and not row.now.closes]
+    told = [row.wrong for row in rows if row.now.closes]
     return Given(
         category=category,
         tickets=len(rows),
@@ -158,7 +174,8 @@ def _given(category: str, rows: Sequence[_Row]) -> Given:
         routed=done[Outcome.ROUTE],
         held=done[Outcome.HOLD],
         once_certified=len(more),
-        wrong=_share(row.wrong for row in rows if row.now.closes),
+        wrong_closes=sum(sign is True for sign in told),
+        wrong=_share(told),
         wrong_once_certified=_share(row.wrong for row in more),
     )
 

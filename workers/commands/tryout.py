@@ -94,6 +94,9 @@ def _plain(
         "by_category": tried.given,
         "groups": tried.groups,
         "a_close_is_wrong_if": tried.tells,
+        "the_export_does_not_tell_whether": tried.silent,
+        "wrong": tried.wrong,
+        "wrong_if_all_were_closed": tried.wrong_if_all,
         "baseline": figures,
         "baseline_unknown": unknown,
         "problem_counts": [
@@ -109,10 +112,13 @@ def _tell(policy: Policy, found: Tickets, tried: Tried, figures: Sequence[Figure
     typer.echo(f"Hidden from the model: {', '.join(found.columns.hidden) or 'nothing'}.")
     if found.columns.seen:
         typer.echo("The tickets hold no prose, only codes: the embedded model can make little of them.")
-    tells = " or ".join(tried.tells)
-    typer.echo(
-        f"A close counts as wrong if {tells}.\n" if tells else "The export does not tell wrong closes.\n"
-    )
+    if tried.tells:
+        typer.echo(f"A close counts as wrong if {' or '.join(tried.tells)}.")
+    else:
+        typer.echo("The export does not tell wrong closes.")
+    if tried.silent:
+        typer.echo(f"It does not tell whether {'; whether '.join(tried.silent)}: see --map.")
+    typer.echo("")
     columns = (
         "category",
         "tickets",
@@ -135,11 +141,13 @@ def _tell(policy: Policy, found: Tickets, tried: Tried, figures: Sequence[Figure
     typer.echo(
         "\nClosed: as if the policy acted, without a control lane and without limits per hour and day."
     )
+    typer.echo(f"Wrong among all closes that the export tells of: {_share(tried.wrong)}.")
+    typer.echo(f"For scale, had every ticket been closed at once: {_share(tried.wrong_if_all)}.")
     if tried.groups:
         groups = tried.groups
         typer.echo(
-            f"Groups: of {groups.known} groups the right one was told for {_share(groups.right)} "
-            f"(learnt from {groups.learnt_from:,} others)."
+            f"Groups: of {groups.known} groups the right one was told for {_share(groups.right)}, "
+            f"learnt from {groups.learnt_from:,} others."
         )
     _tell_before(figures, unknown)
     if found.counts:
@@ -165,4 +173,4 @@ def _tell_before(figures: Sequence[Figure], unknown: str) -> None:
 def _share(found: Estimate) -> str:
     if found.value is None:
         return "unknown"
-    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%}, n = {found.n:,})"
+    return f"{round(found.value * found.n):,} of {found.n:,}: {found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
