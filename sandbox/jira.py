@@ -141,6 +141,13 @@ class Jira:
         marks: dict[str, object] = {_INTERNAL: {"internal": True}} if internal else {}
         return self.records.comment(self.records.find(key), user, text, marks)
 
+    def edit_comment(self, key: str, comment: Comment, user: str, text: str) -> None:
+        """Somebody writes over a comment, their own or another's."""
+        issue = self.records.find(key)
+        fresh = self.records.comment(issue, user, text, {})
+        issue.comments.remove(fresh)  # made only to have the text read in one place
+        comment.body, comment.updated, comment.update_author = fresh.body, fresh.updated, user
+
     def transition(self, key: str, user: str, name: str, resolution: str | None = None) -> None:
         """Follow the arrow of that name; raises JiraError if it does not start at the issue's status."""
         issue = self.records.find(key)

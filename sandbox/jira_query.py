@@ -25,7 +25,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _TIMES = frozenset({"updated", "created"})
 _NAMES = frozenset({"key", "issuekey", "id", "issue"})
 _TEXTS = frozenset({"summary", "description", "text", "comment"})
-_PEOPLE = frozenset({"assignee", "reporter"})
+_PEOPLE = frozenset({"assignee", "reporter", "creator"})
 _CHOICES = frozenset(
     {"project", "labels", "status", "statuscategory", "issuetype", "type", "priority", "resolution"}
 )

@@ -38,6 +38,11 @@ SETTABLE = _PLAIN | {"description", "priority", "assignee", "reporter", "issuety
 _ON_TRANSITION = SETTABLE | {"resolution"}
 
 
+def account_id(user_name: str) -> str:
+    """By which Jira names a user."""
+    return "712020:" + hashlib.md5(user_name.encode(), usedforsecurity=False).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
     """One arrow of the workflow. `needs_resolution` means that its screen asks for one and insists."""
@@ -138,7 +143,7 @@ class Records:
 
     def account_of(self, user_name: str) -> str:
         """The account id of a user, who is made known by the question."""
-        account = "712020:" + hashlib.md5(user_name.encode(), usedforsecurity=False).hexdigest()
+        account = account_id(user_name)
         self.users[account] = user_name
         return account
 

@@ -64,6 +64,7 @@ _READ: dict[str, Callable[[Issue, Json], list[str]]] = {
     "priority": lambda _, state: _texts(state["priority"], jira_records.PRIORITIES[state["priority"]]),
     "assignee": lambda _, state: _texts(state["assignee"]),
     "reporter": lambda _, state: _texts(state["reporter"]),
+    "creator": lambda _, state: [state["creator"], jira_records.account_id(state["creator"])],
     "resolution": lambda _, state: _texts(jira_records.RESOLUTIONS.get(state["resolution"] or "")),
     "summary": lambda _, state: _texts(state["summary"]),
     "description": lambda _, state: _texts(state["description"]),

@@ -11,11 +11,12 @@ import structlog
 from connectors.jira import mapping
 from connectors.jira.client import JiraClient, Json, quoted
 from countersign.errors import Permanent, UnreadableAlert
-from countersign.tickets import Ticket, TicketChange, TicketPage
+from countersign.tickets import Ticket, TicketChange, TicketPage, TicketRef
 
 _log = structlog.get_logger()
 _REMEMBERED = 50_000
 _COMMENTS_AT_ONCE = 100
+_OF_DRAFTS = ("labels", "status", "updated")
 # Within this order nothing moves while we page, however often an issue is edited meanwhile.
 _ORDER = "ORDER BY created ASC, key ASC"
 
@@ -47,7 +48,20 @@ class History:
                 read = [issue for issue in fresh if str(issue.get("id")) in known]
                 yield TicketPage(tickets=tickets, changes=self._changes(read, since), cursor=start)
             self._remember(fresh)
+        yield from self._drafts(since, start)
         yield TicketPage(tickets=(), changes=(), cursor=last)
+
+    def _drafts(self, since: datetime, start: str) -> Iterator[TicketPage]:
+        """What people wrote over in our drafted change requests, where these live in a project of their own."""
+        config = self._client.config
+        if config.change_project in ("", config.project):
+            return
+        ours = f"project = {quoted(config.change_project)} AND creator = {quoted(self._client.me)}"
+        for page in self._client.search(f"{ours} AND {updated_since(since)} {_ORDER}", _OF_DRAFTS):
+            fresh = [issue for issue in page if self._is_fresh(issue)]
+            if fresh:
+                yield TicketPage(tickets=(), changes=self._changes(fresh, since), cursor=start)
+            self._remember(fresh)
 
     def _is_fresh(self, issue: Json) -> bool:
         return self._handed_out.get(str(issue.get("id"))) != _version(issue)
@@ -83,6 +97,19 @@ class History:
                 comment,
                 lambda said: [mapping.comment_change(said, of, self._client.me, customers=customers)],
             )
+        yield from self._edits(issue, of, got)
+
+    def _edits(self, issue: Json, of: TicketRef, comments: Sequence[Json]) -> Iterator[TicketChange]:
+        """Comments of ours that others wrote over. Where our last line is gone, the property has to be asked for."""
+        us = self._client.me
+        found = [one for comment in comments for one in _told(comment, lambda c: _edit(c, of, us))]
+        if all(one.marker for one in found):
+            yield from found
+            return
+        asked = {"maxResults": str(_COMMENTS_AT_ONCE), "orderBy": "-created", "expand": "properties"}
+        shown = self._client.get(f"issue/{issue['id']}/comment", asked).get("comments") or ()
+        for comment in shown:
+            yield from _told(comment, lambda c: _edit(c, of, us))
 
     def _field_changes(self, issues: Sequence[Json]) -> Iterator[TicketChange]:
         by_id = {str(issue["id"]): issue for issue in issues}
@@ -97,11 +124,19 @@ class History:
             body["nextPageToken"] = token
 
     def _changes_of(self, log: Json, by_id: Mapping[str, Json]) -> Iterator[TicketChange]:
-        of = mapping.ref(by_id[str(log["issueId"])], self._client.url)
-        for history in log.get("changeHistories") or ():
+        issue = by_id[str(log["issueId"])]
+        of = mapping.ref(issue, self._client.url)
+        histories = log.get("changeHistories") or ()
+        yield from mapping.edited_draft(histories, issue, of, self._client.me)
+        for history in histories:
             yield from mapping.field_changes(
                 history, of, self._client.me, self._client.config.fields, self._categories
             )
+
+
+def _edit(comment: Json, of: TicketRef, us: str) -> list[TicketChange]:
+    found = mapping.edited_comment(comment, of, us)
+    return [found] if found else []
 
 
 def _told(item: Json, read: Callable[[Json], list[TicketChange]]) -> list[TicketChange]:

@@ -31,9 +31,10 @@ TICKET_FIELDS = (
     "priority",
     "assignee",
 )
+_MARK = re.compile(r"\bcountersign[:-]([0-9a-f]{16})\b")
 _LABEL = re.compile(r"[^\s\"\\]{1,255}")
 _STATES = {"done": TicketState.RESOLVED}
-_FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", "resolution": "resolution"}
+_FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", "resolution": "close_code"}
 # That they changed is of interest; their words are not kept.
 _WORDY = {"summary": "title", "description": "description"}
 
@@ -158,6 +159,27 @@ def comments(issue: Json, url: str, us: str, *, customers: bool) -> Iterator[Tic
         yield comment_change(comment, ref(issue, url), us, customers=customers)
 
 
+def edited_comment(comment: Json, of: TicketRef, us: str) -> TicketChange | None:
+    """Somebody else's edit of a comment of ours; None where there is none. Jira keeps the newest words alone."""
+    editor = comment.get("updateAuthor") or {}
+    by, updated = str(editor.get("accountId", "")), comment.get("updated")
+    ours = str((comment.get("author") or {}).get("accountId", "")) == us
+    if not ours or not by or by == us or not updated:
+        return None
+    text = text_of(comment.get("body"))
+    return TicketChange(
+        id=f"comment:{comment['id']}:{updated}",
+        ref=of,
+        kind=ChangeKind.EDITED,
+        author=by,
+        at=when(updated),
+        field="note",
+        after=text,
+        by_bot=_is_app(editor),
+        marker=_marker_of(comment, text),
+    )
+
+
 def comment_change(comment: Json, of: TicketRef, us: str, *, customers: bool) -> TicketChange:
     author = str((comment.get("author") or {}).get("accountId", ""))
     return TicketChange(
@@ -169,6 +191,7 @@ def comment_change(comment: Json, of: TicketRef, us: str, *, customers: bool) ->
         text=text_of(comment.get("body")),
         internal=not customers or is_internal(comment),
         by_us=author == us,
+        by_bot=_is_app(comment.get("author")),
     )
 
 
@@ -198,7 +221,60 @@ def field_changes(
                 before=before,
                 after=after,
                 by_us=author == us,
+                by_bot=_is_app(history.get("author")),
             )
+
+
+def edited_draft(histories: Sequence[Json], issue: Json, of: TicketRef, us: str) -> Iterator[TicketChange]:
+    """What people wrote over in a change request that we drafted, until it was taken on: its state tells that."""
+    marker = next((found for label in _labels(issue) if (found := _marker_in(label))), "")
+    for history in sorted(histories, key=lambda one: when(one.get("created"))) if marker else ():
+        items = history.get("items") or ()
+        if any(_field(item) == "status" for item in items):
+            return
+        author = str((history.get("author") or {}).get("accountId", ""))
+        for item in items:
+            if _field(item) in _WORDY and author not in ("", us):
+                yield TicketChange(
+                    id=f"change:{history['id']}:{_field(item)}",
+                    ref=of,
+                    kind=ChangeKind.EDITED,
+                    author=author,
+                    at=when(history["created"]),
+                    field=f"change {_WORDY[_field(item)]}",
+                    before=str(item.get("fromString") or ""),
+                    after=str(item.get("toString") or ""),
+                    by_bot=_is_app(history.get("author")),
+                    marker=marker,
+                )
+
+
+def _field(item: Json) -> str:
+    return str(item.get("fieldId") or item.get("field", ""))
+
+
+def _labels(issue: Json) -> list[str]:
+    fields = issue.get("fields")
+    return [str(label) for label in _list(fields.get("labels"))] if isinstance(fields, Mapping) else []
+
+
+def _is_app(user: object) -> bool:
+    return isinstance(user, Mapping) and user.get("accountType") == "app"
+
+
+def _marker_in(text: str) -> str:
+    """The marker of an action of ours, from a text or from a label (countersign-…); "" without one."""
+    found = _MARK.search(text)
+    return f"countersign:{found[1]}" if found else ""
+
+
+def _marker_of(comment: Json, text: str) -> str:
+    """By the property, which people don't see, else by what they left of our last line."""
+    for entry in comment.get("properties") or ():
+        value = entry.get("value")
+        if entry.get("key") == "countersign" and isinstance(value, Mapping):
+            return str(value.get("marker", ""))
+    return _marker_in(text)
 
 
 def _read_item(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -17,6 +17,8 @@ from countersign.tickets import Ticket, TicketChange, TicketPage, TicketRef
 
 _log = structlog.get_logger()
 _ROWS_AT_ONCE = 500
+_EVER, _NEVER = "1970-01-01 00:00:00", "9999-12-31 00:00:00"
+_OUR_DRAFTS = read_filter("correlation_idSTARTSWITHcountersign:")
 
 
 class History:
@@ -43,6 +45,8 @@ class History:
             last = max(last, raw(rows[-1], "sys_updated_on"))
             tickets = readable(rows, self._client.url)
             yield TicketPage(tickets=tickets, changes=self._changes(tickets, since), cursor=last)
+        if edits := self._edits(since):
+            yield TicketPage(tickets=(), changes=edits, cursor=last)
         yield TicketPage(tickets=(), changes=(), cursor=last)
 
     def _changes(self, tickets: Sequence[Ticket], since: str) -> tuple[TicketChange, ...]:
@@ -72,8 +76,45 @@ class History:
                 row, lambda one: mapping.field_change(one, refs, self._client.config.user, names)
             )
 
+    def _edits(self, since: str) -> tuple[TicketChange, ...]:
+        """What people wrote over in our drafted change requests, until one was taken on: its state tells that.
+
+        Nothing where change requests or the audit are refused.
+        """
+        reading = Reading(
+            table="change_request",
+            filter=_OUR_DRAFTS,
+            by="sys_updated_on",
+            since=since,
+            fields=("sys_id", "number", "correlation_id"),
+        )
+        try:
+            drafts = {raw(row, "sys_id"): row for page in pages(self._client, reading) for row in page}
+            rows = (
+                self._rows("sys_audit", "documentkey", mapping.AUDIT_FIELDS, drafts, _EVER) if drafts else []
+            )
+        except Denied as denied:
+            if denied.status != 403:
+                raise
+            _log.warning("servicenow.drafts_refused", needs="read change_request and sys_audit")
+            return ()
+        us, url = self._client.config.user, self._client.url
+        taken: dict[str, str] = {}
+        for row in rows:
+            if raw(row, "fieldname") == "state":
+                taken.setdefault(raw(row, "documentkey"), raw(row, "sys_created_on"))
+        edits = [
+            edit
+            for row in rows
+            if since <= raw(row, "sys_created_on") <= taken.get(raw(row, "documentkey"), _NEVER)
+            for edit in _told(
+                row, lambda one: mapping.edited_draft(one, drafts[raw(one, "documentkey")], us, url)
+            )
+        ]
+        return tuple(edits)
+
     def _rows(
-        self, table: str, of: str, fields: tuple[str, ...], refs: Mapping[str, TicketRef], since: str
+        self, table: str, of: str, fields: tuple[str, ...], refs: Collection[str], since: str
     ) -> list[Row]:
         reading = Reading(
             table=table,

@@ -37,6 +37,7 @@ OURS = {theirs: ours for ours, theirs in FIELDS.items()} | {
     "state": "state",
     "short_description": "title",
     "description": "description",
+    "close_code": "close_code",
 }
 # That they changed is of interest; their words are not kept.
 WORDY = frozenset({"title", "description"})
@@ -186,6 +187,24 @@ def field_change(
         before=names.get(before, before),
         after=names.get(after, after),
         by_us=author == us,
+    )
+
+
+def edited_draft(row: Row, change: Row, us: str, url: str) -> TicketChange | None:
+    """An audit row of a change request that we drafted: what somebody wrote over. None for anything else."""
+    field, author = raw(row, "fieldname"), raw(row, "user")
+    if OURS.get(field) not in WORDY or author == us:
+        return None
+    return TicketChange(
+        id=raw(row, "sys_id"),
+        ref=ref(change, url, "change_request"),
+        kind=ChangeKind.EDITED,
+        author=author,
+        at=when(raw(row, "sys_created_on")),
+        field=f"change {OURS[field]}",
+        before=raw(row, "oldvalue"),
+        after=raw(row, "newvalue"),
+        marker=raw(change, "correlation_id"),
     )
 
 

@@ -28,6 +28,7 @@ from countersign.tickets import TicketChange, TicketPage
 
 Owner = tuple[str, str]
 _AT_ONCE = 1_000
+_DRAFTS = ("note", "close", "draft_change")
 
 
 class SqlWatch:
@@ -44,9 +45,15 @@ class SqlWatch:
             named = {(ticket.ref.desk, ticket.ref.id) for ticket in page.tickets}
             named |= {(change.ref.desk, change.ref.id) for change in page.changes}
             owners = _owners(connection, named)
+            drafted = _drafted(connection, {change.marker for change in page.changes if change.marker})
             ours = [ticket for ticket in page.tickets if (ticket.ref.desk, ticket.ref.id) in owners]
             ticket_rows.upsert(self._db, connection, ours)
-            return self._remember(connection, page.changes, owners, now)
+            belongs = {
+                (change.ref.desk, key_text(change.id)): owner
+                for change in page.changes
+                if (owner := drafted.get(change.marker) or owners.get((change.ref.desk, change.ref.id)))
+            }
+            return self._remember(connection, page.changes, belongs, now)
 
     def unhandled(self, desk: str) -> tuple[Watched, ...]:
         """As the port says. A change belongs to the case that its ticket had when it was recorded."""
@@ -161,20 +168,17 @@ class SqlWatch:
         self,
         connection: Connection,
         changes: Sequence[TicketChange],
-        owners: dict[Owner, Owner],
+        belongs: dict[Owner, Owner],
         now: datetime,
     ) -> tuple[Watched, ...]:
         ours = {
             (change.ref.desk, key_text(change.id)): change
             for change in reversed(changes)
-            if (change.ref.desk, change.ref.id) in owners
+            if (change.ref.desk, key_text(change.id)) in belongs
         }
         if not ours:
             return ()
-        rows = [
-            _change(change, owners[(change.ref.desk, change.ref.id)][0], now)
-            for change in reversed(ours.values())
-        ]
+        rows = [_change(change, belongs[name][0], now) for name, change in reversed(ours.items())]
         new = connection.execute(
             self._db.insert(ticket_changes)
             .on_conflict_do_nothing()
@@ -185,7 +189,7 @@ class SqlWatch:
         return tuple(
             Watched(case_id=case_id, use_case=use_case, change=change)
             for change in found
-            for case_id, use_case in (owners[(change.ref.desk, change.ref.id)],)
+            for case_id, use_case in (belongs[change.ref.desk, key_text(change.id)],)
             if not change.by_us
         )
 
@@ -201,6 +205,17 @@ def _owners(connection: Connection, named: set[Owner]) -> dict[Owner, Owner]:
     )
     rows = connection.execute(select(cases).where(cases.c.id.in_(newest)))
     return {(row.desk, row.ticket_id): (row.id, row.use_case) for row in rows}
+
+
+def _drafted(connection: Connection, markers: set[str]) -> dict[str, Owner]:
+    """The case of each draft of ours that somebody wrote over, by its marker, as (case id, use case)."""
+    keys = [marker.removeprefix("countersign:") for marker in sorted(markers)]
+    if not keys:
+        return {}
+    asked = select(actions.c.key, actions.c.case_id, actions.c.use_case).where(
+        actions.c.key.in_(keys), actions.c.kind.in_(_DRAFTS)
+    )
+    return {f"countersign:{row.key}": (row.case_id, row.use_case) for row in connection.execute(asked)}
 
 
 def _change(change: TicketChange, case_id: str, now: datetime) -> dict[str, object]:
