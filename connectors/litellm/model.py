@@ -17,6 +17,7 @@ import httpx
 
 from connectors.litellm import faults
 from connectors.litellm.client import new_client
+from connectors.litellm.lean import OpenAIClient, Silent
 from connectors.litellm.prices import Price, prices
 from countersign.assessment import ANSWER_CHARACTERS
 from countersign.errors import OutsideError, Transient
@@ -35,6 +36,8 @@ _FRAME_TOKENS = 400
 _LONGEST_NAME = 200
 # For whose calls litellm takes a client in a wrapper of its own.
 _HANDLED = frozenset({"anthropic", "gemini", "vertex_ai"})
+# Whose calls do without litellm's own log; others look things up in it.
+_SILENCED = frozenset({"openai", "anthropic"})
 _AGAIN = "Your last answer could not be used: {repair} Answer the question about the case above again."
 _Form = Literal["schema", "json", "free"]
 _importing = threading.Lock()
@@ -44,6 +47,7 @@ _importing = threading.Lock()
 class _Wire:
     client: Any
     form: _Form
+    silent: bool
 
 
 class LiteLLMModel:
@@ -153,6 +157,7 @@ class LiteLLMModel:
             "api_base": self._api_base,
             "api_key": self._api_key,
             "client": wire.client,
+            "litellm_logging_obj": Silent() if wire.silent else None,
             "response_format": _format(wire.form, prompt.schema),
         }
 
@@ -160,7 +165,11 @@ class LiteLLMModel:
         """What is the same for every call, found out once: a client around our own, and the form of answers."""
         if self._wired is None:
             _, provider, _, _ = litellm.get_llm_provider(self.name, api_base=self._api_base)
-            self._wired = _Wire(client=self._client(provider), form=_form(litellm, self.name, provider))
+            self._wired = _Wire(
+                client=self._client(provider),
+                form=_form(litellm, self.name, provider),
+                silent=provider in _SILENCED,
+            )
         return self._wired
 
     def _client(self, provider: str) -> Any:
@@ -170,9 +179,10 @@ class LiteLLMModel:
             return handler.HTTPHandler(client=self._http)
         if provider == "openai":
             openai = importlib.import_module("openai")
-            return openai.OpenAI(
+            sdk = openai.OpenAI(
                 api_key=self._api_key, base_url=self._api_base, http_client=self._http, max_retries=0
             )
+            return OpenAIClient(sdk, self._http)
         return None
 
     def _completion(self, response: Any, latency_ms: int) -> Completion:

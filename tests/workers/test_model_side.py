@@ -151,7 +151,7 @@ def test_a_model_that_obeys_the_text_closes_nothing(paying: House) -> None:
     ticket = _open(home, "Checkout is down", orders)
     record = _last(home, ticket)
     assert record.assessment.category == "informational"  # type: ignore[union-attr]
-    assert record.assessment.doubts == ("the local classifier reads it as availability",)  # type: ignore[union-attr]
+    assert record.assessment.doubts == ("the local classifier reads “Checkout is down” as availability",)  # type: ignore[union-attr]
     assert not record.decision.closes
     assert home.box.run(lambda: home.box.servicenow.incident(ticket)["state"]) not in ("6", "7")
 
