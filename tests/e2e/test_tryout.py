@@ -104,7 +104,8 @@ def test_a_jira_export_is_tried_with_its_own_columns_and_dates(
     assert (found["rows"], found["tickets"], found["problems"]) == (3, 3, [])
     assert found["hidden_from_the_model"] == [
         "Status", "Resolution", "Assignee", "Updated", "Last Viewed", "Resolved", "Component/s", "Log Work",
-        "Time Spent", "Work Ratio", "Σ Time Spent", "Comment", "Outward issue link (Duplicate)", "Custom field (Root cause)",
+        "Time Spent", "Work Ratio", "Σ Time Spent", "Comment", "Outward issue link (Duplicate)",
+        "Custom field (Root cause)",
     ]  # fmt: skip
     quiet = next(one for one in found["by_category"] if one["category"] == "informational")
     assert (quiet["closed"], quiet["wrong_closes"], quiet["wrong"]["n"]) == (2, 1, 2)
