@@ -184,7 +184,7 @@ def objections(
     yield from _still_firing(case, assessment, facts)
     yield from _threshold(assessment, rule, facts)
     if rule.name in facts.demoted:
-        yield Objection(because=f'rule "{rule.name}" has lost its autonomy until it is certified again')
+        yield Objection(because=f'rule "{rule.name}" has lost its autonomy and drafts until it has it back')
     if policy.never_close.first_seen and facts.first_seen:
         yield Objection(because="nothing like it has been seen before")
     if case.ticket and case.ticket.assignee:

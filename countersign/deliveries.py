@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from countersign.undo import Review
 
-Channel = Literal["mail", "record"]
+Channel = Literal["mail", "record", "notice"]
 Outcome = Literal["sent", "retry", "dead", "unsure", "taken_back"]
 # How long to wait after each failure; the failure after the last of them is for people.
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360, 720))
@@ -17,7 +17,7 @@ WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 180, 360,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Where a report goes: a mail address, or a ticket as `jira:OPS-7`."""
+    """Where something goes: a mail address, or a ticket as `jira:OPS-7`. A notice is a mail of a few sentences."""
 
     channel: Channel
     target: str
@@ -62,6 +62,11 @@ class DeliveryBook(Protocol):
         None if there is nothing new. Of several due times that were missed only the last is fired. The first time
         that a schedule is seen is its beginning: nothing is sent for the past.
         """
+        ...
+
+    def tell(self, use_case: str, event: str, *, to: str, text: str) -> bool:
+        """Plans a notice to a mail address, once for its event; False if it was planned before. The text's first line
+        is the mail's subject."""
         ...
 
     def due(self, *, limit: int) -> tuple[str, ...]: ...

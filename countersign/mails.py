@@ -16,7 +16,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:
-    """One mail to one person. `text` says all of it; `html` says it too and shows `picture` as cid:picture.
+    """One mail to one person. `text` says all of it; `html`, if there is any, too, and shows `picture` as cid:picture.
 
     `id` names the mail for ever, so that the same mail has the same Message-ID whoever sends it.
     """
@@ -25,6 +25,6 @@ class Mail:
     to: str
     subject: str
     text: str
-    html: str
-    picture: File
+    html: str = ""
+    picture: File | None = None
     files: tuple[File, ...] = ()

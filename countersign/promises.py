@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from countersign.guards import Fallen, Guarded
 from countersign.labelling import Finding, Judgeable
 from countersign.labels import Label
 from countersign.monitors import Monitor
@@ -31,13 +32,14 @@ class Issued:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """The newest certificate of each category and versions of a use case."""
+    """The newest certificate of each category and versions of a use case, and the guards that have spoken."""
 
     issued: tuple[Issued, ...] = ()
+    fallen: tuple[Fallen, ...] = ()
 
     @property
     def demoted(self) -> frozenset[str]:
-        """Rules of which a category has lost its certificate, and has no new one."""
+        """Rules of which a category has lost its certificate, and has no new one; `guards.demoted` knows all."""
         lost = {(one.rule, one.certificate.category) for one in self.issued if one.withdrawn_at is not None}
         held = {(one.rule, one.certificate.category) for one in self.issued if one.withdrawn_at is None}
         return frozenset(rule for rule, _ in lost - held)
@@ -51,12 +53,38 @@ class Withdrawn:
     use_case: str
     issued: Issued
 
+    @property
+    def id(self) -> str:
+        return self.issued.id
+
+    @property
+    def rule(self) -> str:
+        return self.issued.rule
+
+    @property
+    def category(self) -> str:
+        return self.issued.certificate.category
+
+    @property
+    def why(self) -> str:
+        return self.issued.why
+
+    @property
+    def back(self) -> str:
+        """How the rule gets its autonomy back, as a clause."""
+        return f"A new certificate brings it back: countersign policy certify --use-case {self.use_case}"
+
+
+# A rule that drafts from now on, whoever stood watch over it.
+Demotion = Withdrawn | Fallen
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reopens:
-    """How many tickets a use case has closed alone since then, and when each that was reopened was first."""
+    """How many tickets a rule has closed alone since then, and when each that was reopened was first."""
 
     use_case: str
+    rule: str
     case_id: str
     closes: int
     at: tuple[datetime, ...]
@@ -90,11 +118,27 @@ class PromiseBook(Protocol):
         """Those of these cases that a close was wanted for, with what people told of them."""
         ...
 
-    def record_findings(self, findings: Sequence[Finding]) -> tuple[Withdrawn, ...]:
-        """Keeps labels, moves monitors by what is new, and withdraws certificates on alarm, all in one transaction.
+    def record_findings(
+        self, findings: Sequence[Finding], guarded: Mapping[str, Guarded]
+    ) -> tuple[Demotion, ...]:
+        """Keeps labels, moves monitors by what is new, and demotes rules on alarm, all in one transaction.
 
-        A finding counts once; one that turns from right to wrong counts again.
+        A finding counts once; one that turns from right to wrong counts again. `guarded` names by case the monitor
+        of a rule that closes by risk; the others move that of their certificate. Closes of a demoted rule that
+        nobody has begun to write are dropped.
         """
+        ...
+
+    def trip(self, use_case: str, rule: str, *, case_id: str, why: str) -> Fallen | None:
+        """Demotes a rule whose trip-wire was touched; None if it lies touched already."""
+        ...
+
+    def lift(self, use_case: str, rule: str, *, by: str) -> bool:
+        """Lets a rule close again after its trip-wire was touched; False if it was not."""
+        ...
+
+    def demotions(self, *, within: timedelta) -> tuple[Demotion, ...]:
+        """Those of late that nobody has lifted, so that whoever should know is told though a worker died."""
         ...
 
     def told_of(self, use_case: str, *, after: str, limit: int) -> tuple[str, ...]:
@@ -107,7 +151,8 @@ class PromiseBook(Protocol):
         ...
 
     def reopens(self, case_ids: Sequence[str], *, within: timedelta) -> tuple[Reopens, ...]:
-        """For each use case of which one of these cases was closed alone and reopened: its reopens of late."""
+        """For each rule that closed one of these cases alone, and it was reopened: its reopens of late, or since
+        somebody let it close again."""
         ...
 
     def labels(self, use_case: str) -> tuple[Label, ...]: ...

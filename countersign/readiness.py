@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from countersign.certification import covered, promising
+from countersign.guards import demoted
 from countersign.policy import Policy
 from countersign.policy.phrases import percent
 from countersign.policy.schema import Autonomy
@@ -91,5 +92,5 @@ def _uncertified(policy: Policy, standing: Standing) -> Iterator[str]:
                 f'Rule "{rule.name}" has no certificate for its promise of at most {promise} wrong closes; '
                 "run `countersign policy certify`."
             )
-    for name in sorted(standing.demoted):
-        yield f'Rule "{name}" has broken its promise; it needs a new certificate.'
+    for name in sorted(demoted(policy, standing)):
+        yield f'Rule "{name}" has lost its autonomy; what brings it back stands in the note to its owner.'

@@ -16,6 +16,7 @@ from countersign.certification import covered
 from countersign.circumstances import Circumstances
 from countersign.decision import Decision, Facts, decide, matching_rule, wanted
 from countersign.errors import OutsideError
+from countersign.guards import demoted
 from countersign.labels import Versions
 from countersign.lanes import Lane, lane, share_of
 from countersign.ledger import ClaimedCase, CloseLimits, Closes, Grounds, Verdict
@@ -137,6 +138,7 @@ def _decided(
     last_hour, by_service = closes.last_hour, dict(closes.by_service)
     # Asked for every batch, so that a demotion holds for every decision after it, on all workers.
     standing = parts.ledger.promises.standing(policy.use_case)
+    lost = demoted(policy, standing)
     drifting = parts.ledger.drifts.raised(policy.use_case)
     decided = []
     for one in judgements:
@@ -152,7 +154,7 @@ def _decided(
             closes_of_service_today=by_service.get(one.case.service, 0),
             first_seen=one.claimed.first_seen,
             certified=certified,
-            demoted=standing.demoted,
+            demoted=lost,
         )
         decision = decide(one.case, one.said.assessment, policy, facts)
         if decision.closes:

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import structlog
 
-from countersign.labelling import finding
+from countersign.guards import Guarded, guarded
+from countersign.labelling import Judgeable, finding
 from countersign.local_readings import judged
 from countersign.monitors import reopen_bound, tripped
-from countersign.policy import Policy
-from countersign.promises import PromiseBook, Relabelled, Reopens, Withdrawn
+from countersign.promises import Demotion, PromiseBook, Relabelled, Reopens
 from workers.owners import owner_of, tell_owner
 from workers.parts import Parts
 
@@ -22,6 +22,8 @@ _log = structlog.get_logger()
 USUALLY_REOPENED = 0.1
 WINDOW = timedelta(days=7)
 AT_ONCE = 1_000
+# A worker that dies between demoting and telling leaves the telling to the sweeper.
+RETOLD = timedelta(minutes=10)
 
 
 def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
@@ -35,17 +37,23 @@ def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:
     found = [one for case in parts.ledger.promises.judgeable(wanted) if (one := finding(case)) is not None]
     if not found:
         return
-    for lost in parts.ledger.promises.record_findings(found):
-        policy = parts.policies[lost.use_case]
+    watches = {one.case.case_id: watch for one in found if (watch := _guarded(parts, one.case)) is not None}
+    for lost in parts.ledger.promises.record_findings(found, watches):
         _log.error(
-            "rule.demoted",
-            use_case=lost.use_case,
-            rule=lost.issued.rule,
-            category=lost.issued.certificate.category,
-            owner=owner_of(policy),
-            why=lost.issued.why,
+            "rule.demoted", use_case=lost.use_case, rule=lost.rule, category=lost.category, why=lost.why
         )
-        yield from _told(parts, lost, policy)
+        yield from _told(parts, lost)
+
+
+def retell(parts: Parts) -> Iterator[str]:
+    """Tells once more what a worker may have died before telling; what was told is not told again."""
+    for lost in parts.ledger.promises.demotions(within=RETOLD):
+        yield from _told(parts, lost)
+
+
+def _guarded(parts: Parts, case: Judgeable) -> Guarded | None:
+    policy = parts.policies.get(case.use_case)
+    return guarded(policy, case) if policy else None
 
 
 def _heard_of_readings(parts: Parts, wanted: Sequence[str]) -> Iterator[str]:
@@ -55,7 +63,11 @@ def _heard_of_readings(parts: Parts, wanted: Sequence[str]) -> Iterator[str]:
         policy = parts.policies[lost.use_case]
         category, why = lost.issued.certificate.category, lost.issued.why
         _log.error(
-            "local.withdrawn", use_case=lost.use_case, category=category, owner=owner_of(policy), why=why
+            "local.withdrawn",
+            use_case=lost.use_case,
+            category=category,
+            owner=owner_of(policy),
+            why=why,
         )
         again = f"A new certificate brings it back: countersign policy certify --use-case {lost.use_case}"
         headline = f"The embedded model no longer answers alone for {category}"
@@ -77,29 +89,25 @@ def relabel_cases(book: PromiseBook, cases: Sequence[str]) -> Relabelled:
 
 
 def _wire(parts: Parts, reopens: Reopens) -> Iterator[str]:
-    """The trip-wire: it tells the owner sooner than audits can, and is no label."""
+    """The trip-wire: sooner than audits it sends a rule back to drafts, which a person may lift. It is no label."""
     bound = reopen_bound(reopens.closes, usual=USUALLY_REOPENED)
     trip = tripped(reopens.at, now=parts.clock(), window=WINDOW, bound=bound)
     if trip is None:
         return
-    policy = parts.policies[reopens.use_case]
     why = (
-        f"{trip.reopens} of {reopens.closes} tickets closed by policy since {trip.since:%Y-%m-%d} were reopened, "
-        f"where fewer than {trip.bound} are usual"
+        f'{trip.reopens} of {reopens.closes} tickets that rule "{reopens.rule}" closed since '
+        f"{reopens.since:%Y-%m-%d} were reopened, where fewer than {trip.bound} are usual"
     )
-    _log.error("rule.reopens", use_case=reopens.use_case, owner=owner_of(policy), why=why)
-    # One note a day, however many are reopened.
-    event = f"reopens:{reopens.use_case}:{parts.clock():%Y-%m-%d}"
-    stop = f"It goes on closing; countersign stop --use-case {reopens.use_case} ends that"
-    yield from tell_owner(
-        parts, reopens.case_id, policy, event, "Many tickets closed by policy are reopened", why, stop
-    )
+    lost = parts.ledger.promises.trip(reopens.use_case, reopens.rule, case_id=reopens.case_id, why=why)
+    if lost is not None:
+        _log.error("rule.reopens", use_case=reopens.use_case, rule=reopens.rule, why=why)
+        yield from _told(parts, lost)
 
 
-def _told(parts: Parts, lost: Withdrawn, policy: Policy) -> Iterator[str]:
+def _told(parts: Parts, lost: Demotion) -> Iterator[str]:
     """In the ticket whose audit raised the alarm: the system that the owner works in."""
-    again = f"A new certificate brings it back: countersign policy certify --use-case {lost.use_case}"
-    headline = f'Rule "{lost.issued.rule}" only drafts from now on'
-    yield from tell_owner(
-        parts, lost.case_id, policy, f"demoted:{lost.issued.id}", headline, lost.issued.why, again
-    )
+    policy = parts.policies.get(lost.use_case)
+    if policy is None:
+        return
+    headline = f'Rule "{lost.rule}" only drafts from now on'
+    yield from tell_owner(parts, lost.case_id, policy, f"demoted:{lost.id}", headline, lost.why, lost.back)

@@ -16,6 +16,7 @@ from countersign.policy import Policy
 from countersign.ports import Desk
 from countersign.reports import Report
 from countersign.tickets import TicketRef
+from workers.mailing import unmailed
 from workers.parts import Parts, Wake
 
 _log = structlog.get_logger()
@@ -37,6 +38,8 @@ def fire(parts: Parts) -> Iterator[Wake]:
         )
         if fired:
             _log.info("report.fired", use_case=policy.use_case, due=fired.isoformat())
+            for why in unmailed(parts.mailer, [policy]):
+                _log.warning("report.unmailed", why=why)
     if ids := parts.ledger.deliveries.due(limit=AT_ONCE):
         yield Wake("report", ids)
 
@@ -50,17 +53,17 @@ def deliver(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
         if delivery.use_case not in parts.policies:
             parts.ledger.deliveries.settle(delivery, "dead", detail="no policy has this use case any more")
             continue
-        if delivery.in_doubt and delivery.channel == "mail":
+        if delivery.in_doubt and delivery.channel != "record":
             _unsure(parts, delivery, "a worker died while it was being sent")
             continue
         if delivery.back:
             _undo(parts, delivery)
             continue
         which = delivery.use_case, delivery.fire_time
-        if which not in made:
+        if delivery.channel != "notice" and which not in made:
             made[which] = _report(parts, delivery)
         if parts.ledger.deliveries.begin(delivery):
-            _send(parts, delivery, made[which])
+            _send(parts, delivery, made.get(which))
     return iter(())
 
 
@@ -86,15 +89,18 @@ def _report(parts: Parts, delivery: Delivery) -> Report:
     return report_of(parts.policies[delivery.use_case], parts.ledger, period, notes=notes)
 
 
-def _send(parts: Parts, delivery: Delivery, report: Report) -> None:
+def _send(parts: Parts, delivery: Delivery, report: Report | None) -> None:
+    """A notice has no report."""
     book = parts.ledger.deliveries
     try:
-        if delivery.channel == "mail":
-            _mail(parts, delivery, report)
+        if report is None:
+            _mail(parts, notice_of(delivery))
+        elif delivery.channel == "mail":
+            _mail(parts, mail_of(delivery, report))
         else:
             _attach(parts, delivery, report)
     except Unsure as problem:
-        if delivery.channel == "mail":
+        if delivery.channel != "record":
             _unsure(parts, delivery, str(problem))
         else:
             _again(parts, delivery, problem)
@@ -145,10 +151,16 @@ def _unsure(parts: Parts, delivery: Delivery, why: str) -> None:
     parts.ledger.deliveries.settle(delivery, "unsure", detail=why)
 
 
-def _mail(parts: Parts, delivery: Delivery, report: Report) -> None:
+def _mail(parts: Parts, mail: Mail) -> None:
     if parts.mailer is None:
         raise Transient("No mail server is configured any more; add `mail` to the settings.", where="mail")
-    parts.mailer.send(mail_of(delivery, report))
+    parts.mailer.send(mail)
+
+
+def notice_of(delivery: Delivery) -> Mail:
+    """The mail that tells an owner of something: plain text, its first line the subject."""
+    subject, _, text = delivery.note.partition("\n")
+    return Mail(id=delivery.id, to=delivery.target, subject=subject, text=text.strip() + "\n")
 
 
 def mail_of(delivery: Delivery, report: Report) -> Mail:

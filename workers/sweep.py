@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from workers.drifts import look
+from workers.learn import retell
 from workers.parts import Parts, Wake
 from workers.reporting import fire
 
@@ -24,6 +25,8 @@ def sweep(parts: Parts) -> Iterator[Wake]:
     """Yields due cases, actions and reports, looks for drift, and drops approvals that nobody gave in time."""
     look(parts)
     yield from fire(parts)
+    if notes := tuple(retell(parts)):
+        yield Wake("act", notes)
     for policy in parts.policies.values():
         expired = parts.ledger.watch.expire_approvals(
             policy.use_case, older_than=policy.approvals.expires_after

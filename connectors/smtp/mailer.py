@@ -141,12 +141,14 @@ def _message(mail: Mail, sender: str) -> EmailMessage:
         ) from problem
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
-    message.add_alternative(mail.html, subtype="html")
-    alternative = message.get_payload()[1]  # type: ignore[index]
-    kind, _, subtype = mail.picture.media_type.partition("/")
-    alternative.add_related(  # type: ignore[union-attr]
-        mail.picture.content, kind, subtype, cid="<picture>", filename=mail.picture.name, disposition="inline"
-    )
+    if mail.html:
+        message.add_alternative(mail.html, subtype="html")
+    if mail.html and mail.picture:
+        alternative = message.get_payload()[1]  # type: ignore[index]
+        kind, _, subtype = mail.picture.media_type.partition("/")
+        alternative.add_related(  # type: ignore[union-attr]
+            mail.picture.content, kind, subtype, cid="<picture>", filename=mail.picture.name, disposition="inline"
+        )
     for file in mail.files:
         kind, _, subtype = file.media_type.partition("/")
         message.add_attachment(file.content, kind, subtype, filename=file.name)

@@ -92,6 +92,18 @@ class SqlDeliveries:
             audit.append(connection, [_event(row, "report.planned", {"note": note}) for row in rows], at=now)
         return fire_time
 
+    def tell(self, use_case: str, event: str, *, to: str, text: str) -> bool:
+        name = "\x1f".join((use_case, event, "notice", to))
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            row = _planned(use_case, now, Target(channel="notice", target=to), plain(text), now)
+            row["id"] = hashlib.sha256(name.encode()).hexdigest()[:16]
+            new = self._db.insert(deliveries).values(row).on_conflict_do_nothing().returning(deliveries.c.id)
+            if connection.execute(new).first() is None:
+                return False
+            audit.append(connection, [_event(row, "report.planned", {"event": event})], at=now)
+        return True
+
     def due(self, *, limit: int) -> tuple[str, ...]:
         with self._db.read() as connection:
             asked = select(deliveries.c.id).where(self._free(self._db.now(connection)))
@@ -144,7 +156,9 @@ class SqlDeliveries:
                 audit.append(connection, [event], at=now)
 
     def take_back(self, use_case: str, *, since: datetime, by: str, dry_run: bool = False) -> TakenBack:
-        chosen = [deliveries.c.use_case == use_case] if use_case else []
+        # What an owner was told of stays told.
+        chosen = [deliveries.c.channel != "notice"]
+        chosen += [deliveries.c.use_case == use_case] if use_case else []
         arrived = deliveries.c.state.in_(("sent", "unsure")), deliveries.c.done_at >= since
         waiting = deliveries.c.state == "planned", deliveries.c.fire_time >= since
         with self._db.write() as connection:

@@ -68,6 +68,8 @@ certificates = Table(
     # When the monitor withdrew it, and the sentence that the owner was told.
     Column("withdrawn_at", Moment),
     Column("why", String, nullable=False, server_default=""),
+    # The case whose audit raised the alarm.
+    Column("withdrawn_case", String),
     Index("ix_certificates_use_case", "use_case", "at"),
 )
 
@@ -89,4 +91,25 @@ good_policies = Table(
     Column("content_hash", String, primary_key=True),
     Column("at", Moment, nullable=False),
     Column("body", Text, nullable=False),
+)
+
+# What stands watch over rules beside certificates: monitors of rules that close by risk, and touched trip-wires.
+guards = Table(
+    "guards",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("use_case", String, nullable=False),
+    # risk or reopens.
+    Column("kind", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("category", String, nullable=False),
+    Column("boundary", String, nullable=False),
+    Column("allowed", Float, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("monitor", Text, nullable=False),
+    Column("fallen_at", Moment),
+    Column("case_id", String, nullable=False),
+    Column("why", String, nullable=False),
+    Column("lifted_at", Moment),
+    Index("ix_guards_use_case", "use_case"),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Connection, Row, func, insert, select, type_coerce, update
 
-from connectors.sql import audit, policies
+from connectors.sql import audit, guarding, policies
 from connectors.sql.codec import CIRCUMSTANCES, CORRECTION, LABEL, VERSIONS
 from connectors.sql.engine import Database
 from connectors.sql.promises import (
@@ -21,15 +21,15 @@ from connectors.sql.promises import (
     labels,
 )
 from connectors.sql.relabelling import finding_row, relabel, told_of
-from connectors.sql.tables import actions, cases, corrections, decisions
-from countersign.actions import ActionState
+from connectors.sql.tables import cases, corrections, decisions
 from countersign.audit import Event
+from countersign.guards import Fallen, Guarded
 from countersign.ids import new_ids
 from countersign.labelling import RULE_VERSION, Finding, Judgeable, Told
 from countersign.labels import Label
 from countersign.lanes import Lane
 from countersign.monitors import Monitor
-from countersign.promises import Issued, Relabelled, Reopens, Standing, Withdrawn
+from countersign.promises import Demotion, Issued, Relabelled, Reopens, Standing, Withdrawn
 from countersign.thresholds.certificate import Certificate
 from countersign.thresholds.words import promise_words
 
@@ -45,7 +45,10 @@ class SqlPromises:
 
     def standing(self, use_case: str) -> Standing:
         with self._db.read() as connection:
-            return Standing(issued=tuple(_newest(connection, use_case).values()))
+            return Standing(
+                issued=tuple(_newest(connection, use_case).values()),
+                fallen=guarding.fallen(connection, use_case),
+            )
 
     def judgeable(self, case_ids: Sequence[str]) -> tuple[Judgeable, ...]:
         """As the port says; of a case that was decided again, the last decision counts."""
@@ -66,16 +69,49 @@ class SqlPromises:
                 words[row.case_id].append(_told(row))
         return tuple(_judgeable(row, tuple(words[case])) for case, row in rows.items())
 
-    def record_findings(self, findings: Sequence[Finding]) -> tuple[Withdrawn, ...]:
-        withdrawn: list[Withdrawn] = []
+    def record_findings(
+        self, findings: Sequence[Finding], guarded: Mapping[str, Guarded]
+    ) -> tuple[Demotion, ...]:
+        lost: list[Demotion] = []
         with self._db.write() as connection:
             self._db.alone(connection, "countersign promises")
             now = self._db.now(connection)
             for one in findings:
-                if self._is_news(connection, one, now) and one.case.alone:
-                    withdrawn += _heard(connection, one, now)
-            audit.append(connection, [_withdrawn_event(one) for one in withdrawn], at=now)
-        return tuple(withdrawn)
+                if not self._is_news(connection, one, now) or not one.case.alone:
+                    continue
+                watch = guarded.get(one.case.case_id)
+                lost += guarding.heard(connection, one, watch, now) if watch else _heard(connection, one, now)
+            self._demote(connection, lost, now)
+        return tuple(lost)
+
+    def trip(self, use_case: str, rule: str, *, case_id: str, why: str) -> Fallen | None:
+        with self._db.write() as connection:
+            self._db.alone(connection, "countersign promises")
+            now = self._db.now(connection)
+            fallen = guarding.trip(connection, use_case, rule, case_id, why, now)
+            self._demote(connection, [fallen] if fallen else [], now)
+        return fallen
+
+    def lift(self, use_case: str, rule: str, *, by: str) -> bool:
+        with self._db.write() as connection:
+            return guarding.lift(connection, use_case, rule, by, self._db.now(connection))
+
+    def demotions(self, *, within: timedelta) -> tuple[Demotion, ...]:
+        with self._db.read() as connection:
+            since = self._db.now(connection) - within
+            asked = select(certificates).where(
+                certificates.c.withdrawn_at >= since, certificates.c.withdrawn_case.is_not(None)
+            )
+            withdrawn = [
+                Withdrawn(case_id=row.withdrawn_case, use_case=row.use_case, issued=_issued(row))
+                for row in connection.execute(asked)
+            ]
+            return (*withdrawn, *guarding.since(connection, since))
+
+    def _demote(self, connection: Connection, lost: Sequence[Demotion], now: datetime) -> None:
+        for one in lost:
+            guarding.hold_back(connection, one.use_case, one.rule, one.why, now)
+        audit.append(connection, [_demoted_event(one) for one in lost], at=now)
 
     def told_of(self, use_case: str, *, after: str, limit: int) -> tuple[str, ...]:
         with self._db.read() as connection:
@@ -91,13 +127,20 @@ class SqlPromises:
         with self._db.read() as connection:
             now = self._db.now(connection)
             hit = connection.execute(
-                select(cases.c.use_case, func.max(corrections.c.case_id).label("case_id"))
-                .join(corrections, corrections.c.case_id == cases.c.id)
-                .join(decisions, (decisions.c.case_id == cases.c.id) & decisions.c.closes.is_(True))
-                .where(cases.c.id.in_(list(case_ids)), corrections.c.verdict == "reopened")
-                .group_by(cases.c.use_case)
+                select(
+                    decisions.c.use_case, decisions.c.rule, func.max(corrections.c.case_id).label("case_id")
+                )
+                .join(corrections, corrections.c.case_id == decisions.c.case_id)
+                .where(
+                    decisions.c.case_id.in_(list(case_ids)),
+                    decisions.c.closes.is_(True),
+                    corrections.c.verdict == "reopened",
+                )
+                .group_by(decisions.c.use_case, decisions.c.rule)
             ).all()
-            return tuple(_reopens(connection, row.use_case, row.case_id, now - within) for row in hit)
+            return tuple(
+                _reopens(connection, row.use_case, row.rule, row.case_id, now - within) for row in hit
+            )
 
     def labels(self, use_case: str) -> tuple[Label, ...]:
         asked = select(labels.c.body).where(labels.c.use_case == use_case, labels.c.body != "")
@@ -237,39 +280,11 @@ def _heard(connection: Connection, one: Finding, now: datetime) -> list[Withdraw
     after = replace(issued, monitor=monitor)
     if monitor.alarm is not None:
         after = replace(after, withdrawn_at=now, why=_why(after))
-        values |= {"withdrawn_at": now, "why": after.why}
+        values |= {"withdrawn_at": now, "why": after.why, "withdrawn_case": one.case.case_id}
     connection.execute(update(certificates).where(certificates.c.id == issued.id).values(values))
     if monitor.alarm is None:
         return []
-    _hold_back(connection, one.case.use_case, after, now)
     return [Withdrawn(case_id=one.case.case_id, use_case=one.case.use_case, issued=after)]
-
-
-def _hold_back(connection: Connection, use_case: str, lost: Issued, now: datetime) -> None:
-    """Closes that the rule has decided and nobody has begun to write: the tickets stay with people."""
-    dropped = connection.execute(
-        update(actions)
-        .where(
-            actions.c.use_case == use_case,
-            actions.c.kind == "close",
-            actions.c.state == ActionState.APPROVED.value,
-            actions.c.doubtful.is_(False),
-            actions.c.approved_by == f"policy:{lost.rule}",
-        )
-        .values(state=ActionState.DROPPED.value, due_at=None, done_at=now, detail=lost.why)
-        .returning(actions.c.key, actions.c.case_id)
-    ).all()
-    events = [
-        Event(
-            actor="monitor",
-            event="action.dropped",
-            case_id=row.case_id,
-            subject=row.key,
-            detail={"why": lost.why},
-        )
-        for row in dropped
-    ]
-    audit.append(connection, events, at=now)
 
 
 def _why(issued: Issued) -> str:
@@ -280,8 +295,15 @@ def _why(issued: Issued) -> str:
     )
 
 
-def _reopens(connection: Connection, use_case: str, case_id: str, since: datetime) -> Reopens:
-    closed = (decisions.c.use_case == use_case, decisions.c.closes.is_(True), decisions.c.at > since)
+def _reopens(connection: Connection, use_case: str, rule: str, case_id: str, since: datetime) -> Reopens:
+    lifted = guarding.lifted_at(connection, use_case, rule)
+    since = max(since, lifted) if lifted else since
+    closed = (
+        decisions.c.use_case == use_case,
+        decisions.c.rule == rule,
+        decisions.c.closes.is_(True),
+        decisions.c.at > since,
+    )
     closes = connection.execute(select(func.count()).select_from(decisions).where(*closed)).scalar_one()
     times = connection.execute(
         select(func.min(corrections.c.at))
@@ -289,14 +311,16 @@ def _reopens(connection: Connection, use_case: str, case_id: str, since: datetim
         .where(*closed, corrections.c.verdict == "reopened")
         .group_by(corrections.c.case_id)
     ).scalars()
-    return Reopens(use_case=use_case, case_id=case_id, closes=int(closes), at=tuple(times), since=since)
-
-
-def _withdrawn_event(one: Withdrawn) -> Event:
-    return Event(
-        actor="monitor",
-        event="rule.demoted",
-        case_id=one.case_id,
-        subject=one.issued.id,
-        detail={"rule": one.issued.rule, "why": one.issued.why},
+    return Reopens(
+        use_case=use_case,
+        rule=rule,
+        case_id=case_id,
+        closes=int(closes),
+        at=tuple(times),
+        since=since,
     )
+
+
+def _demoted_event(one: Demotion) -> Event:
+    detail: dict[str, object] = {"rule": one.rule, "why": one.why}
+    return Event(actor="monitor", event="rule.demoted", case_id=one.case_id, subject=one.id, detail=detail)

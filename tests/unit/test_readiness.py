@@ -74,7 +74,7 @@ def test_without_a_certificate_or_with_a_broken_one_it_drafts_on() -> None:
     """Acting needs the promise to be shown; drafting does not: that is how labels come about."""
     policy = _policy()
     assert any("has no certificate" in gap for gap in gaps(policy, Standing()))
-    assert any("has broken its promise" in gap for gap in gaps(policy, _standing(policy, withdrawn=True)))
+    assert any("has lost its autonomy" in gap for gap in gaps(policy, _standing(policy, withdrawn=True)))
     assert gaps(_policy(autonomy="observe"), Standing()) == ()
 
 

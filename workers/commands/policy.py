@@ -208,6 +208,7 @@ def backtest(
     """Decide the recorded cases again under a policy: closes, wrong ones, minutes, dollars, and what changes."""
     from countersign.backtest import backtest as run
     from countersign.certification import covered
+    from countersign.guards import demoted
     from workers.backtest_words import tell, write_page
     from workers.figures import length
     from workers.settings import load_settings
@@ -222,7 +223,7 @@ def backtest(
         new,
         labels=labels,
         certified=covered(new, standing),
-        demoted=standing.demoted,
+        demoted=demoted(new, standing),
         against=old,
     )
     if page:
@@ -254,7 +255,7 @@ def promote(file: File, config: Config = None) -> None:
     load_policy(text, name=str(file))
     file.write_text(text, encoding="utf-8")
     typer.echo(
-        f"{step}: {file} is version {found.version + 1} now; have it signed, then restart the workers."
+        f"{step}: {file} is version {found.version + 1} now; have it signed where policies are signed; running workers take it up."
     )
 
 
