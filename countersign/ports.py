@@ -50,12 +50,14 @@ class Check:
     """One thing that `doctor` tried: what it is, whether it worked, and what to do if not.
 
     `needs` is the autonomy from which on it has to work: a policy that only observes can do without the rest.
+    `warns`: nothing is broken, but somebody should read the detail.
     """
 
     what: str
     ok: bool
     detail: str
     needs: Autonomy = "observe"
+    warns: bool = False
 
 
 class AlertSource(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,9 +35,11 @@ from countersign.prompts import Example, PromptFile, examples, prompt_file
 from countersign.spans import said
 from workers.files import data_folder
 from workers.in_force import Current, InForce, in_force
+from workers.mailing import unmailed
 from workers.parts import Closing, Parts
 from workers.settings import EMBEDDED, Settings
 from workers.shutdown import Shutdown
+from workers.trial import tried_once
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -184,6 +186,13 @@ def mailer(settings: Settings) -> SmtpMailer | None:
             ca=found.ca,
         )
     )
+
+
+def reports_for_nobody(settings: Settings) -> tuple[str, ...]:
+    """Why the reports of the policies in force can't be mailed, as sentences."""
+    with closing(open_ledger(settings)) as ledger:
+        policies = in_force(settings, ledger.promises, now(), keep=False).policies
+    return tuple(unmailed(settings.mail, policies.values()))
 
 
 def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[Model]]:
@@ -461,8 +470,8 @@ def warm_up(settings: Settings, queues: Sequence[str]) -> None:
 # --- doctor ---------------------------------------------------------------------------------------------------
 
 
-def examine(settings: Settings) -> tuple[Check, ...]:
-    """Everything that is configured, tried once with reads alone."""
+def examine(settings: Settings, *, models: bool = False) -> tuple[Check, ...]:
+    """Everything that is configured, tried once with reads alone. `models` are asked a question, which costs money."""
     with closing(open_ledger(settings)) as ledger:
         checks = [*ledger.check(), _broker_check(settings)]
         found = in_force(settings, ledger.promises, now(), keep=False)
@@ -470,6 +479,9 @@ def examine(settings: Settings) -> tuple[Check, ...]:
     checks = [*_of_policies(found), *checks]
     parts = open_parts(settings)
     checks += [parts.mailer.check()] if parts.mailer else []
+    told = unmailed(settings.mail, policies.values())
+    checks += [Check(what="mail", ok=True, warns=True, detail=why) for why in told]
+    checks += list(_asked(parts)) if models else []
     connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
     for name, connection in connections.items():
         users = [p for p in policies.values() if name in (*p.scope.sources, p.scope.desk)]
@@ -502,6 +514,17 @@ def _of_policies(found: InForce) -> list[Check]:
         ),
         *(Check(what="policy file", ok=False, detail=one.sentence) for one in found.refused),
     ]
+
+
+def _asked(parts: Parts) -> Iterator[Check]:
+    """Each candidate of each policy, asked once about nothing in particular."""
+    tried: set[str] = set()
+    for policy in parts.policies.values():
+        file = parts.prompts[f"{policy.model.question}/{policy.model.prompt}"]
+        for model in parts.models(policy):
+            if model.name not in tried:
+                tried.add(model.name)
+                yield tried_once(model, file, policy)
 
 
 def _needed(checks: Sequence[Check], users: Sequence[Policy]) -> list[Check]:

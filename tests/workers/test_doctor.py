@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from connectors.litellm.client import new_client
+from connectors.litellm.model import LiteLLMModel
 from connectors.manifest import read_manifest
 from sandbox.faults import Fault
+from sandbox.model import TOKEN
+from tests.mailbox import mailbox
 from tests.workers.house import House
 from workers.settings import load_settings
+from workers.trial import tried_once
 from workers.wiring import examine
 
 VENDORS = ("datadog", "splunk", "pagerduty", "servicenow", "jira")
@@ -88,3 +93,51 @@ def test_who_only_observes_is_not_asked_for_rights_to_write(home: House, tmp_pat
     assert len(lines["act"]) > len(lines["draft"])
     assert any("TRANSITION_ISSUES" in line for line in lines["act"])
     assert not any("TRANSITION_ISSUES" in line for line in lines["draft"])
+
+
+def test_a_report_that_nobody_gets_is_warned_of(home: House, tmp_path: Path) -> None:
+    """A policy wants its report mailed and no mail server is set: the doctor, the command and the scheduler say so."""
+    _whole(home)
+    (check,) = [one for one in examine(load_settings(home.config)) if one.what == "mail"]
+    assert (check.ok, check.warns) == (True, True)
+    assert "alert-triage wants its report mailed to noc-lead@example.com" in check.detail
+    assert re.search(r"^ *! +mail", home.command("doctor").stdout, re.MULTILINE)
+    done = home.command("report", "--out", str(tmp_path / "out"))
+    assert "no mail server is set" in done.stderr
+    assert done.returncode == 0
+
+
+def test_a_mail_server_is_tried_without_a_mail(home: House, tmp_path: Path) -> None:
+    """Reached, and asked for nothing; one that is away is a NO."""
+    config = yaml.safe_load(home.config.read_text())
+    path = tmp_path / "mailed.yaml"
+    with mailbox() as box:
+        mail = {"host": "127.0.0.1", "port": box.port, "sender": "countersign@example.com", "tls": "none"}
+        path.write_text(yaml.safe_dump({**config, "mail": mail}))
+        (there,) = [one for one in examine(load_settings(path)) if one.what == "mail"]
+        assert box.mails == []
+    (gone,) = [one for one in examine(load_settings(path)) if one.what == "mail"]
+    assert (there.ok, there.warns, gone.ok) == (True, False, False)
+
+
+def test_models_are_asked_only_if_that_is_wanted(home: House) -> None:
+    """A question costs money. Asked, another model than the one that is wanted is a NO."""
+    policy = home.parts.policies["alert-triage"]
+    file = home.parts.prompts["triage/v1"]
+    address = f"{home.box.urls['model']}/v1"
+    with new_client() as client:
+        model = LiteLLMModel(
+            "openai/sandbox-small", timeout_s=10, client=client, api_base=address, api_key=TOKEN
+        )
+        assert tried_once(model, file, policy).ok
+        home.box.run(lambda: setattr(home.box.model, "answers_as", "sandbox-large"))
+        other = tried_once(model, file, policy)
+        home.box.run(lambda: setattr(home.box.model, "mode", "status_401"))
+        denied = tried_once(model, file, policy)
+    assert "sandbox-large answers instead" in other.detail
+    assert (other.ok, denied.ok) == (False, False)
+    before = home.box.run(lambda: home.box.model.calls)
+    examine(load_settings(home.config))
+    assert home.box.run(lambda: home.box.model.calls) == before
+    asked = [one.what for one in examine(load_settings(home.config), models=True)]
+    assert "model local" in asked

@@ -203,6 +203,16 @@ def test_a_record_that_is_not_there_is_told_and_not_tried_again(sqlite_home: Hou
     assert "report: record" in dead
 
 
+def test_a_report_that_nobody_can_be_mailed_is_logged_when_it_is_due(sqlite_home: House) -> None:
+    """Without a mail server the record still gets it."""
+    row = _record(sqlite_home, "incident")
+    with structlog.testing.capture_logs() as logs:
+        _recording(sqlite_home, f"servicenow:{row['number']}")
+    (why,) = [line["why"] for line in logs if line["event"] == "report.unmailed"]
+    assert "ann@example.com, ben@example.com" in why
+    assert len(_files(sqlite_home)) == 1
+
+
 def _roll_back(home: House, *how: str) -> dict[str, object]:
     done = home.command("rollback", "--since", "2026-01-01", *how, "--json")
     assert done.returncode == 0, done.stderr

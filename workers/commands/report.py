@@ -34,6 +34,7 @@ def report(
     from countersign.kpis.summary import summary_text
     from workers.figures import files_of, length, report_of, write_files
     from workers.files import read_policies
+    from workers.mailing import unmailed
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
@@ -41,6 +42,8 @@ def report(
     chosen = [policy for policy in policies.values() if use_case in ("", policy.use_case)]
     if not chosen:
         raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(policies)}.")
+    for why in unmailed(settings.mail, chosen):
+        typer.echo(why, err=True)
     ledger = open_ledger(settings)
     until = ledger.known_until() or now()
     period = Period(since=until - length(since), until=until)
