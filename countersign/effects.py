@@ -3,10 +3,11 @@
 Two ratios, treated over control: of restricted means, and of geometric means (the mean of the logarithm, restricted
 at the same horizon, so that open tickets count in both). Below 1, treatment was faster.
 
-Lanes are compared within each category and put together with the categories' shares in both lanes (direct
-standardisation). The interval rests on influence functions summed within clusters, since alerts that go together
-also end together; it allows for the shares being estimated. Intention to treat: a ticket counts in the lane that it
-was drawn for, whatever was done.
+Lanes are compared within each category, among tickets that were drawn with the same probability of the control lane
+(it is raised where labels are worth most, so lanes differ in more than the treatment), and put together with the
+shares of these strata in both lanes (direct standardisation). The interval rests on influence functions summed within
+clusters, since alerts that go together also end together; it allows for the shares being estimated.
+Intention to treat: a ticket counts in the lane that it was drawn for, whatever was done.
 """
 
 from __future__ import annotations
@@ -42,13 +43,17 @@ _JACKKNIFE_CELLS = 2_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """Times to resolve: hours (`observed` False: at least so long), lane, stratum and cluster of each ticket."""
+    """Times to resolve: hours (`observed` False: at least so long), lane, stratum and cluster of each ticket.
+
+    `draw` numbers the probabilities of the control lane; None where all tickets had the same.
+    """
 
     hours: Floats
     observed: Bools
     treated: Bools
     stratum: Ints
     cluster: Ints
+    draw: Ints | None = None
 
 
 MEANS = Figure(
@@ -73,25 +78,43 @@ def effects(tickets: Histories, how: Measuring) -> tuple[Figure, Figure]:
     """Ratio of restricted means and of geometric means; unknown, with the reason, where lanes can't be compared."""
     spans = resolve_spans(tickets, how)
     kept = tickets.take(spans.rows)
-    drawn = np.isin(kept.lane.codes, _codes(kept, Lane.TREATED, Lane.CONTROL))
     treated = np.isin(kept.lane.codes, _codes(kept, Lane.TREATED))
+    drawn, left = _drawn(kept, treated)
+    _, draw = np.unique(np.nan_to_num(kept.control_share[drawn], nan=-1.0), return_inverse=True)
     sample = Sample(
         hours=spans.hours[drawn],
         observed=spans.observed[drawn],
         treated=treated[drawn],
         stratum=kept.category.codes[drawn],
         cluster=cluster_ids(kept)[drawn],
+        draw=draw,
     )
-    undrawn = int((~drawn).sum())
-    excluded = (
-        *spans.excluded,
-        *((Exclusion(reason="it was drawn for no lane", count=undrawn),) if undrawn else ()),
-    )
+    excluded = (*spans.excluded, *left)
     horizon = how.horizon.total_seconds() / 3600
     return (
         replace(mean_ratio(sample, horizon), excluded=excluded),
         replace(geometric_ratio(sample, horizon), excluded=excluded),
     )
+
+
+def _drawn(tickets: Histories, treated: Bools) -> tuple[Bools, tuple[Exclusion, ...]]:
+    """The tickets that can be compared, and why the others can't."""
+    in_lane = np.isin(tickets.lane.codes, _codes(tickets, Lane.TREATED, Lane.CONTROL))
+    share = tickets.control_share
+    only_one = in_lane & ((share <= 0) | (share >= 1))
+    rest = in_lane & ~only_one
+    shares, draw = np.unique(np.nan_to_num(share, nan=-1.0), return_inverse=True)
+    counts = [np.bincount(draw[rest & lane], minlength=len(shares) + 1) for lane in (treated, ~treated)]
+    fewest = np.minimum(*counts)
+    # Where none has enough of them, the one that has most is compared, as far as that goes.
+    rare = rest & (fewest < min(_FEWEST, fewest.max()))[draw]
+    reasons = (
+        ("it was drawn for no lane", ~in_lane),
+        ("it could only get into one lane", only_one),
+        ("too few tickets had its probability of the control lane", rare),
+    )
+    left = tuple(Exclusion(reason=reason, count=int(hit.sum())) for reason, hit in reasons if hit.any())
+    return rest & ~rare, left
 
 
 def _codes(tickets: Histories, *lanes: Lane) -> list[int]:
@@ -164,25 +187,33 @@ def _hours(reached: float, figure: Figure) -> float:
 
 
 def _incomparable(sample: Sample) -> str:
-    for rows, lane in ((sample.treated, "treated"), (~sample.treated, "control")):
+    for rows, lane in ((~sample.treated, "control"), (sample.treated, "treated")):
         if len(np.unique(sample.cluster[rows])) < _FEWEST_CLUSTERS:
             return f"the {lane} lane has fewer than {_FEWEST_CLUSTERS} independent tickets"
     return ""
 
 
 def _pooled(sample: Sample) -> Ints:
-    """Strata as numbers from 0 up; those with too few tickets in a lane, and the unknown, are one."""
+    """Strata as numbers from 0 up; of those drawn alike, the ones with too few tickets in a lane are one."""
     names = sample.stratum - UNKNOWN
     size = int(names.max()) + 1 if len(names) else 1
-    fewest = np.minimum(
-        *(np.bincount(names[rows], minlength=size) for rows in (sample.treated, ~sample.treated))
-    )
-    thin = fewest < _FEWEST
-    if thin.any() and fewest[thin].sum() < _FEWEST and not thin.all():
-        thin[np.flatnonzero(~thin)[np.argmin(fewest[~thin])]] = True
-    pooled = np.where(thin[names], 0, names)
+    draw = np.zeros(len(names), dtype=np.int64) if sample.draw is None else sample.draw
+    pooled = names + size * draw
+    for number in np.unique(draw):
+        alike = draw == number
+        thin = _thin(names[alike], sample.treated[alike], size)
+        pooled[alike] = size * number + np.where(thin[names[alike]], 0, names[alike])
     _, numbers = np.unique(pooled, return_inverse=True)
     return numbers
+
+
+def _thin(names: Ints, treated: Bools, size: int) -> Bools:
+    """Which strata have too few tickets in a lane, and one more where those together have too few as well."""
+    fewest = np.minimum(*(np.bincount(names[rows], minlength=size) for rows in (treated, ~treated)))
+    thin: Bools = fewest < _FEWEST
+    if thin.any() and fewest[thin].sum() < _FEWEST and not thin.all():
+        thin[np.flatnonzero(~thin)[np.argmin(fewest[~thin])]] = True
+    return thin
 
 
 def _common_reach(sample: Sample, horizon: float, strata: int) -> float:

@@ -141,6 +141,52 @@ def test_tickets_of_no_lane_are_left_out_and_told() -> None:
     assert means.value == pytest.approx(2.95 / 5.95, rel=1e-3)
 
 
+def hard_and_easy(*, share_of_hard: float | None, share_of_easy: float | None) -> list[TicketHistory]:
+    """No treatment does anything; half of the tickets are hard, and go into the control lane more often."""
+    generator = np.random.default_rng(9)
+    opened = datetime(2026, 3, 2, tzinfo=UTC)
+    rows = []
+    for number in range(3000):
+        hard = number % 2 == 0
+        control = generator.random() < (0.5 if hard else 0.1)
+        rows.append(
+            TicketHistory(
+                id=f"t{number}", opened=opened, category="disk",
+                lane=Lane.CONTROL if control else Lane.TREATED,
+                control_share=share_of_hard if hard else share_of_easy,
+                resolved=(opened + timedelta(hours=generator.exponential(40.0 if hard else 2.0)),),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def test_a_raised_control_lane_is_no_effect() -> None:
+    """What is near its threshold is drawn more often: it is compared with what was drawn alike."""
+    how = Measuring(until=datetime(2026, 6, 1, tzinfo=UTC))
+    fair = effects(as_columns(hard_and_easy(share_of_hard=0.5, share_of_easy=0.1)), how)
+    blind = effects(as_columns(hard_and_easy(share_of_hard=None, share_of_easy=None)), how)
+    for figure in fair:
+        assert holds(figure, 1.0)
+        assert figure.value == pytest.approx(1, abs=0.15)
+    for figure in blind:
+        assert not holds(figure, 1.0)
+    assert blind[0].value == pytest.approx(0.5, abs=0.1)
+
+
+def test_what_could_not_get_into_both_lanes_is_left_out_and_told() -> None:
+    """Without a control lane for the easy ones nothing can be said about them; nor about three drawn otherwise."""
+    rows = hard_and_easy(share_of_hard=0.5, share_of_easy=0.0)
+    rows = [
+        replace(row, control_share=0.3) if number in (0, 2, 4) else row for number, row in enumerate(rows)
+    ]
+    means, _ = effects(as_columns(rows), Measuring(until=datetime(2026, 6, 1, tzinfo=UTC)))
+    assert {left.reason: left.count for left in means.excluded} == {
+        "it could only get into one lane": 1500,
+        "too few tickets had its probability of the control lane": 3,
+    }
+    assert means.n == 1497
+
+
 def test_without_a_control_lane_the_effect_is_unknown() -> None:
     """Nothing to compare with is not the same as no effect."""
     means, typical = effects(
