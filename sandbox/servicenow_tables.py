@@ -23,7 +23,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "owned_by managed_by business_criticality environment ip_address fqdn category subcategory "
         "correlation_id discovery_source used_for serial_number",
         "cmdb_rel_ci": "parent child type",
-        "sys_user": "user_name name first_name last_name email active title manager time_zone",
+        "sys_user": "user_name name first_name last_name email active title manager time_zone "
+        "web_service_access_only internal_integration_user",
         "sys_user_group": "name description manager email active type",
         "sys_user_grmember": "user group",
         "sys_journal_field": "name element element_id value",
@@ -165,7 +166,11 @@ DEFAULTS: dict[str, dict[str, str]] = {
         "conflict_status": "Not Run",
     },
     "cmdb_ci": {"operational_status": "1", "install_status": "1"},
-    "sys_user": {"active": "true"},
+    "sys_user": {
+        "active": "true",
+        "web_service_access_only": "false",
+        "internal_integration_user": "false",
+    },
     "sys_user_group": {"active": "true"},
 }
 ENDED = {"incident": frozenset({"6", "7", "8"}), "change_request": frozenset({"3", "4"})}

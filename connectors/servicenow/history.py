@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -54,7 +55,12 @@ class History:
         if not refs:
             return ()
         changes = [*self._comments(refs, since), *self._field_changes(refs, since)]
-        return tuple(sorted(changes, key=lambda change: (change.at, change.id)))
+        return self._by_whom(sorted(changes, key=lambda change: (change.at, change.id)))
+
+    def _by_whom(self, changes: Sequence[TicketChange]) -> tuple[TicketChange, ...]:
+        """The same changes, with those by accounts of integrations marked. Each account is asked about once."""
+        machines = self._names.machines(change.author for change in changes if not change.by_us)
+        return tuple(replace(one, by_bot=True) if one.author in machines else one for one in changes)
 
     def _comments(self, refs: Mapping[str, TicketRef], since: str) -> Iterator[TicketChange]:
         rows = self._rows("sys_journal_field", "element_id", mapping.JOURNAL_FIELDS, refs, since)
@@ -111,7 +117,7 @@ class History:
                 row, lambda one: mapping.edited_draft(one, drafts[raw(one, "documentkey")], us, url)
             )
         ]
-        return tuple(edits)
+        return self._by_whom(edits)
 
     def _rows(
         self, table: str, of: str, fields: tuple[str, ...], refs: Collection[str], since: str

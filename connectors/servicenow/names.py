@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from connectors.servicenow.client import ServiceNowClient
-from connectors.servicenow.query import is_sys_id, one_of, quoted, raw
-from countersign.errors import Permanent
+from connectors.servicenow.query import is_askable, is_sys_id, one_of, quoted, raw
+from countersign.errors import Denied, Permanent
 
 # Our field -> the table that it refers to, the column of the name, and what to call such a row.
 TABLES = {
@@ -16,6 +16,9 @@ TABLES = {
     "service": ("cmdb_ci", "name", "service"),
 }
 
+# Accounts that can't log in as a person, or that were made for another system.
+_OF_MACHINES = ("web_service_access_only", "internal_integration_user")
+
 
 class Names:
     """Looks names up once and remembers them as long as the process lives; they hardly ever change."""
@@ -24,6 +27,7 @@ class Names:
         self._client = client
         self._ids: dict[tuple[str, str], str] = {}
         self._names: dict[str, str] = {}
+        self._machines: dict[str, bool] = {}
 
     def id_of(self, field: str, name: str) -> str:
         """The sys_id of a row by its name; "" for "". Raises Permanent for a name that nothing has."""
@@ -42,6 +46,24 @@ class Names:
             got = self._client.rows(table, one_of("sys_id", unknown), ("sys_id", column), limit=len(unknown))
             self._names |= {raw(row, "sys_id"): raw(row, column) for row in got.rows}
         return {sys_id: self._names[sys_id] for sys_id in asked & self._names.keys()}
+
+    def machines(self, users: Iterable[str]) -> frozenset[str]:
+        """Those of these accounts that the instance marks as an integration's own; none where it does not show it."""
+        named = {user for user in users if is_askable(user) and "," not in user}
+        unknown = sorted(named - self._machines.keys())
+        if unknown:
+            query, fields = one_of("user_name", unknown), ("user_name", *_OF_MACHINES)
+            try:
+                rows = self._client.rows("sys_user", query, fields, limit=len(unknown)).rows
+            except Denied as denied:
+                if denied.status != 403:
+                    raise
+                rows = ()
+            told = {
+                raw(row, "user_name"): any(raw(row, mark) == "true" for mark in _OF_MACHINES) for row in rows
+            }
+            self._machines |= {user: told.get(user, False) for user in unknown}
+        return frozenset(user for user in named if self._machines[user])
 
     def _look_up(self, field: str, name: str) -> str:
         table, column, what = TABLES[field]

@@ -87,8 +87,8 @@ def _history(
     by_policy = any(action.approved_by.startswith(BY_POLICY) for action in closes)
     reopened = tuple(one.at for one in told if one.verdict == "reopened")
     resolved = sorted({one.at for one in told if one.verdict == "resolved"} | {one.done_at for one in closes})
-    acknowledged = [one.at for one in told if one.verdict == "acknowledged"]
-    objected = bool(reopened) or any(one.verdict == "wrong" for one in told)
+    acknowledged = [one.at for one in told if one.verdict == "acknowledged" and one.source != "bot"]
+    objected = bool(reopened) or any(one.verdict == "wrong" and one.source == "person" for one in told)
     finished = ticket is not None and ticket.state is not TicketState.OPEN
     return TicketHistory(
         id=row.id,
@@ -136,4 +136,5 @@ def _needed_work(row: Row[Any], told: Sequence[Row[Any]], *, objected: bool, clo
 
 
 def _use(told: Sequence[Row[Any]]) -> DraftUse:
-    return next((_USES[one.verdict] for one in told if one.verdict in _USES), DraftUse.UNSEEN)
+    by_people = (one.verdict for one in told if one.source == "person")
+    return next((_USES[verdict] for verdict in by_people if verdict in _USES), DraftUse.UNSEEN)
