@@ -71,7 +71,7 @@ def main() -> None:
 
 def run(folder: Path, ledger: str, *, actions: int, kills: int) -> Result:
     """Does so many actions, lets people edit every tenth ticket, and takes all back with a driver killed so often."""
-    with house(folder, ledger, policies=[*POLICIES, str(_page_policy(folder))]) as home:
+    with house(folder, ledger, policies=[*POLICIES, str(page_policy(folder))]) as home:
         tickets = list(_open_tickets(home.box, actions // PER_TICKET))
         _do_all(home, tickets)
         done = home.parts.ledger.reading.tally().actions.get("done", 0)
@@ -134,7 +134,7 @@ def _work_off(home: House) -> None:
         home.run("sweep")
 
 
-def _page_policy(folder: Path) -> Path:
+def page_policy(folder: Path) -> Path:
     """A policy whose desk is PagerDuty itself."""
     policy = yaml.safe_load(Path(POLICIES[0]).read_text(encoding="utf-8"))
     policy |= {

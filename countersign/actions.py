@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from countersign.drafts import Draft
 from countersign.tickets import Receipt, TicketRef
+
+_MARKED = re.compile(r"countersign[:-]([0-9a-f]{16})$")
 
 
 class _Effect(BaseModel):
@@ -202,6 +205,12 @@ class Action:
 def action_key(*, use_case: str, event: str, kind: str, target: str) -> str:
     """16 hex characters. Never built from a prompt's or a model's version, or an upgrade would double the effect."""
     return hashlib.sha256("\x1f".join((use_case, event, kind, target)).encode()).hexdigest()[:16]
+
+
+def marked_key(text: str) -> str:
+    """The key of the action whose marker ends this text; "" where none does."""
+    found = _MARKED.search(text.rstrip())
+    return found[1] if found else ""
 
 
 def inverse(effect: Effect, receipt: Receipt) -> Effect | None:

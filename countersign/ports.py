@@ -103,6 +103,22 @@ class Desk(Protocol):
     def check(self) -> Sequence[Check]: ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A write of ours as its desk shows it: the key of its action, and the ticket as people know it."""
+
+    key: str
+    ticket: str
+
+
+class Marked(Protocol):
+    """What a desk holds of ours, by which the ledger is checked from the other side."""
+
+    def marks(self, since: datetime) -> Iterator[tuple[Mark, ...]]:
+        """Pages of our account's marked writes since then; one that a person quotes is none. Raises OutsideError."""
+        ...
+
+
 class Directory(Protocol):
     """Who is who at a desk: approvals depend on it."""
 
@@ -185,5 +201,6 @@ class Mailer(Protocol):
 
 __all__ = [
     "Action", "AlertSource", "Answers", "Check", "Cmdb", "Completion", "Desk", "Directory", "Firing", "LogSearch",
-    "Mailer", "Model", "Page", "Reader", "Receipt", "Ticket", "TicketPage", "TicketRef", "Unreadable",
+    "Mailer", "Mark", "Marked", "Model", "Page", "Reader", "Receipt", "Ticket", "TicketPage", "TicketRef",
+    "Unreadable",
 ]  # fmt: skip

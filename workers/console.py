@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel
 
-from countersign.errors import CountersignError, Denied
+from countersign.errors import ConfigError, CountersignError, Denied
 from workers import logs
 
 Config = Annotated[
@@ -83,3 +83,14 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console(soft_wrap=False).print(table if table.row_count else empty)
+
+
+def time_of(text: str) -> datetime | None:
+    """A time as people write it, UTC unless it says otherwise; None for nothing. Raises ConfigError."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f'"{text}" is no time; write it as 2026-03-01T12:00Z.') from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

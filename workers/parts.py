@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +15,18 @@ from countersign.feedback.pool import PoolBook
 from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
 from countersign.local_readings import LocalReadingBook
 from countersign.policy import Policy
-from countersign.ports import AlertSource, Answers, Cmdb, Desk, Directory, LogSearch, Mailer, Model, Reader
+from countersign.ports import (
+    AlertSource,
+    Answers,
+    Cmdb,
+    Desk,
+    Directory,
+    LogSearch,
+    Mailer,
+    Marked,
+    Model,
+    Reader,
+)
 from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
 from countersign.scales import ScaleBook
@@ -81,6 +92,7 @@ class Books(Protocol):
     """What `verify` holds against the desks."""
 
     def done_actions(self) -> Iterator[Action]: ...
+    def begun(self, keys: Sequence[str]) -> frozenset[str]: ...
 
 
 class Closing(Protocol):
@@ -114,6 +126,7 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
     stopping: Callable[[], bool] = never
     mailer: Mailer | None = None
+    marked: Mapping[str, Marked] = field(default_factory=dict)
     clients: Sequence[Closing] = ()
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ from connectors.sql.migrate import migrate as migrate_ledger
 from countersign.errors import ConfigError
 from countersign.evals import Maker, Row, asked_of
 from countersign.policy import Policy
-from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Model
+from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Marked, Model
 from countersign.prompts import Example, PromptFile, examples, prompt_file
 from countersign.spans import said
 from workers.files import data_folder
@@ -117,7 +117,12 @@ def _corrections(ledger: str) -> tuple[Example, ...]:
     try:
         return tuple(
             Example.model_validate(
-                {"text": said(one.text), "category": one.category, "severity": one.severity, "actionability": "act"}
+                {
+                    "text": said(one.text),
+                    "category": one.category,
+                    "severity": one.severity,
+                    "actionability": "act",
+                }
             )
             for one in opened.pool.taught()
         )
@@ -308,6 +313,7 @@ class _Connected:
     sources: Mapping[str, AlertSource]
     desks: Mapping[str, Desk]
     directories: Mapping[str, Directory]
+    marked: Mapping[str, Marked]
     cmdb: Cmdb | None
     logs: Mapping[str, LogSearch]
     clients: Sequence[Closing]
@@ -319,12 +325,15 @@ def _connect(settings: Settings, policies: Mapping[str, Policy]) -> _Connected: 
     from connectors.datadog.source import DatadogSource
     from connectors.jira.desk import JiraDesk
     from connectors.jira.directory import JiraDirectory
+    from connectors.jira.marks import JiraMarks
     from connectors.jira.source import JiraSource
     from connectors.pagerduty.desk import PagerDutyDesk
+    from connectors.pagerduty.marks import PagerDutyMarks
     from connectors.pagerduty.source import PagerDutySource
     from connectors.servicenow.cmdb import ServiceNowCmdb
     from connectors.servicenow.desk import ServiceNowDesk
     from connectors.servicenow.directory import ServiceNowDirectory
+    from connectors.servicenow.marks import ServiceNowMarks
     from connectors.servicenow.source import ServiceNowSource
     from connectors.splunk.logs import SplunkLogs
     from connectors.splunk.source import SplunkSource
@@ -335,6 +344,7 @@ def _connect(settings: Settings, policies: Mapping[str, Policy]) -> _Connected: 
     sources: dict[str, AlertSource] = {}
     desks: dict[str, Desk] = {}
     directories: dict[str, Directory] = {}
+    marked: dict[str, Marked] = {}
     logs: dict[str, LogSearch] = {}
     cmdb: Cmdb | None = None
     if datadog:
@@ -346,15 +356,18 @@ def _connect(settings: Settings, policies: Mapping[str, Policy]) -> _Connected: 
     if pagerduty:
         sources["pagerduty"] = PagerDutySource(client=pagerduty, clock=now, pace=pace)
         desks["pagerduty"] = PagerDutyDesk(client=pagerduty, clock=now, pace=pace)
+        marked["pagerduty"] = PagerDutyMarks(pagerduty, clock=now)
     if servicenow:
         sources["servicenow"] = ServiceNowSource(servicenow, clock=now)
         desks["servicenow"] = ServiceNowDesk(servicenow, clock=now)
         directories["servicenow"] = ServiceNowDirectory(servicenow)
+        marked["servicenow"] = ServiceNowMarks(servicenow)
         cmdb = ServiceNowCmdb(servicenow)
     if jira:
         sources["jira"] = JiraSource(jira, clock=now)
         desks["jira"] = JiraDesk(jira, clock=now)
         directories["jira"] = JiraDirectory(jira)
+        marked["jira"] = JiraMarks(jira)
     used = {name for policy in policies.values() for name in policy.scope.sources}
     needed = {policy.scope.desk for policy in policies.values()}
     recorded = {p.report.record.partition(":")[0] for p in policies.values() if p.report and p.report.record}
@@ -362,6 +375,7 @@ def _connect(settings: Settings, policies: Mapping[str, Policy]) -> _Connected: 
         sources={name: source for name, source in sources.items() if name in used},
         desks={name: desk for name, desk in desks.items() if name in needed | recorded},
         directories=directories,
+        marked={name: found for name, found in marked.items() if name in needed | recorded},
         cmdb=cmdb,
         logs=logs,
         clients=[client for client in (datadog, splunk, pagerduty, servicenow, jira) if client is not None],
@@ -384,6 +398,7 @@ def open_parts(settings: Settings) -> Parts:
         sources=connected.sources,
         desks=connected.desks,
         directories=connected.directories,
+        marked=connected.marked,
         cmdb=connected.cmdb,
         logs=connected.logs,
         models=models_for(settings, local),
@@ -408,6 +423,7 @@ def renewed(parts: Parts, found: InForce) -> Parts:
         sources=connected.sources,
         desks=connected.desks,
         directories=connected.directories,
+        marked=connected.marked,
         cmdb=connected.cmdb,
         logs=connected.logs,
         clients=[*parts.clients, *connected.clients],

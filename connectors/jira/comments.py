@@ -39,6 +39,12 @@ class Comments:
                 return str(comment["id"])
         return None
 
+    def on(self, issue: Json) -> Iterator[Json]:
+        """All comments of an issue: those that came along with a search, unless there are more."""
+        page = (issue.get("fields") or {}).get("comment") or {}
+        got = page.get("comments") or ()
+        return iter(got) if int(page.get("total") or 0) <= len(got) else self._all(str(issue["key"]))
+
     def carrying(self, comments: Sequence[Json], marker: str) -> bool:
         return any(self._carries(comment, marker) for comment in comments)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ _PENDING = tuple(
     for state in ActionState
     if state.value not in (*_ENDED, ActionState.DEAD, ActionState.DROPPED)
 )
+_NEVER_BEGUN = (ActionState.PLANNED.value, ActionState.DROPPED.value)
 _AT_ONCE = 200
 
 
@@ -46,6 +47,14 @@ class SqlBooks:
         """Everything that has to come out even."""
         with self._db.read() as connection:
             return tuple(_balances(connection))
+
+    def begun(self, keys: Sequence[str]) -> frozenset[str]:
+        """Of these keys those of actions that were begun at least: every write of ours has one."""
+        asked = select(actions.c.key).where(
+            actions.c.key.in_(list(keys)), actions.c.state.not_in(_NEVER_BEGUN)
+        )
+        with self._db.read() as connection:
+            return frozenset(connection.execute(asked).scalars())
 
     def done_actions(self) -> Iterator[Action]:
         """Every done action that was not taken back, oldest first: what the desks must still show."""

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.workers.house import House
+from benchmarks import rollback
+from countersign.actions import Action, Note
+from countersign.drafts import Draft
+from countersign.tickets import TicketRef
+from tests.workers.house import POLICIES, House, house
 
 
 def test_after_a_night_the_books_balance(night: House) -> None:
     """Every sum is even, on both ledgers, and the desks show all that is called done."""
     ended = night.command("verify", "--desk", "--json")
     told = json.loads(ended.stdout)
-    assert (ended.returncode, told["even"], told["missing_at_desk"]) == (0, True, [])
+    assert (ended.returncode, told["even"]) == (0, True)
+    assert (told["missing_at_desk"], told["unknown_to_ledger"]) == ([], [])
     assert {one["what"] for one in told["balances"] if one["expected"]} >= {
         "alerts in = grouped + dead",
         "actions planned = done + compensated + dead + dropped + pending",
@@ -72,3 +78,40 @@ def test_a_write_that_the_desk_has_lost_is_told(home: House) -> None:
     )
     told = json.loads(home.command("verify", "--desk", "--json").stdout)
     assert f"in {row['number']} is not at servicenow" in str(told["missing_at_desk"])
+
+
+def _by_us(home: House, key: str) -> dict[str, str]:
+    """A note with this key's marker at each desk, by our own accounts; gives the tickets by desk."""
+    box, marker = home.box, f"Looks like noise · countersign:{key}"
+    row = box.run(lambda: box.servicenow.open_incident(short_description="Late", description="Late again"))
+    issue = box.run(lambda: box.jira.open_issue(summary="Late", issuetype="Incident"))
+    service = box.run(lambda: box.pagerduty.add_service("checkout"))
+    page = box.run(lambda: box.pagerduty.fire("Late", service, "warning", "late", {}))
+    desks = home.parts.desks
+    draft = Draft(headline="Looks like noise", blocks=(), provenance="a version that nobody knows")
+    for desk, ref in (
+        ("servicenow", TicketRef(desk="servicenow", id=row["sys_id"], key=row["number"])),
+        ("jira", TicketRef(desk="jira", id=issue.id, key=issue.key)),
+        ("pagerduty", TicketRef(desk="pagerduty", id=page, key=page)),
+    ):
+        desks[desk].write(
+            Action(key=key, case_id="c", use_case="x", desk=desk, ticket=ref, effect=Note(draft=draft))
+        )
+    # A person who quotes a marker has written nothing of ours.
+    box.run(lambda: box.servicenow.add_note(row["sys_id"], "lena.fischer", marker.replace(key, "0" * 16)))
+    box.run(lambda: box.jira.add_comment(issue.key, "lena.fischer", marker.replace(key, "0" * 16)))
+    return {"servicenow": row["number"], "jira": issue.key, "pagerduty": page}
+
+
+def test_a_write_that_no_action_has_made_is_told_with_its_ticket(tmp_path: Path, sqlite_url: str) -> None:
+    """`--desk` asks from the other side too: what our accounts have marked at every desk, not what people quote."""
+    policies = [*POLICIES, str(rollback.page_policy(tmp_path))]
+    with house(tmp_path, sqlite_url, policies=policies) as home:
+        tickets = _by_us(home, "0123456789abcdef")
+        ended = home.command("verify", "--desk", "--json")
+        told = json.loads(ended.stdout)
+    assert ended.returncode == 1
+    assert sorted(told["unknown_to_ledger"]) == sorted(
+        f"countersign:0123456789abcdef in {ticket} at {desk} belongs to no action that was begun"
+        for desk, ticket in tickets.items()
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import typer
 from countersign.errors import ConfigError
 from countersign.policy import Policy, load_policy
 from countersign.undo import Selection
-from workers.console import AsJson, Config, new_app, show_json, show_table
+from workers.console import AsJson, Config, new_app, show_json, show_table, time_of
 from workers.parts import Parts
 from workers.settings import Settings, load_settings
 from workers.warrants import By, Key, Witness, ask
@@ -43,7 +43,12 @@ def rollback(
     from workers.wiring import by_people, open_ledger, open_parts
 
     which = Selection(
-        case_id=case, use_case=use_case, policy_version=policy, prompt=prompt, model=model, since=_time(since)
+        case_id=case,
+        use_case=use_case,
+        policy_version=policy,
+        prompt=prompt,
+        model=model,
+        since=time_of(since),
     )
     _refuse_everything(which)
     settings = load_settings(config)
@@ -106,16 +111,6 @@ def _words(which: Selection) -> str:
         "prompt": which.prompt, "model": which.model, "since": which.since and which.since.isoformat(),
     }  # fmt: skip
     return "roll back " + ", ".join(f"{name} {value}" for name, value in chosen.items() if value)
-
-
-def _time(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f'"{text}" is no time; write it as 2026-03-01T12:00Z.') from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _refuse_everything(which: Selection) -> None:
