@@ -77,6 +77,14 @@ def test_the_newest_clusters_are_for_evaluation_and_no_cluster_is_in_both() -> N
     assert splits(list(reversed(cases))) == found
 
 
+def test_clusters_of_the_same_words_stay_together() -> None:
+    """An old cluster whose words come again under a new fingerprint would tell the answer."""
+    old, new = _case(number=1, words="disk full"), _case(number=9, words="disk full", days=9)
+    others = [_case(number=number, days=number) for number in range(2, 8)]
+    found = splits([old, *others, new])
+    assert {name for name, side in found.items() if side == "eval"} == {"c001", "c009"}
+
+
 def test_one_cluster_alone_is_taught() -> None:
     """There is nothing to ask about that would not have been told."""
     cases = [_case(number=n, cluster="f") for n in range(9)]
