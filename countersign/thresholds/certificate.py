@@ -79,6 +79,7 @@ class NotCertified:
 
     `needed` further labels with a risk up to `threshold`, all without an error, would show it at the level now
     allowed; `n` and `errors` are what there is. An error among them, or a further certification, asks for more.
+    `of_all` and `errors_of_all` are what there is at any risk of the grid.
     """
 
     category: str
@@ -88,6 +89,8 @@ class NotCertified:
     threshold: float
     n: int
     errors: int
+    of_all: int
+    errors_of_all: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,16 +216,19 @@ class _Run:
 
     def _nearest(self, category: str, trials: tuple[Trial, ...]) -> NotCertified:
         """What the threshold that is nearest to passing lacks."""
-        lacks = [(self._lacking(trial), trial.threshold, trial) for trial in trials if trial.level > 0]
-        needed, threshold, nearest = min(lacks, key=lambda lack: lack[:2])
+        lacks = [(self._lacking(trial), -trial.threshold, trial) for trial in trials if trial.level > 0]
+        # Of equally near ones the largest: labels with small risks alone are slow to come.
+        needed, _, nearest = min(lacks, key=lambda lack: lack[:2])
         return NotCertified(
             category=category,
             versions=self.versions,
             promise=self.promise,
             needed=needed,
-            threshold=threshold,
+            threshold=nearest.threshold,
             n=nearest.count.n,
             errors=nearest.count.errors,
+            of_all=trials[-1].count.n,
+            errors_of_all=trials[-1].count.errors,
         )
 
     def _lacking(self, trial: Trial) -> int:

@@ -29,7 +29,7 @@ def certificate_words(result: Certificate | NotCertified) -> str:
     if isinstance(result, NotCertified):
         return (
             f"{head}: not certified, {_labels(result.needed)} more needed with a risk up to {result.threshold:g}, "
-            f"all without an error ({result.errors} of {result.n} wrong so far). {_UNTIL_THEN[result.promise.per]}"
+            f"all without an error ({_so_far(result)}). {_UNTIL_THEN[result.promise.per]}"
         )
     turn = "the only certification" if result.tuning is None else f"certification {result.tuning}"
     return (
@@ -37,6 +37,13 @@ def certificate_words(result: Certificate | NotCertified) -> str:
         f"p = {result.p_value:.2g} where {result.delta_spent:.2g} was allowed ({turn}), "
         f"valid from {result.valid_from:%Y-%m-%d}."
     )
+
+
+def _so_far(result: NotCertified) -> str:
+    if result.of_all == 0:
+        return "no label counts so far"
+    at_any = f", {result.errors_of_all} of {result.of_all} at any risk" if result.of_all > result.n else ""
+    return f"{result.errors} of {result.n} wrong so far{at_any}"
 
 
 def _labels(n: int) -> str:
