@@ -13,7 +13,7 @@ from countersign.assessment import STATED, Assessment, TriageAnswer, parse_answe
 from countersign.calibration import Calibration
 from countersign.confidence import SecondOpinion, confidence_of
 from countersign.context import SimilarCase
-from countersign.errors import Denied, OutsideError, OverBudget, Transient, UnreadableAnswer
+from countersign.errors import Denied, OutsideError, OverBudget, TooLong, Transient, UnreadableAnswer
 from countersign.ports import Completion, Model
 from countersign.prompts import Prompt
 from countersign.severity import Severity
@@ -220,6 +220,8 @@ def _call(
 
 
 def _outcome(error: OutsideError) -> Outcome:
+    if isinstance(error, TooLong):
+        return "unreadable"
     if isinstance(error, Denied):
         return "denied"
     if isinstance(error, OverBudget):

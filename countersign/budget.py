@@ -8,7 +8,7 @@ ledger (the book), from which a purse that has lost its counters is filled again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -102,6 +102,42 @@ class CostLine:
     micro_usd: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerThousand:
+    """What 1,000 alerts take of language models, beside one call for each of them at the same price.
+
+    Money is in micro-dollars; `naive_micro_usd` is None while no call was paid for, so that no price is known.
+    """
+
+    use_case: str
+    alerts: int
+    calls: float
+    micro_usd: float
+    naive_calls: float
+    naive_micro_usd: float | None
+
+
+def per_thousand(lines: Sequence[CostLine], alerts: Mapping[str, int]) -> tuple[PerThousand, ...]:
+    """One for each use case that alerts came in for; `alerts` counts them since the day of the first line."""
+    return tuple(
+        _per_thousand(use_case, came, [one for one in lines if one.use_case == use_case])
+        for use_case, came in sorted(alerts.items())
+        if came
+    )
+
+
+def _per_thousand(use_case: str, alerts: int, lines: Sequence[CostLine]) -> PerThousand:
+    calls, spent = sum(one.calls for one in lines), sum(one.micro_usd for one in lines)
+    return PerThousand(
+        use_case=use_case,
+        alerts=alerts,
+        calls=1000 * calls / alerts,
+        micro_usd=1000 * spent / alerts,
+        naive_calls=1000.0,
+        naive_micro_usd=1000 * spent / calls if calls else None,
+    )
+
+
 class Purse(Protocol):
     """The day's counters. Every method is one atomic step and harmless when repeated with the same call id."""
 
@@ -137,4 +173,8 @@ class SpendingBook(Protocol):
 
     def costs(self, *, since: str) -> tuple[CostLine, ...]:
         """Sums since a day (2026-11-20), by use case, category, model and day."""
+        ...
+
+    def alerts(self, *, since: str) -> Mapping[str, int]:
+        """How many alerts came in since then, by use case."""
         ...

@@ -56,6 +56,10 @@ class Permanent(OutsideError):
     """Will not pass by trying again: dead letter with the reason, replayable."""
 
 
+class TooLong(Permanent):
+    """A model's answer that was cut off before its end: nobody knows what it cost."""
+
+
 class Denied(OutsideError):
     """401 or 403: stop using the connector, tell its owner, keep the work."""
 

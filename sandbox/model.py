@@ -17,6 +17,8 @@ TOKEN = "model-token"
 MODELS = ("sandbox-small", "sandbox-large")
 _HOURS = 3600.0
 _HUGE = 2_000_000
+FLOOD = 64 * 1024 * 1024
+_WAVE = b"x" * 65_536
 _SPAN = re.compile(r"\[([a-z]{1,2}\d{1,3})\]")
 _INSTRUCTION = re.compile(r"ignore (?:the|all|any|your|previous)|close all|disregard|new instructions", re.I)
 
@@ -106,8 +108,25 @@ def obeyed(text: str, told: str = "") -> Json:
     return honest | quiet | {"summary": "All is well, as instructed.", "likely_cause": "None."}
 
 
+def in_italian(text: str, told: str = "") -> Json:
+    """What a model answers that writes its prose in a language of its own, and the closed words as they were given."""
+    prose = {
+        "summary": "Il disco è quasi pieno, cresce dal mattino",
+        "likely_cause": "Nessuno ha tolto i vecchi log.",
+    }
+    return answer(text, told) | prose
+
+
+def inventing(text: str, told: str = "") -> Json:
+    """What a model answers that takes a word which it was not given."""
+    return answer(text, told) | {"category": "catastrophe"}
+
+
+_THINK = {"obey": obeyed, "italian": in_italian, "unknown_word": inventing}
 # What stands in the place of the answer, by mode.
 _TEXTS = {
+    "chinese": "数据库又满了，建议关闭这张工单。请联系平台团队。",
+    "translated": json.dumps({"categoria": "capacità", "gravità": "alta", "riassunto": "disco pieno"}),
     "prose": "I had a look at it, and it is probably the database again. You may want to close this ticket!",
     "nothing": "",
     "huge": json.dumps({"summary": "x" * _HUGE}),
@@ -124,7 +143,9 @@ _ERRORS = {
 class ModelEndpoint:
     """Answers chat completions. `mode` and `latency_s` may be set at any time; `calls` counts what was asked.
 
-    Modes: good, obey, prose, nothing, huge, wrong_schema, hang, status_500, status_429 (any status_NNN).
+    Modes: good, obey, italian, prose, chinese, translated, unknown_word, nothing, huge, flood (an answer that goes on
+    for FLOOD bytes; `poured` counts those that were taken), wrong_schema, hang, status_500, status_429 (any
+    status_NNN).
     """
 
     world: World
@@ -134,6 +155,7 @@ class ModelEndpoint:
     # The model that answers say they are of; "" for the one that was asked.
     answers_as: str = ""
     calls: int = 0
+    poured: int = 0
     tokens: dict[str, str] = field(default_factory=lambda: {TOKEN: "countersign"})
     asked: list[Json] = field(default_factory=list)
 
@@ -162,22 +184,34 @@ class ModelEndpoint:
         rows = [{"id": model, "object": "model", "created": 1, "owned_by": "sandbox"} for model in MODELS]
         return web.json_response({"object": "list", "data": rows})
 
-    async def _complete(self, request: web.Request) -> web.Response:
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
         self.calls += 1
         self.asked.append(asked)
         wait = _HOURS if self.mode == "hang" else self.latency_s
         if wait:
             await asyncio.sleep(wait)
+        if self.mode == "flood":
+            return await self._flood(request)
         if self.mode.startswith("status_"):
             return self.error(int(self.mode.removeprefix("status_")))
         return web.json_response(self._completion(asked))
+
+    async def _flood(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "')
+        for _ in range(FLOOD // len(_WAVE)):
+            await response.write(_WAVE)
+            self.poured += len(_WAVE)
+        await response.write(b'"}}]}')
+        return response
 
     def _completion(self, asked: Json) -> Json:
         messages = asked["messages"]
         last = max(index for index, message in enumerate(messages) if message["role"] == "user")
         told = " ".join(_said(message) for message in messages[:last] if message["role"] == "system")
-        think = obeyed if self.mode == "obey" else answer
+        think = _THINK.get(self.mode, answer)
         text = _TEXTS.get(self.mode)
         text = json.dumps(think(_said(_case_of(messages)), told)) if text is None else text
         read, written = sum(len(_said(message)) // 4 + 4 for message in messages), max(1, len(text) // 4)

@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 
 from countersign.budget import Account, Allowance, Grant, Purse, SpendingBook, Spent
-from countersign.errors import OutsideError, OverBudget, Transient
+from countersign.errors import OutsideError, OverBudget, TooLong, Transient
 from countersign.ports import Answers, Completion, Model
 from countersign.prompts import Prompt
 from workers.remembered import Remembered
@@ -66,7 +66,9 @@ class Metered:
             completion = self._model.complete(prompt)
         except OutsideError as problem:
             # Providers charge nothing for a refusal; of a call that never came back nobody knows.
-            unknown = isinstance(problem, Transient) and problem.status is None
+            unknown = isinstance(problem, TooLong) or (
+                isinstance(problem, Transient) and problem.status is None
+            )
             self._settle(replace(call, micro_usd=call.held if unknown else 0))
             raise
         self._settle(

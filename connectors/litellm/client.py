@@ -21,6 +21,10 @@ def new_client() -> httpx.Client:
     return httpx.Client(transport=_Bounded(), timeout=timeout, follow_redirects=False)
 
 
+class TooLarge(httpx.ReadError):
+    """An answer that went on beyond what any answer needs: the rest is not read."""
+
+
 class _Bounded(httpx.BaseTransport):
     """The usual transport, whose answers end: a body that drips or never stops is an error."""
 
@@ -51,7 +55,7 @@ class _BoundedStream(httpx.SyncByteStream):
         for part in self._inner:
             size += len(part)
             if size > _LARGEST_BODY:
-                raise httpx.ReadError("the answer is too large")
+                raise TooLarge("the answer is too large")
             if time.monotonic() > self._until:
                 raise httpx.ReadTimeout("the answer came too slowly")
             yield part

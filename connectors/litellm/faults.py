@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from countersign.errors import Denied, OutsideError, Permanent, Transient
+from connectors.litellm.client import TooLarge
+from countersign.errors import Denied, OutsideError, Permanent, TooLong, Transient
 
 _LONGEST_PAUSE_S = 3600.0
 _DENIED = frozenset({401, 403})
@@ -15,6 +16,10 @@ _TRANSIENT = frozenset({408, 409, 425, 429})
 def fault(model: str, error: Exception, timeout_s: float) -> OutsideError:
     """The error of a call that litellm gave up."""
     status = _status(error)
+    if any(isinstance(cause, TooLarge) for cause in _causes(error)):
+        return TooLong(
+            f"The answer of {model} goes on for megabytes; answer with the JSON object alone.", where=model
+        )
     if "Timeout" in type(error).__name__:
         return Transient(
             f"{model} did not answer within {timeout_s:g} s; the next one is asked.", where=model
@@ -40,13 +45,17 @@ def fault(model: str, error: Exception, timeout_s: float) -> OutsideError:
 
 def _status(error: Exception) -> int | None:
     """The HTTP status, or None where the call never got one (litellm says 500 then)."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if "Connect" in type(cause).__name__:
-            return None
-        cause = cause.__cause__ or cause.__context__
+    if any("Connect" in type(cause).__name__ for cause in _causes(error)):
+        return None
     status = getattr(error, "status_code", None)
     return int(status) if isinstance(status, int | str) and str(status).isdigit() else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _retry_after(error: Exception) -> timedelta | None:

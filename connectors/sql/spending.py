@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Row, String, Table, case, func, select
 
 from connectors.sql.engine import Database
-from connectors.sql.tables import Moment, metadata
+from connectors.sql.tables import Moment, alerts, cases, metadata
 from countersign.budget import Account, CostLine, Spent
 
 spending = Table(
@@ -85,6 +87,17 @@ class SqlSpending:
                 )
                 for row in rows
             )  # fmt: skip
+
+    def alerts(self, *, since: str) -> Mapping[str, int]:
+        began = datetime.combine(date.fromisoformat(since), time(), UTC)
+        asked = (
+            select(cases.c.use_case, func.count())
+            .join(alerts, alerts.c.case_id == cases.c.id)
+            .where(alerts.c.recorded_at >= began)
+            .group_by(cases.c.use_case)
+        )
+        with self._db.read() as connection:
+            return {use_case: int(count) for use_case, count in connection.execute(asked)}
 
 
 def _row(spent: Spent) -> dict[str, object]:

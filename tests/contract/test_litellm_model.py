@@ -21,7 +21,7 @@ from countersign.errors import Denied, OutsideError, Permanent, Transient
 from countersign.policy.schema import CATEGORIES
 from countersign.prompts import Prompt
 from countersign.redaction import Redacted
-from sandbox.model import TOKEN
+from sandbox.model import FLOOD, TOKEN
 from sandbox.server import Sandbox
 
 SHAPE = triage_answer(CATEGORIES, ("database", "platform"))
@@ -99,12 +99,16 @@ def test_what_is_sent(sandbox: Sandbox, make: Make) -> None:
         ("nothing", "is empty"),
         ("huge", f"longer than {ANSWER_CHARACTERS} characters"),
         ("wrong_schema", "category: Input should be"),
+        ("unknown_word", "category: Input should be"),
+        ("translated", "category: Field required"),
+        ("chinese", "not one JSON object"),
     ],
 )
 def test_one_repair_for_an_unreadable_answer(
     sandbox: Sandbox, make: Make, set_mode: Callable[[str], None], mode: str, detail: str
 ) -> None:
-    """Prose, nothing, two megabytes and another schema cost two calls each, kept with their price and reason."""
+    """Prose in any language, nothing, two megabytes, another schema, and a word that it was not given cost two calls
+    each, kept with their price and reason."""
     set_mode(mode)
     asked: Asked = ask([make()], PROMPT, SHAPE)
     assert asked.answer is None
@@ -278,3 +282,35 @@ def test_an_outage_cools_down_and_the_next_candidate_answers(
     assert sandbox.run(lambda: sandbox.model.calls) == before + 1
     time.sleep(0.5)
     assert ask([model], PROMPT, SHAPE).calls[-1].outcome == "answered"
+
+
+def test_an_answer_that_does_not_end_is_cut_off(
+    sandbox: Sandbox, make: Make, set_mode: Callable[[str], None]
+) -> None:
+    """Of 64 MB a few are read and none kept; one repair, then the next candidate is asked."""
+    set_mode("flood")
+    sandbox.run(lambda: setattr(sandbox.model, "poured", 0))
+    asked = ask([make(), make()], PROMPT, SHAPE)
+    assert asked.answer is None
+    assert [(call.outcome, call.repair) for call in asked.calls] == [
+        ("unreadable", False),
+        ("unreadable", True),
+    ] * 2
+    assert all("goes on for megabytes" in call.detail and not call.answer for call in asked.calls)
+    assert sandbox.run(lambda: sandbox.model.poured) < FLOOD  # of four times as much
+
+
+def test_prose_of_another_language_is_said_and_the_closed_words_decide(
+    make: Make, set_mode: Callable[[str], None]
+) -> None:
+    """A summary in Italian is as good as one in English: nothing is decided by it."""
+    set_mode("good")
+    plain = ask([make()], PROMPT, SHAPE).answer
+    set_mode("italian")
+    asked = ask([make()], PROMPT, SHAPE)
+    assert [call.outcome for call in asked.calls] == ["answered"]
+    assert asked.answer is not None
+    assert plain is not None
+    assert asked.answer.summary.startswith("Il disco è quasi pieno")
+    prose = {"summary", "likely_cause"}
+    assert asked.answer.model_dump(exclude=prose) == plain.model_dump(exclude=prose)

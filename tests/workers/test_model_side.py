@@ -12,10 +12,13 @@ import structlog
 from connectors.litellm.client import new_client
 from connectors.litellm.model import LiteLLMModel
 from connectors.litellm.prices import Price
+from countersign.assessment import Unassessed
+from countersign.budget import per_thousand
 from countersign.ledger import DecisionRecord, Story
 from countersign.ports import Firing
 from sandbox.model import TOKEN
 from tests.workers.house import House, house
+from workers.main import main
 
 BUDGET = {"question": "triage", "prompt": "v1", "candidates": ["openai/sandbox-small"]}
 
@@ -180,3 +183,68 @@ def test_a_budget_that_ends_between_samples_leaves_one_answer_that_nothing_agree
     assert record.calls[-1].outcome == "over_budget"
     assert 1 <= len(answered) < 9
     assert record.assessment.agreement == pytest.approx(len(answered) / 9)  # type: ignore[union-attr]
+
+
+def test_a_storm_costs_one_call_and_the_costs_say_what_one_for_each_alert_would(
+    paying: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Forty alerts of one monitor are one case and one call: 25 for 1,000, beside 1,000 at the same price."""
+
+    def storm() -> None:
+        paying.box.datadog.add_monitor("Queue of cart is slow", monitor_id=7, priority=3)
+        for host in range(40):
+            paying.box.datadog.fire(
+                "Queue of cart is slow", 7, f"host:cart-{host}", "Warn", message="p95 grows"
+            )
+
+    model = {**BUDGET, "budget": {"usd_per_day": 1}}
+    home = paying.with_policy(control_lane=0.0, model=model)
+    home.box.run(storm)
+    home.once()
+    ledger = home.parts.ledger
+    lines, came = ledger.spending.costs(since="2000-01-01"), ledger.spending.alerts(since="2000-01-01")
+    (told,) = per_thousand(lines, came)
+    assert (came, told.calls) == ({"alert-triage": 40}, 25)
+    assert told.naive_micro_usd == pytest.approx(40 * told.micro_usd)
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        main(["costs", "--config", str(home.config)])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "alert-triage: 1,000 alerts take 25 calls and" in printed
+    assert "(40 came in); one call for each would be 1,000 calls and" in printed
+
+
+UNUSABLE = ["chinese", "translated", "unknown_word", "flood"]
+
+
+@pytest.mark.parametrize("mode", [*UNUSABLE, "hang"])
+def test_an_unusable_answer_is_repaired_once_then_the_next_is_asked_then_people(
+    paying: House, mode: str
+) -> None:
+    """Works -> breaks -> recovers; each call is on record with what it cost, at most what was held for it."""
+    home = _with_budget(paying, 50)
+    (asked,) = home.parts.models(home.parts.policies["alert-triage"])
+    home.box.run(lambda: setattr(home.box.model, "mode", mode))
+    asked._timeout_s = {"hang": 0.3}.get(mode, 10.0)  # type: ignore[attr-defined]
+    tries = {"hang": ["transient"]}.get(mode, ["unreadable", "unreadable"])
+
+    assert home.parts.local is not None
+    backed = home.with_models(asked, home.parts.local)
+    helped = _last(backed, _open(backed, "Queue a is slow"))
+    assert [call.outcome for call in helped.calls] == [*tries, "answered"]
+    assert helped.assessment.model == "local"  # type: ignore[union-attr]
+
+    alone = _last(home, _open(home, "Queue b is slow"))
+    assert [call.outcome for call in alone.calls][: len(tries)] == tries
+    assert isinstance(alone.assessment, Unassessed)
+    assert alone.decision.rule == "escalation.model_down"
+    assert all(call.detail for call in alone.calls)
+
+    lines = home.parts.ledger.spending.costs(since="2000-01-01")
+    assert sum(line.unsettled for line in lines) == 0
+    assert sum(line.micro_usd for line in lines) > 0
+    assert sum(line.calls for line in lines) == 2 * len(tries)
+
+    home.box.run(lambda: setattr(home.box.model, "mode", "good"))
+    asked._not_before, asked._timeout_s = 0.0, 10.0  # type: ignore[attr-defined]
+    assert _last(home, _open(home, "Queue c is slow")).calls[-1].outcome == "answered"

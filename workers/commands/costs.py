@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from countersign.budget import MICRO
+from countersign.budget import MICRO, PerThousand, per_thousand
 from workers.console import AsJson, Config, new_app, show_json, show_table
 from workers.settings import load_settings
 
@@ -29,8 +29,9 @@ def costs(
     day = (now() - length(since)).date().isoformat()
     ledger = open_ledger(settings)
     lines = ledger.spending.costs(since=day)
+    told = per_thousand(lines, ledger.spending.alerts(since=day))
     if as_json:
-        show_json(lines)
+        show_json({"lines": lines, "per_1000_alerts": told})
         return
     show_table(
         ("day", "use case", "category", "model", "calls", "unsettled", "tokens in", "tokens out", "USD"),
@@ -43,6 +44,17 @@ def costs(
         ),
         empty="No model was paid since then.",
     )  # fmt: skip
+    for one in told:
+        typer.echo(_beside_naive(one))
     for use_case, counts in ledger.drifts.others(since=date.fromisoformat(day)).items():
         for sentence in others_told(counts):
             typer.echo(f"{use_case}: {sentence}")
+
+
+def _beside_naive(one: PerThousand) -> str:
+    price = one.naive_micro_usd
+    naive = "an unknown price" if price is None else f"{price / MICRO:.4f} USD"
+    return (
+        f"{one.use_case}: 1,000 alerts take {one.calls:.0f} calls and {one.micro_usd / MICRO:.4f} USD "
+        f"({one.alerts} came in); one call for each would be {one.naive_calls:,.0f} calls and {naive}."
+    )
