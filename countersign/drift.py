@@ -133,7 +133,7 @@ def _cramer(phi_square: float, freedom: int, total: int) -> float:
 
 def _most(rows: Mapping[str, tuple[int, int]], n_before: int, n_now: int) -> str:
     name, (old, new) = max(rows.items(), key=lambda row: abs(row[1][0] / n_before - row[1][1] / n_now))
-    return f"{name}: {old / n_before:.1%} before, {new / n_now:.1%} now"
+    return f"{name}: {100 * old / n_before:.1f} % before, {100 * new / n_now:.1f} % now"
 
 
 def _holm(values: Sequence[float]) -> list[float]:

@@ -6,12 +6,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from countersign.axes import axis_label, scale
 from countersign.kpis.figures import shown
 from countersign.kpis.trend import Point, Trend
 from countersign.reports import Report
 
 WIDTH, HEIGHT = 640, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 16, 40, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 16, 52, 34
+_WIDEST = 60
 _SCALE = 2
 # The colours of the page, as an index into the PNG's palette.
 _PAPER, _INK, _BAR, _RANGE, _LINE = range(5)
@@ -72,18 +74,20 @@ def picture(report: Report) -> bytes:
         canvas.words("Nothing to show yet", 16, HEIGHT / 2 - 7)
         return canvas.png()
     canvas.words(trend.title, 16, 12)
-    top = max(_heights(trend), default=1.0) or 1.0
-    floor, scale = HEIGHT - _BOTTOM, (HEIGHT - _TOP - _BOTTOM) / top
     unit = trend.points[0].figure.unit
-    for share in (0.0, 0.5, 1.0):
-        y = floor - share * top * scale
+    step, ticks, words = scale(max(_heights(trend), default=0.0), unit)
+    floor, height = HEIGHT - _BOTTOM, (HEIGHT - _TOP - _BOTTOM) / (step * ticks)
+    for tick in range(ticks + 1):
+        y = floor - tick * step * height
         canvas.box(_LEFT, y, WIDTH - _RIGHT, y + 1, _LINE)
-        canvas.words(shown(share * top, unit, like=top), 6, y - 7)
+        label = axis_label(tick * step, unit, words)
+        canvas.words(label, _LEFT - 10 - 6 * _SCALE * len(label), y - 7)
     width = (WIDTH - _LEFT - _RIGHT) / len(trend.points)
     for place, point in enumerate(trend.points):
-        _bar(canvas, point, _LEFT + place * width, width, floor, scale)
+        _bar(canvas, point, _LEFT + place * width, width, floor, height)
     canvas.words(trend.points[0].week.isoformat(), _LEFT, HEIGHT - 22)
-    canvas.words(trend.points[-1].week.isoformat(), WIDTH - _RIGHT - 10 * 6 * _SCALE, HEIGHT - 22)
+    if len(trend.points) > 1:
+        canvas.words(trend.points[-1].week.isoformat(), WIDTH - _RIGHT - 10 * 6 * _SCALE, HEIGHT - 22)
     return canvas.png()
 
 
@@ -113,11 +117,11 @@ def _heights(trend: Trend) -> Iterator[float]:
         yield from (end for end in (point.figure.value, point.figure.high) if end is not None)
 
 
-def _bar(canvas: _Canvas, point: Point, left: float, width: float, floor: float, scale: float) -> None:
+def _bar(canvas: _Canvas, point: Point, left: float, width: float, floor: float, height: float) -> None:
     figure = point.figure
     if figure.value is None:
         return
-    canvas.box(left + width * 0.15, floor - figure.value * scale, left + width * 0.85, floor, _BAR)
+    middle, half = left + width / 2, min(_WIDEST, width * 0.7) / 2
+    canvas.box(middle - half, floor - figure.value * height, middle + half, floor, _BAR)
     if figure.low is not None and figure.high is not None:
-        middle = left + width / 2
-        canvas.box(middle - 1, floor - figure.high * scale, middle + 1, floor - figure.low * scale, _RANGE)
+        canvas.box(middle - 1, floor - figure.high * height, middle + 1, floor - figure.low * height, _RANGE)

@@ -57,6 +57,17 @@ class PolicyLine:
     labels_needed: int | None
     autonomy: str
 
+    @property
+    def needed(self) -> str:
+        """The labels that are still needed, in words."""
+        return (
+            "unknown"
+            if self.labels_needed is None
+            else f"{self.labels_needed:,}"
+            if self.labels_needed
+            else "none"
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CorrectionLine:
@@ -101,6 +112,20 @@ class Report:
     notes: tuple[str, ...] = ()
 
     @property
+    def compared(self) -> tuple[Drift, ...]:
+        """The signals that could be held against the period before."""
+        return tuple(drift for drift in self.drift if not drift.unknown)
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """The others in one sentence, if there are any."""
+        reasons = {drift.unknown for drift in self.drift if drift.unknown}
+        return tuple(
+            f"Not compared, {reason}: {', '.join(drift.name for drift in self.drift if drift.unknown == reason)}."
+            for reason in sorted(reasons)
+        )
+
+    @property
     def period(self) -> str:
         """The period in words, in the report's zone."""
         zone = ZoneInfo(self.zone)
@@ -131,6 +156,8 @@ def verdict(report: Report) -> str:
     if not parts:
         parts = [_of_times(report)]
     sentence = "; ".join(parts)
+    if len(parts) == 1 and parts[0] == _of_effect(report) and "unknown" in parts[0]:
+        sentence = f"it is too early for a verdict: {sentence}"
     return sentence[0].upper() + sentence[1:] + "."
 
 
@@ -149,6 +176,12 @@ def standing(figure: Figure, goal: Goal) -> Standing:
     return "missed" if high is not None and high < sign * goal.target else "open"
 
 
+# What a figure's title may leave open for whoever reads only one sentence.
+_MEANINGS = {"deflection_rate": ", tickets that needed no person,"}
+# So few closes say next to nothing of the share that is wrong.
+_FEW = 30
+
+
 def _of_goal(report: Report) -> str:
     if report.goal is None:
         return ""
@@ -162,7 +195,10 @@ def _of_goal(report: Report) -> str:
         "missed": f"and misses its target of {target}",
         "open": f"which does not settle yet whether it meets its target of {target}",
     }
-    return f"{figure.title.lower()} is {_with_interval(figure)}, {words[standing(figure, report.goal)]}"
+    meaning = _MEANINGS.get(figure.key, "")
+    return (
+        f"{figure.title.lower()}{meaning} is {_with_interval(figure)}, {words[standing(figure, report.goal)]}"
+    )
 
 
 def _of_effect(report: Report) -> str:
@@ -177,7 +213,7 @@ def _of_effect(report: Report) -> str:
     if figure.low > 1:
         return f"tickets are resolved {_percent(figure.value - 1)} slower than in the control lane ({high} to {low})"
     ratio = f"{figure.low:.2f} to {figure.high:.2f}"
-    return f"a difference to the control lane in the time to resolve is not shown (ratio {ratio})"
+    return f"tickets are not shown to be resolved faster or slower than in the control lane (ratio {ratio})"
 
 
 def _percent(share: float) -> str:
@@ -188,6 +224,12 @@ def _of_wrong_closes(report: Report) -> str:
     figure = next((figure for figure in report.figures if figure.key == "wrong_close_rate"), None)
     if figure is None or figure.value is None:
         return ""
+    if figure.n < _FEW:
+        wrong = round(figure.value * figure.n)
+        if figure.n == 1:
+            return f"its only judged close was {'wrong' if wrong else 'right'}, too few to say more"
+        verb = "were" if wrong > 1 else "was"
+        return f"{wrong or 'none'} of its {figure.n} judged closes {verb} wrong, too few to say more"
     return f"{_with_interval(figure)} of its judged closes were wrong"
 
 
@@ -232,7 +274,7 @@ def mail_text(report: Report) -> str:
         "\n".join(_figure_lines(report)),
         _listed("POLICY", [_policy_line(line) for line in report.policy]),
         _listed("CORRECTED MOST", [_correction_line(line) for line in report.corrections]),
-        _listed("DRIFT", [_drift_line(drift) for drift in report.drift]),
+        _listed("DRIFT", [*(_drift_line(drift) for drift in report.compared), *report.not_compared]),
         _listed(
             "COSTS",
             [f"{line.what}: {shown(line.usd, 'usd')}  {line.detail}".rstrip() for line in report.costs],
@@ -250,9 +292,9 @@ def _figure_lines(report: Report) -> Iterable[str]:
 
 
 def _policy_line(line: PolicyLine) -> str:
-    needed = "unknown" if line.labels_needed is None else f"{line.labels_needed:,}"
     certificate = line.certificate or "not certified"
-    return f"{line.category}: {line.autonomy}; {line.threshold}; {certificate}; labels still needed: {needed}"
+    needed = f"labels still needed: {line.needed}"
+    return f"{line.category}: {line.autonomy}; {line.threshold}; {certificate}; {needed}"
 
 
 def _correction_line(line: CorrectionLine) -> str:

@@ -49,13 +49,14 @@ def attention(
     """What of a period somebody has to look at, as sentences."""
     first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
     yield from others_told(book.counts(policy.use_case, since=first, until=last + _DAY).get(OTHER_MODEL, {}))
-    if why := told(found):
+    why = told(found)
+    if why:
         yield why
     for raised in book.lanes(policy.use_case, since=since, until=until):
         ends = "it ended" if raised.ended else "it ends by itself"
         yield (
             f"From {raised.since:%Y-%m-%d} more cases than usual went into the control lane, to see whether the "
-            f"thresholds still hold; {ends} on {raised.until:%Y-%m-%d}. {raised.why}"
+            f"thresholds still hold; {ends} on {raised.until:%Y-%m-%d}. {'' if why else raised.why}".rstrip()
         )
 
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from countersign.axes import axis_label, scale
 from countersign.kpis.figures import Figure, Unit, shown, shown_interval
 from countersign.kpis.trend import Point, Trend
 
 _WIDTH, _HEIGHT = 680, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 34
-_TICKS = 4
 _LABELS = 7
 
 
@@ -19,7 +19,7 @@ def line_chart(trend: Trend, *, name: str, target: float | None = None) -> str:
     """A line with its interval as a band; weeks without a known value leave a gap. `name` makes its ids unique."""
     known = [point for point in trend.points if point.figure.value is not None]
     unit = known[0].figure.unit
-    step, ticks, words = _scale(max(_tops(known, target)), unit)
+    step, ticks, words = scale(max(_tops(known, target)), unit)
     plot = _Plot(len(trend.points), step * ticks)
     parts = [
         f'<svg class="chart" role="img" aria-labelledby="{name}-t {name}-d" viewBox="0 0 {_WIDTH} {_HEIGHT}">',
@@ -92,30 +92,12 @@ def _tops(known: Sequence[Point], target: float | None) -> Iterator[float]:
     yield target or 0.0
 
 
-def _scale(top: float, unit: Unit) -> tuple[float, int, float]:
-    """A round step between lines, how many there are, and the hours in one unit of the labels (24 where many)."""
-    words = 24.0 if unit == "h" and top >= 96 else 1.0
-    raw = max(top / words, 1e-6) / _TICKS
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= raw - 1e-12) * words
-    ticks = max(1, math.ceil(top / step - 1e-9))
-    return step, min(ticks, round(1 / step)) if unit == "share" and step * ticks > 1 else ticks, words
-
-
 def _grid(plot: _Plot, step: float, ticks: int, unit: Unit, words: float) -> Iterator[str]:
     for tick in range(ticks + 1):
-        value = tick * step
-        y = f"{plot.y(value):.1f}"
-        label = (
-            f"{value * 100:g} %"
-            if unit == "share"
-            else f"{value / words:g} {'d' if words > 1 else _UNITS[unit]}"
-        )
+        y = f"{plot.y(tick * step):.1f}"
+        label = axis_label(tick * step, unit, words)
         yield f'<line class="grid" x1="{_LEFT}" y1="{y}" x2="{_WIDTH - _RIGHT}" y2="{y}"/>'
-        yield f'<text class="tick" x="{_LEFT - 8}" y="{y}" dy="0.35em" text-anchor="end">{escape(label.strip())}</text>'
-
-
-_UNITS: dict[Unit, str] = {"h": "h", "share": "", "count": "", "usd": "$", "min": "min"}
+        yield f'<text class="tick" x="{_LEFT - 8}" y="{y}" dy="0.35em" text-anchor="end">{escape(label)}</text>'
 
 
 def _weeks(plot: _Plot, points: Sequence[Point]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from countersign.pictures import described
 from countersign.report_page.charts import line_chart, whisker
 from countersign.reports import Report, change, headline, standing, verdict
 
+_Words = tuple[str, ...]
 _NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|h|d|min)(?:\W|$))")
 
 
@@ -46,12 +47,11 @@ def render(report: Report) -> str:
     """The report as HTML: no script, no request to anywhere, its one style sheet named by hash in its own policy."""
     style = _part("style.css")
     goal_keys = {report.goal.metric, f"{report.goal.metric}.median"} if report.goal else set()
+    goal_first = sorted(report.trends, key=lambda trend: trend.points[0].figure.key not in goal_keys)
     charts = [
-        (
-            trend,
-            line_chart(trend, name=f"trend{number}", target=_target(report, trend.points[0].figure)),
-        )
-        for number, trend in enumerate(report.trends, 1)
+        (trend, line_chart(trend, name=f"trend{number}", target=_target(report, trend.points[0].figure)))
+        for number, trend in enumerate(goal_first, 1)
+        if sum(point.figure.value is not None for point in trend.points) > 1
     ]
     cards = [
         {
@@ -89,8 +89,8 @@ def render_mail(report: Report) -> str:
     )
 
 
-def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
-    """What stands below the figures of a mail: heading, column heads and lines of words, an empty table too."""
+def _tables(report: Report) -> Iterator[tuple[str, _Words, tuple[_Words, ...], _Words]]:
+    """What stands below the figures of a mail: heading, column heads, lines of words (or none), and sentences."""
     yield (
         "Policy",
         ("Category", "Autonomy", "Threshold", "Certificate", "Labels still needed"),
@@ -100,10 +100,11 @@ def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], tuple[tuple[
                 line.autonomy,
                 line.threshold,
                 line.certificate or "not certified",
-                _counted(line.labels_needed),
+                line.needed,
             )
             for line in report.policy
         ),
+        (),
     )
     yield (
         "What engineers corrected most",
@@ -112,24 +113,27 @@ def _tables(report: Report) -> Iterator[tuple[str, tuple[str, ...], tuple[tuple[
             (line.field, line.before or "(nothing)", line.after or "(nothing)", _counted(line.count))
             for line in report.corrections
         ),
+        (),
     )
     yield (
         "Drift",
         ("What", "Found", "Most changed", "Cases before", "Cases now"),
         tuple(
             (drift.name, drift.found, drift.because, _counted(drift.n_before), _counted(drift.n_now))
-            for drift in report.drift
+            for drift in report.compared
         ),
+        report.not_compared,
     )
     yield (
         "Costs",
         ("What", "Cost", "Made of"),
         tuple((line.what, shown(line.usd, "usd"), line.detail) for line in report.costs),
+        (),
     )
 
 
-def _counted(count: int | None) -> str:
-    return "unknown" if count is None else f"{count:,}"
+def _counted(count: int) -> str:
+    return f"{count:,}"
 
 
 def _cards(report: Report) -> list[dict[str, Any]]:

@@ -268,7 +268,7 @@ def test_a_goal_is_met_or_missed_only_beyond_doubt(figure: Figure, goal: float, 
         ((1.2, 1.1, 1.3), "tickets are resolved 20 % slower than in the control lane (10 % to 30 %)"),
         (
             (0.9, 0.7, 1.2),
-            "a difference to the control lane in the time to resolve is not shown (ratio 0.70 to 1.20)",
+            "tickets are not shown to be resolved faster or slower than in the control lane (ratio 0.70 to 1.20)",
         ),
         ((None, None, None), "the effect on the time to resolve is unknown (no lane)"),
     ],
@@ -288,6 +288,39 @@ def test_the_verdict_is_one_sentence_whatever_is_missing(report: Report) -> None
     assert (
         verdict(unknown)
         == "Whether deflection_rate reaches its target can't be said yet (no close was judged)."
+    )
+
+
+def test_a_verdict_says_when_there_is_too_little_to_judge_by(report: Report) -> None:
+    """Nothing but an unknown effect is no verdict yet, and two closes are no rate."""
+    bare = replace(report, goal=None, effects=(effect(None, None, None),), figures=())
+    assert verdict(bare).startswith("It is too early for a verdict: the effect")
+    few = rate(0.5, 0.1, 0.9, key="wrong_close_rate", title="Wrong closes")
+    some = [replace(few, n=2), replace(few, n=2, value=0.0), replace(few, n=1, value=1.0), replace(few, n=40)]
+    said = [verdict(replace(bare, effects=(), figures=(one,))) for one in some]
+    assert said == [
+        "1 of its 2 judged closes was wrong, too few to say more.",
+        "None of its 2 judged closes was wrong, too few to say more.",
+        "Its only judged close was wrong, too few to say more.",
+        "50.0 % (10.0 % to 90.0 %) of its judged closes were wrong.",
+    ]
+
+
+def test_one_week_is_no_trend(report: Report) -> None:
+    """It is said instead of drawn."""
+    week = Trend(title="T", points=report.trends[0].points[:1])
+    html = render(replace(report, trends=(week,)))
+    assert "A trend needs two weeks" in html
+    assert '<svg class="chart"' not in html
+
+
+def test_what_could_not_be_compared_is_one_sentence(report: Report) -> None:
+    """On the page and in the mail, beside what drifts."""
+    drifting = replace(report, drift=DRIFT)
+    for text in (render(drifting), render_mail(drifting), mail_text(drifting)):
+        assert "Not compared, fewer than 50 before or now: accept rate." in " ".join(text.split())
+    assert "category: drifts; disk: 10.0% before, 40.0% now; n = 900 before, 800 now" in " ".join(
+        mail_text(drifting).split()
     )
 
 
