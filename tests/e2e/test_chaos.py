@@ -24,5 +24,4 @@ def test_nothing_is_lost_and_nothing_doubled_under_chaos(tmp_path: Path, url: st
     """A few hundred actions and two dozen faults; the oracle is the vendors' own log."""
     told = chaos.run(tmp_path, url, tickets=120, faults=20)
     assert (told.lost, told.doubled, told.dead_letters, told.books_even) == (0, 0, 0, True)
-    assert told.recovered_s <= 30
     assert (told.actions >= 120, told.faults) == (True, 20)
