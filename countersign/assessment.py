@@ -147,6 +147,12 @@ def sureness(assessment: Assessment) -> str:
     return f"confidence {assessment.confidence:.0%}, calibrated {calibrated:.0%} on scale {assessment.calibration}"
 
 
+_WORD = re.compile(r"\w+")
+# What stands in a field that nobody filled in.
+_FILLERS = frozenset(
+    {"a", "n", "na", "none", "null", "see", "tbd", "title", "subject", "description", "text", "no"}
+)
+
 UnassessedReason = Literal["incomplete", "model_down", "budget_spent"]
 
 
@@ -159,10 +165,20 @@ class Unassessed:
 
 
 def missing_parts(case: Case, required: Iterable[str]) -> tuple[str, ...]:
-    """Which of body, service and ci a policy asks for and the case does not have."""
+    """Which of body, service and ci a policy asks for and the case does not have.
+
+    A body that only says the title again, or says that there is none, is none.
+    """
+    ticket = case.ticket
+    titles = f"{case.lead.summary} {ticket.title if ticket else ''}"
     has = {
-        "body": bool(case.lead.body.strip() or (case.ticket and case.ticket.description.strip())),
+        "body": _says_more(f"{case.lead.body} {ticket.description if ticket else ''}", titles),
         "service": bool(case.service),
         "ci": bool(case.ci),
     }
     return tuple(part for part in required if not has[part])
+
+
+def _says_more(body: str, titles: str) -> bool:
+    told = set(_WORD.findall(body.casefold()))
+    return bool(told - set(_WORD.findall(titles.casefold())) - _FILLERS)

@@ -116,3 +116,15 @@ def test_names_what_is_missing() -> None:
     bare = replace(CASE, ticket=None, alerts=(replace(ALERT, body=" ", service="", ci=""),))
     assert missing_parts(bare, ("body", "service", "ci")) == ("body", "service", "ci")
     assert missing_parts(CASE, ("body", "service", "ci")) == ()
+
+
+@pytest.mark.parametrize(
+    "body", ["", " \n\t", "\u200b\u2063", "N/A", "-", "none", "see title", "{title}", "{title}."]
+)
+def test_a_body_that_says_no_more_than_the_title_is_none(body: str) -> None:
+    """An empty field, a filler, and the title once more are a title alone."""
+    lead = replace(CASE.lead, body=body.format(title=CASE.lead.summary.upper()))
+    bare = replace(CASE, alerts=(lead,), ticket=None)
+    assert missing_parts(bare, ("body",)) == ("body",)
+    more = replace(lead, body=f"{lead.body} since 02:10")
+    assert missing_parts(replace(bare, alerts=(more,)), ("body",)) == ()
