@@ -10,6 +10,7 @@ import pytest
 
 from countersign.composition import OTHERS, Period
 from countersign.reports import Report, verdict
+from tests.browser import Browser
 from tests.workers.house import House
 from workers.figures import files_of, report_of
 
@@ -74,3 +75,36 @@ def test_the_command_writes_every_form_and_says_where(home: House, tmp_path: Pat
     folder = out / "reports" / "alert-triage"
     assert {file.name for file in folder.iterdir()} == set(FORMS)
     assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["use_case"] == "alert-triage"
+
+
+def test_open_shows_the_pages_in_the_browser(
+    home: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page once, as an address of a file that is there; without a browser it says what to open."""
+    seen, browser = tmp_path / "seen", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {seen}\n')
+    browser.chmod(0o755)
+    out = tmp_path / "out"
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    done = home.command("report", "--out", str(out), "--use-case", "alert-triage", "--open")
+    assert done.returncode == 0, done.stderr
+    page = out / "reports" / "alert-triage" / "report.html"
+    assert seen.read_text().split() == [page.as_uri()]
+    assert page.is_file()
+    monkeypatch.setenv("BROWSER", str(tmp_path / "gone"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    done = home.command("report", "--out", str(out), "--use-case", "alert-triage", "--open")
+    assert f"open {page} yourself" in done.stderr
+
+
+def test_a_report_of_a_night_is_small_and_everybody_can_read_it(
+    night: House, browser: Browser, tmp_path: Path
+) -> None:
+    """With real figures too: at most 200 KB, nothing blocked, and nothing that axe finds."""
+    html = files_of(report(night))["report.html"]
+    assert len(html.encode()) <= 200_000
+    file = tmp_path / "report.html"
+    file.write_text(html, encoding="utf-8")
+    browser.show(file, scheme="dark", width=360)
+    assert (browser.complaints, browser.findings()) == ([], [])

@@ -63,4 +63,5 @@ def report(
     typer.echo(out / "kpis.md")
     if show:
         for page in pages:
-            webbrowser.open(page.resolve().as_uri())
+            if not webbrowser.open(page.resolve().as_uri()):
+                typer.echo(f"No browser was found here; open {page} yourself.", err=True)
