@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import structlog
+
 from connectors.servicenow.client import ServiceNowClient
 from connectors.servicenow.query import is_askable, is_sys_id, one_of, quoted, raw
-from countersign.errors import Denied, Permanent
+from countersign.errors import Denied, Permanent, Transient
 
+_log = structlog.get_logger()
 # Our field -> the table that it refers to, the column of the name, and what to call such a row.
 TABLES = {
     "group": ("sys_user_group", "name", "group"),
@@ -48,17 +51,19 @@ class Names:
         return {sys_id: self._names[sys_id] for sys_id in asked & self._names.keys()}
 
     def machines(self, users: Iterable[str]) -> frozenset[str]:
-        """Those of these accounts that the instance marks as an integration's own; none where it does not show it."""
+        """Those of these accounts that the instance marks as an integration's own.
+
+        None where it does not show that, or can't say so now: what people do must be heard all the same.
+        """
         named = {user for user in users if is_askable(user) and "," not in user}
         unknown = sorted(named - self._machines.keys())
         if unknown:
             query, fields = one_of("user_name", unknown), ("user_name", *_OF_MACHINES)
             try:
                 rows = self._client.rows("sys_user", query, fields, limit=len(unknown)).rows
-            except Denied as denied:
-                if denied.status != 403:
-                    raise
-                rows = ()
+            except (Transient, Denied) as silent:
+                _log.warning("servicenow.accounts_unknown", users=unknown, problem=str(silent))
+                return frozenset(user for user in named if self._machines.get(user))
             told = {
                 raw(row, "user_name"): any(raw(row, mark) == "true" for mark in _OF_MACHINES) for row in rows
             }
