@@ -63,6 +63,8 @@ class Names:
                 rows = self._client.rows("sys_user", query, fields, limit=len(unknown)).rows
             except (Transient, Denied) as silent:
                 _log.warning("servicenow.accounts_unknown", users=unknown, problem=str(silent))
+                if isinstance(silent, Denied):  # it will not be shown the next time either
+                    self._machines |= dict.fromkeys(unknown, False)
                 return frozenset(user for user in named if self._machines.get(user))
             told = {
                 raw(row, "user_name"): any(raw(row, mark) == "true" for mark in _OF_MACHINES) for row in rows
