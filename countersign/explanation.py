@@ -9,6 +9,7 @@ from countersign.assessment import Assessment, Unassessed, sureness
 from countersign.cases import Case
 from countersign.decision import (
     Facts,
+    Outcome,
     decide,
     effective_severity,
     matching_rule,
@@ -21,6 +22,15 @@ from countersign.policy import Policy, Rule
 from countersign.policy.phrases import conditions, consequence, percent
 from countersign.severity import Severity
 
+_OUTCOMES: dict[Outcome, str] = {
+    Outcome.CLOSE: "close",
+    Outcome.DRAFT_CHANGE: "draft a change request",
+    Outcome.DRAFT_NOTE: "draft a note",
+    Outcome.ROUTE: "give it to people",
+    Outcome.HOLD: "hold",
+}
+_INTENTS = {"create_ticket": "a new ticket", "note": "a note", "draft_change": "a change request"}
+
 
 def explain(case: Case, assessment: Assessment | Unassessed, policy: Policy, facts: Facts) -> Iterator[str]:
     """One line a thought: severity, every rule, every objection, the lane, and what came of it."""
@@ -31,11 +41,11 @@ def explain(case: Case, assessment: Assessment | Unassessed, policy: Policy, fac
         yield from _by_rules(case, assessment, policy, facts)
     yield _lane(facts)
     decision = decide(case, assessment, policy, facts)
-    would = f" (without that: {decision.would})" if decision.would else ""
-    yield f'Decision: {decision.outcome}{would}, by "{decision.rule}".'
+    would = f" (without that: {_OUTCOMES[decision.would]})" if decision.would else ""
+    yield f'Decision: {_OUTCOMES[decision.outcome]}{would}, by "{decision.rule}".'
     yield from (f"  because {reason}" for reason in decision.because)
     wrote = [
-        intent.kind
+        _INTENTS.get(intent.kind, intent.kind)
         + (f" to {intent.group}" if intent.group else "")
         + (", if approved" * intent.needs_approval)
         for intent in decision.intents

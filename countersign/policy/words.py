@@ -72,7 +72,11 @@ def _boundaries(policy: Policy) -> Iterator[str]:
         f"It closes at most {limits.closes_per_hour} tickets an hour, "
         f"and {limits.closes_per_service_per_day} per service and day."
     )
-    yield f"In {percent(policy.control_lane)} of cases people work without seeing its verdict."
+    raised = policy.control_lane_raised or 0.0
+    more = (
+        f" ({percent(raised)} near a threshold and for what is new)" if raised > policy.control_lane else ""
+    )
+    yield f"In {percent(policy.control_lane)} of cases{more} people work without seeing its verdict."
 
 
 def _people(policy: Policy) -> Iterator[str]:
@@ -93,6 +97,15 @@ def _people(policy: Policy) -> Iterator[str]:
     )
     if policy.rollback:
         yield f"{policy.rollback.owner} can undo everything within {format_duration(policy.rollback.within)}."
+    rights = policy.rights
+    named = (
+        (rights.change, "sign a new version"),
+        (rights.promote, "sign for more autonomy"),
+        (rights.roll_back, "take back what was done"),
+    )
+    if any(people for people, _ in named):
+        told = (f"{listed(people, 'or') if people else 'nobody'} may {what}" for people, what in named)
+        yield f"Where keys are configured, {', '.join(told)}."
     missing = policy.owners.missing
     yield f"Owners still missing: {listed(missing)}." if missing else f"Owners: {say(policy.owners)[1:-1]}."
     if policy.worst_case:

@@ -41,6 +41,17 @@ def test_a_policy_is_described_in_sentences() -> None:
     assert "Drafts are approved by the group noc-leads; after 1d a draft goes to people." in sentences
 
 
+def test_rights_and_a_raised_control_lane_are_said() -> None:
+    """Who may sign for what, where anybody is named; how often people work unseen where most is learnt."""
+    named = edited(
+        ("control_lane: 0.10", "control_lane: 0.10\ncontrol_lane_raised: 0.3\nrights: {change: [ana, ben]}")
+    )
+    said = "\n".join(describe(named))
+    assert "In 10 % of cases (30 % near a threshold and for what is new) people work" in said
+    assert "ana or ben may sign a new version, nobody may sign for more autonomy" in said
+    assert "Where keys are configured" not in "\n".join(describe(edited()))
+
+
 def test_missing_owners_and_approvers_are_said() -> None:
     """What nobody answers for is not passed over."""
     text = (Path(__file__).parents[2] / "policies" / "observe-first.yaml").read_text()

@@ -110,7 +110,7 @@ def test_a_calibration_is_asked_for_told_recorded_and_a_scale_of_its_own(
 
     certified = _policy(home, capsys, "certify")
     assert f"calibrated by {LABELS} labels (scale {scale.name})" in certified
-    assert "0 of 0 wrong so far" in certified  # labels of the old scale say nothing of the new one
+    assert "no label counts so far" in certified  # labels of the old scale say nothing of the new one
     assert "In force already" in _policy(home, capsys, "calibrate").replace("That is in", "In")
 
 

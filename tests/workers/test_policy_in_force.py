@@ -420,6 +420,21 @@ def test_a_worker_whose_own_copy_is_old_follows_the_others(home: House, file: Pa
     assert (_version(signed()), _version(behind())) == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "said"),
+    [("0.20", "another who approves sign it"), ("0.05", "one signature is enough")],
+)
+def test_a_difference_says_how_many_have_to_sign(
+    file: Path, threshold: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last line of `policy diff` is what a bundle will be asked for."""
+    other = file.with_name("other.yaml")
+    _write(other, _v2(GOOD, ("risk_below: 0.10", f"risk_below: {threshold}")))
+    with pytest.raises(SystemExit, match="0"):
+        main(["policy", "diff", str(file), str(other)])
+    assert said in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_the_configuration_is_whole(home: House) -> None:
     """What the commands above read is what the house was made of."""
     assert load_settings(home.config).policies == home.parts.settings.policies

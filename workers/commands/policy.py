@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from countersign.bundles import Role
     from countersign.local_readings import LocalReadingBook
+    from countersign.promises import PromiseBook
     from workers.parts import Ledger
+    from workers.settings import Settings
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
@@ -56,7 +58,21 @@ def tell(file: File) -> None:
 @app.command("diff")
 def diff_(old: File, new: File) -> None:
     """Tell in words what a new version of a policy changes, and whether it narrows or widens."""
-    typer.echo("\n".join(diff(read(old), read(new))) or "They allow the same.")
+    from countersign.bundles import widens
+
+    before, after = read(old), read(new)
+    said = diff(before, after)
+    if not said:
+        typer.echo("They allow the same.")
+        return
+    last = _MAY_WIDEN if widens(before, after) else _NARROWS
+    typer.echo("\n".join((*said, last)))
+
+
+_MAY_WIDEN = (
+    "It may do more than before; where policies are signed, its author and another who approves sign it."
+)
+_NARROWS = "It does no more than before; where policies are signed, one signature is enough."
 
 
 @app.command()
@@ -73,19 +89,23 @@ def explain(
     """Tell why a case was decided as it was: each rule, each objection, the lane."""
     from countersign.explanation import as_decided
     from countersign.explanation import explain as explained
-    from workers.files import read_policies
+    from workers.in_force import in_force
     from workers.settings import load_settings
-    from workers.wiring import open_ledger
+    from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
         story = ledger.reading.story(case)
+        found = (
+            read(file)
+            if file
+            else in_force(settings, ledger.promises, now(), keep=False).policies.get(story.case.use_case)
+        )
     if not story.decisions:
         raise ConfigError(
             f"Case {story.case.id} is not decided yet; `countersign case show` tells where it is."
         )
     last, use_case = story.decisions[-1], story.case.use_case
-    found = read(file) if file else read_policies(settings).get(use_case)
     if found is None:
         raise ConfigError(f"There is no policy for use case {use_case}; name one with --policy FILE.")
     typer.echo(f"Case {story.case.id} - {story.case.lead.summary}")
@@ -111,7 +131,7 @@ def certify(
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
-        for chosen in _chosen(config, use_case):
+        for chosen in _chosen(settings, ledger.promises, use_case):
             _certify(ledger, chosen, at=now())
 
 
@@ -131,7 +151,7 @@ def calibrate(
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
-        for chosen in _chosen(config, use_case):
+        for chosen in _chosen(settings, ledger.promises, use_case):
             found = asked_for(ledger.scales, chosen)
             if not found:
                 typer.echo(f"{chosen.use_case}: no labels yet; confidences are taken at their word.")
@@ -255,7 +275,8 @@ def promote(file: File, config: Config = None) -> None:
     load_policy(text, name=str(file))
     file.write_text(text, encoding="utf-8")
     typer.echo(
-        f"{step}: {file} is version {found.version + 1} now; have it signed where policies are signed; running workers take it up."
+        f"{step}: {file} is version {found.version + 1} now. Running workers take it up, where policies are signed "
+        "as soon as it is."
     )
 
 
@@ -305,12 +326,12 @@ def verify_bundle(file: File, config: Config = None) -> None:
     typer.echo(f"{file}: {new.use_case} v{new.version} may take effect ({was}).")
 
 
-def _chosen(config: Path | None, use_case: str) -> list[Policy]:
+def _chosen(settings: Settings, book: PromiseBook, use_case: str) -> list[Policy]:
     """The policies in force, or the one that is named. Raises ConfigError for a name that none has."""
-    from workers.files import read_policies
-    from workers.settings import load_settings
+    from workers.in_force import in_force
+    from workers.wiring import now
 
-    policies = read_policies(load_settings(config))
+    policies = in_force(settings, book, now(), keep=False).policies
     chosen = [policy for policy in policies.values() if use_case in ("", policy.use_case)]
     if not chosen:
         raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(policies)}.")
