@@ -11,7 +11,7 @@ from countersign.tickets import ChangeKind, TicketChange
 
 Verb = Literal["approve", "reject", "wrong", "good", "why"]
 _COMMAND = re.compile(
-    r"(?:^|\n)\s*/countersign\s+(approve|reject|wrong|good|why)\b[ \t]*([^\n]{0,300})", re.IGNORECASE
+    r"(?:^|\n)[^\S\n]*/countersign\s+(approve|reject|wrong|good|why)\b[ \t]*([^\n]{0,300})", re.IGNORECASE
 )
 _CODE = re.compile(r"^[0-9a-f]{4,64}\b", re.IGNORECASE)
 _FIELD = re.compile(

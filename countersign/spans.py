@@ -16,8 +16,15 @@ from countersign.context import Found, Missing
 from countersign.fingerprint import template
 from countersign.redaction import Redacted, Redactor, redact
 
-CASE_CHARACTERS = 3200  # about 800 tokens of four characters
-SHARED_CHARACTERS = 4800
+CASE_TOKENS = 800
+SHARED_TOKENS = 1200
+# Of which one span takes half at most, so that an endless alert leaves room for its ticket.
+_SPAN_TOKENS = CASE_TOKENS // 2
+_SHARES = (1.0, 0.6, 0.4, 0.25, 0.1)
+# A tokenizer takes words and what looks like them (a hash) in pieces, digits by threes, and each sign by itself.
+_TOKENS = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,3}|[^\sA-Za-z0-9]|\n")
+# What it was hardly taught, as an emoji or a rare script, falls into bytes.
+_RARE = re.compile(r"[^\x00-\u024f\u0370-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3\s⟦⟧…]")
 OPEN, CLOSE = "⟦", "⟧"
 
 _INVISIBLE = re.compile(
@@ -25,7 +32,7 @@ _INVISIBLE = re.compile(
 )
 _NEW_LINE = re.compile(r"[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _WHOLE = re.compile(r".*[\s,;\"']", re.DOTALL)
-_BREAK = re.compile(r"\s*\n\s*")
+_BREAK = re.compile(r"(?<!\s)\s*\n\s*")  # from the start of a run of spaces alone, or it takes its square
 _SPAN = re.compile(r"^\[[a-z]{1,2}\d{1,3}\] .*$", re.MULTILINE)
 _SAID = re.compile(r"⟦([^⟦⟧]*)⟧")
 # A value cut in its middle would not be known for what it is, so more is redacted than is kept.
@@ -47,15 +54,15 @@ class Span:
 
 
 def case_text(case: Case, visible: frozenset[str], redactor: Redactor) -> Redacted:
-    """The case as a model reads it: the visible parts, redacted, most telling first, in CASE_CHARACTERS."""
-    lines, left = [], CASE_CHARACTERS
+    """The case as a model reads it: the visible parts, redacted, most telling first, in CASE_TOKENS."""
+    lines, left = [], CASE_TOKENS
     for span in _spans(case, visible):
-        line = _line(span, redactor)
-        if len(line) < left:
+        line, size = _fitting(span, redactor, min(left - 1, _SPAN_TOKENS))
+        if line:
             lines.append(line)
-            left -= len(line) + 1
+            left -= size + 1
     unknown = f"not known: {', '.join(_unknown(case, visible))}"
-    if unknown != "not known: " and len(unknown) < left:
+    if unknown != "not known: " and tokens(unknown) < left:
         lines.append(unknown)
     return Redacted("\n".join(lines), redactor.hidden)
 
@@ -107,6 +114,23 @@ def cut(text: str, most: int) -> str:
         head if space and len(head) > most // 2 else text[: most - 1].rpartition("<")[0] or text[: most - 1]
     )
     return f"{kept.rstrip()}…"
+
+
+def tokens(text: str) -> int:
+    """How many tokens a text takes, at most or nearly so, whatever model reads it."""
+    common = len(_TOKENS.findall(text))
+    return common if text.isascii() else common + 2 * len(_RARE.findall(text))
+
+
+def _fitting(span: Span, redactor: Redactor, most: int) -> tuple[str, int]:
+    """The span's line in so many tokens, its texts cut as far as that needs; "" where nothing of it fits."""
+    for share in _SHARES:
+        fields = tuple((name, text, round(size * share)) for name, text, size in span.fields)
+        line = _line(replace(span, most=round(span.most * share), fields=fields), redactor)
+        size = tokens(line)
+        if size <= most:
+            return line, size
+    return "", 0
 
 
 def _line(span: Span, redactor: Redactor) -> str:

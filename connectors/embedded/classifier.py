@@ -18,7 +18,7 @@ _FEW = 1000  # below this many examples every part is held back once, above it o
 _PARTS = 4
 _UNSEEN = -1.0  # margin of a label that the held-back model had no example of, as of one that is far
 _TEMPERATURES = tuple(0.5 * 1.16**step for step in range(26))  # 0.5 to 20
-_ADDRESS = re.compile(r"\S+@\S+|<\w+:\d+>|received from:")
+_ADDRESS = re.compile(r"(?<!\S)\S+@\S+|<\w+:\d+>|received from:")
 _DIGITS = re.compile(r"\d+")
 
 

@@ -10,8 +10,9 @@ from countersign.drafts import Draft
 # Comparing costs the product of the lengths: a draft has some hundred words, and nobody reads thousands.
 _MOST = 2000
 _WORD = re.compile(r"\w+|[^\w\s]")
-_BULLET = re.compile(r"(?m)^\s*[-*•]\s+")
-_MARKER = re.compile(r"\s*(?:·\s*)?countersign:[0-9a-f]{16}\s*$")
+# Neither starts in the middle of a run of spaces: tried at each of them, a long one would take for ever.
+_BULLET = re.compile(r"(?m)^[^\S\n]*[-*•]\s+")
+_MARKER = re.compile(r"(?<!\s)\s*(?:·\s*)?countersign:[0-9a-f]{16}\s*$")
 
 
 def distance(before: str, after: str) -> float:

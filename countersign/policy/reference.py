@@ -19,6 +19,7 @@ _INTRO = """# Policy reference
 One YAML file is one use case. This page is generated from the schema (`make docs`); don't edit it.
 
 An unknown key, an anchor, an alias, a tag and a key written twice are errors, told by line.
+Texts are compared letter by letter: a policy holds no regular expressions, so that none can hang.
 A time is written `30s`, `10m`, `24h` or `7d`. Editors check a file that starts with
 `# yaml-language-server: $schema=policy.schema.json`.
 """
