@@ -267,6 +267,9 @@ class Rollback(Part):
     within: PositiveDuration = Field(
         default=timedelta(days=14), description="How long every action can be undone."
     )
+    per_minute: Annotated[int, Field(strict=True, ge=1, le=6000)] = Field(
+        default=60, description="So many writes a minute undo what was done, unless somebody says otherwise."
+    )
 
 
 class Feedback(Part):

@@ -96,7 +96,10 @@ def _people(policy: Policy) -> Iterator[str]:
         f"once {who_activates} has activated it."
     )
     if policy.rollback:
-        yield f"{policy.rollback.owner} can undo everything within {format_duration(policy.rollback.within)}."
+        yield (
+            f"{policy.rollback.owner} can undo everything within {format_duration(policy.rollback.within)}, "
+            f"with {policy.rollback.per_minute} writes a minute."
+        )
     rights = policy.rights
     named = (
         (rights.change, "sign a new version"),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+import yaml
+from sqlalchemy import create_engine, select
 
 from benchmarks import rollback
+from connectors.sql.tables import actions
 from countersign.ledger import ActionRecord, Story
-from tests.workers.house import House
+from tests.workers.house import POLICIES, House, house
 
 QUIET = "Certificate of mail-relay was renewed"
 
@@ -163,6 +167,33 @@ def test_the_look_before_the_write_is_what_protects(home: House, monkeypatch: py
     monkeypatch.setattr("workers.act.overwritten", lambda *_: "")
     home.later(minutes=10)
     assert {one.action.effect.kind: one.state for one in _closes(home, number)}["close"] == "compensated"
+
+
+@pytest.mark.parametrize(("how", "seconds"), [((), 20.0), (("--per-minute", "60"), 1.0)])
+def test_the_policy_says_how_fast_and_a_flag_overrides_it(
+    tmp_path: Path, sqlite_url: str, how: tuple[str, ...], seconds: float
+) -> None:
+    """With three writes a minute they are due twenty seconds apart."""
+    slow = yaml.safe_load(Path(POLICIES[0]).read_text(encoding="utf-8"))
+    slow["rollback"]["per_minute"] = 3
+    (tmp_path / "slow.yaml").write_text(yaml.safe_dump(slow, allow_unicode=True), encoding="utf-8")
+    with house(tmp_path, sqlite_url, policies=[str(tmp_path / "slow.yaml")]) as home:
+        home.box.run(
+            lambda: home.box.servicenow.open_incident(short_description="Queue of the mail relay grows")
+        )
+        home, _ = _noted_and_closed(home)
+        _roll_back(home, "--since", "2020-01-01", *how)
+        first, second = sorted(_due_back(home))
+    assert (second - first).total_seconds() == seconds
+
+
+def _due_back(home: House) -> list[datetime]:
+    """When what takes others back is due."""
+    engine = create_engine(home.parts.settings.ledger.get_secret_value())
+    with engine.connect() as connection:
+        due = connection.execute(select(actions.c.due_at).where(actions.c.undoes != "")).scalars().all()
+    engine.dispose()
+    return list(due)
 
 
 @pytest.mark.slow

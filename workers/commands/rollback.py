@@ -19,6 +19,9 @@ from workers.warrants import By, Key, Witness, ask
 
 app = new_app("Take back what was done: a case, or all of a policy's version, a prompt, a model, a time.")
 
+# Where no policy says how many writes a minute may undo.
+A_MINUTE = 60
+
 
 @app.command()
 def rollback(
@@ -31,7 +34,9 @@ def rollback(
         str, typer.Option(help="A time, as 2026-03-01T12:00Z: what was done from then on.")
     ] = "",
     use_case: Annotated[str, typer.Option(help="Only this use case.")] = "",
-    per_minute: Annotated[int, typer.Option(min=1, max=6000, help="So many writes a minute.")] = 60,
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, max=6000, help="So many writes a minute; the policy's if left out.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken back.")] = False,
     by: By = "",
     key: Key = None,
@@ -61,7 +66,7 @@ def rollback(
             parts.ledger.undoing,
             which,
             by=person,
-            every=timedelta(minutes=1) / per_minute,
+            every=timedelta(minutes=1) / (per_minute or _rate(parts, which)),
             by_people=by_people(),
             dry_run=dry_run,
         )
@@ -102,6 +107,12 @@ def _ruling(parts: Parts, which: Selection) -> tuple[Policy, ...]:
         return (parts.policies[use_case],)
     kept = parts.ledger.promises.good_policy(file="", use_case=use_case)
     return (load_policy(kept, name=f"{use_case}, as last kept"),) if kept else ()
+
+
+def _rate(parts: Parts, which: Selection) -> int:
+    """Writes a minute: the fewest that a policy of what is chosen asks for."""
+    written = (policy.rollback for policy in _ruling(parts, which))
+    return min((one.per_minute for one in written if one is not None), default=A_MINUTE)
 
 
 def _words(which: Selection) -> str:
