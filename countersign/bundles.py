@@ -110,7 +110,7 @@ def verify(
         )
     for signature in bundle.signatures:
         _check(policy, signature, keys, now, name)
-    _may(policy, bundle, in_force, name)
+    _may(policy, bundle, in_force, keys, name)
 
 
 def _check(policy: Policy, one: Signature, keys: Mapping[str, str], now: datetime, name: str) -> None:
@@ -127,7 +127,7 @@ def _check(policy: Policy, one: Signature, keys: Mapping[str, str], now: datetim
         raise BundleError(f"The signature of {one.by} under policy {name} has expired; sign it again.")
 
 
-def _may(policy: Policy, bundle: Bundle, in_force: Policy | None, name: str) -> None:
+def _may(policy: Policy, bundle: Bundle, in_force: Policy | None, keys: Mapping[str, str], name: str) -> None:
     ruling = in_force or policy
     signers = {one.by for one in bundle.signatures}
     entitled = signers & set(ruling.rights.change)
@@ -140,7 +140,9 @@ def _may(policy: Policy, bundle: Bundle, in_force: Policy | None, name: str) -> 
         return
     authors = {one.by for one in bundle.signatures if one.role == "author"}
     approvers = {one.by for one in bundle.signatures if one.role == "approver"} & entitled
-    if not authors or not approvers - authors:
+    # Two names for one key are one person.
+    others = {by for by in approvers if keys[by] not in {keys[author] for author in authors}}
+    if not authors or not others:
         raise BundleError(
             f"Policy {name} may do more than before, so another person than its author has to approve it; "
             f"it is signed by {_all(signers)} alone."

@@ -62,6 +62,38 @@ def test_nobody_approves_what_they_wrote() -> None:
     assert "another person" in _verdict(wider, _signed(wider, ("ana", "author"), ("ana", "approver")))
 
 
+def test_two_names_for_one_key_are_one_person() -> None:
+    """Ana under Ben's name as well: her approval of what she wrote counts for nothing."""
+    wider = _policy(2, **WIDER)
+    bundle = sign(wider, None, by="ana", role="author", key=PRIVATE["ana"], at=NOW)
+    bundle = sign(wider, bundle, by="ben", role="approver", key=PRIVATE["ana"], at=NOW)
+    assert "another person" in _verdict(wider, bundle, keys={"ana": KEYS["ana"], "ben": KEYS["ana"]})
+
+
+def test_an_approver_needs_an_author_and_the_right() -> None:
+    """Two approvers and no author, or an approver without the right to change it: not enough to widen."""
+    wider = _policy(2, **WIDER)
+    assert "another person" in _verdict(wider, _signed(wider, ("ana", "approver"), ("ben", "approver")))
+    assert "another person" in _verdict(wider, _signed(wider, ("ana", "author"), ("cem", "approver")))
+    assert _verdict(wider, _signed(wider, ("cem", "author"), ("ana", "approver"))) == ""
+
+
+@pytest.mark.parametrize(("autonomy", "enough"), [("observe", True), ("draft", False), ("act", False)])
+def test_the_first_version_is_bound_by_its_own_rights(autonomy: str, enough: bool) -> None:
+    """Nothing is in force yet: to observe one signs, for more its author and another; and who may promote."""
+    first = _policy(1, autonomy=autonomy)
+
+    def verdict(*signers: tuple[str, Role]) -> str:
+        try:
+            verify(first, _signed(first, *signers), keys=KEYS, in_force=None, now=NOW)
+        except BundleError as problem:
+            return str(problem)
+        return ""
+
+    assert (verdict(("ana", "author")) == "") is enough
+    assert verdict(("ana", "author"), ("ben", "approver")) == ""
+
+
 def test_only_those_with_the_right_change_and_promote() -> None:
     """Cem has a key and no right; raising autonomy needs somebody who may promote, by the policy in force."""
     narrower, acts = _policy(2, **NARROWER), _policy(2, **ACTS, rights={**RIGHTS, "promote": ["ana"]})

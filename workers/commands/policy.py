@@ -275,8 +275,8 @@ def promote(file: File, config: Config = None) -> None:
     load_policy(text, name=str(file))
     file.write_text(text, encoding="utf-8")
     typer.echo(
-        f"{step}: {file} is version {found.version + 1} now. Running workers take it up, where policies are signed "
-        "as soon as it is."
+        f"{step}: {file} is version {found.version + 1} now; where policies are signed, have it signed. "
+        "Running workers take it up."
     )
 
 
