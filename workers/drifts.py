@@ -64,4 +64,5 @@ def others_told(counts: Mapping[str, int]) -> Iterator[str]:
     """Another model's answers, counted as "asked > answered", as sentences."""
     for pair, count in sorted(counts.items()):
         asked, _, gave = pair.partition(" > ")
-        yield f"{asked} was asked, but {gave} answered {count:,} times; closes on such answers are drafts."
+        often = "once" if count == 1 else f"{count:,} times"
+        yield f"{asked} was asked, but {gave} answered {often}; no certificate covers such answers."

@@ -33,8 +33,8 @@ def told_of_others(parts: Parts, case: Case, calls: Sequence[ModelCall], policy:
         if policy.autonomy == "observe":
             return ()
         why = (
-            f"{asked} was asked, and its provider says that {gave} answered: what was certified of the one does "
-            "not hold for the other, so its closes are drafts"
+            f"{asked} was asked, and its provider says that {gave} answered: no certificate of the one covers "
+            "what the other says"
         )
         remedy = "Ask the provider, or name the model that is wanted in the policy, under model: candidates"
         event = f"other-model:{policy.use_case}:{parts.clock():%Y-%m-%d}"

@@ -70,7 +70,7 @@ def test_another_model_is_told_to_the_owner_once_a_day_and_shown_wherever_models
     period = Period(since=until - timedelta(days=7), until=until)
     report = report_of(home.parts.policies["alert-triage"], home.ledger, period)
     assert report.attention[0] == (
-        "openai/sandbox-small was asked, but sandbox-large answered 2 times; closes on such answers are drafts."
+        "openai/sandbox-small was asked, but sandbox-large answered 2 times; no certificate covers such answers."
     )
     assert "sandbox-large answered 2 times" in home.command("costs").stdout.replace("\n", " ")
 
