@@ -231,11 +231,7 @@ class Approvals(Part):
 
 
 class Rights(Part):
-    """Who may decide what about this policy.
-
-    With `keys` in the configuration each shows theirs, and an empty list means nobody. Without keys the name that
-    is given is checked and recorded, and an empty list means whoever can reach the ledger.
-    """
+    """Who may decide about this policy. With `keys` configured each shows theirs, and an empty list is nobody."""
 
     change: tuple[Name, ...] = Field(default=(), description="May sign a new version.")
     promote: tuple[Name, ...] = Field(default=(), description="May sign for more autonomy, and give a rule its own back.")
@@ -277,7 +273,7 @@ class Feedback(Part):
 
     reopened_within: PositiveDuration = Field(
         default=timedelta(days=7),
-        description="A ticket reopened within this time was closed wrongly or too early.",
+        description="In the figures, a ticket reopened within this time was not resolved. It is no label.",
     )
     quorum: Annotated[int, Field(strict=True, ge=1, le=20)] = Field(
         default=2,
