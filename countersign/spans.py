@@ -20,11 +20,11 @@ CASE_TOKENS = 800
 SHARED_TOKENS = 1200
 # Of which one span takes half at most, so that an endless alert leaves room for its ticket.
 _SPAN_TOKENS = CASE_TOKENS // 2
-_SHARES = (1.0, 0.6, 0.4, 0.25, 0.1)
+_SHARES = (1.0, 0.6, 0.4, 0.25, 0.1, 0.05)
 # A tokenizer takes words and what looks like them (a hash) in pieces, digits by threes, and each sign by itself.
 _TOKENS = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,3}|[^\sA-Za-z0-9]|\n")
 # What it was hardly taught, as an emoji or a rare script, falls into bytes.
-_RARE = re.compile(r"[^\x00-\u024f\u0370-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3\s⟦⟧…]")
+_RARE = re.compile(r"[^\x00-\u024f\u0370-\u06ff\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3\s…]")
 OPEN, CLOSE = "⟦", "⟧"
 
 _INVISIBLE = re.compile(
@@ -32,6 +32,10 @@ _INVISIBLE = re.compile(
 )
 _NEW_LINE = re.compile(r"[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _WHOLE = re.compile(r".*[\s,;\"']", re.DOTALL)
+# Chinese, Japanese, Thai and the like put no spaces between words; what may be a value is none of theirs.
+_UNSPACED = re.compile(
+    r"[^@=:/\\]*[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff01-\uff0f](?![^@]{0,64}@)"
+)
 _BREAK = re.compile(r"(?<!\s)\s*\n\s*")  # from the start of a run of spaces alone, or it takes its square
 _SPAN = re.compile(r"^\[[a-z]{1,2}\d{1,3}\] .*$", re.MULTILINE)
 _SAID = re.compile(r"⟦([^⟦⟧]*)⟧")
@@ -151,8 +155,11 @@ def _ahead(text: str, most: int) -> str:
     if len(part) == len(text) and len(ahead) <= most * _READ_AHEAD:
         return ahead
     # What the cut goes through is left out as a whole, or half a value would stay.
-    found = _WHOLE.match(ahead[: most * _READ_AHEAD])
-    return found.group() if found else ""
+    part = ahead[: most * _READ_AHEAD]
+    found = _WHOLE.match(part)
+    whole = found.group() if found else ""
+    more = _UNSPACED.match(part, len(whole))
+    return whole + (more.group() if more else "")
 
 
 def _shown(text: str) -> str:

@@ -8,21 +8,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from connectors.litellm.client import new_client
-from connectors.litellm.model import LiteLLMModel
+from connectors.litellm.model import LiteLLMModel, _litellm
 from connectors.litellm.prices import Price, priced, prices
 from countersign.asking import Asked, ask
 from countersign.assessment import ANSWER_CHARACTERS, triage_answer
 from countersign.errors import Denied, OutsideError, Permanent, Transient
 from countersign.policy.schema import CATEGORIES
-from countersign.prompts import Prompt
-from countersign.redaction import Redacted
+from countersign.prompts import Prompt, prompt_file, shared_part
+from countersign.redaction import Redacted, Redactor
+from countersign.spans import CASE_TOKENS, SHARED_TOKENS, case_text
 from sandbox.model import FLOOD, TOKEN
 from sandbox.server import Sandbox
+from tests.unit.builders import ALERT, CASE, TICKET
 
 SHAPE = triage_answer(CATEGORIES, ("database", "platform"))
 PROMPT = Prompt(
@@ -33,6 +37,8 @@ PROMPT = Prompt(
     schema=SHAPE.model_json_schema(),
 )
 NAME = "openai/sandbox-small"
+TRIAGE = prompt_file("triage/v1", (Path(__file__).parents[2] / "prompts/triage/v1.md").read_text("utf-8"))
+ALL_VISIBLE = frozenset({"summary", "body", "severity", "tags", "service", "ci"})
 PRICE = Price(read=0.1, written=0.4)
 Make = Callable[..., LiteLLMModel]
 
@@ -314,3 +320,28 @@ def test_prose_of_another_language_is_said_and_the_closed_words_decide(
     assert asked.answer.summary.startswith("Il disco è quasi pieno")
     prose = {"summary", "likely_cause"}
     assert asked.answer.model_dump(exclude=prose) == plain.model_dump(exclude=prose)
+
+
+WRITTEN = (
+    "Filesystem /data/pg on db-3.prod.example.com is 91 % full (412.7 GiB of 450 GiB), inode usage 34 %. ",
+    "2026-11-20T03:12:44.713Z ERROR [worker-7] c.e.cart.Checkout - PSP timeout after 30000 ms trace=9f3ab2c14d77 ",
+    "Il filesystem /var è quasi pieno: i log archiviati non vengono più rimossi dal 12/11. ",
+    "数据库磁盘空间不足，请检查日志文件并清理旧的备份。",
+    "Диск переполнен, удалите старые журналы. ",
+    "🔥🚨 P1 🔥🚨 ",
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9x9Qz",
+)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_case_takes_at_most_800_tokens_and_the_question_1200(written: str) -> None:
+    """By a tokenizer of the provider's, whatever is written and however long it is."""
+    litellm, _ = _litellm()
+    alert = replace(ALERT, summary=written * 9, body=written * 400)
+    ticket = replace(TICKET, title=written * 3, description=f"- {written}" * 400)
+    text = case_text(replace(CASE, alerts=(alert,), ticket=ticket), ALL_VISIBLE, Redactor()).text
+    shared = shared_part(
+        TRIAGE, categories=CATEGORIES, groups=tuple(f"operations-group-{n}" for n in range(20))
+    )
+    assert 100 < litellm.token_counter(model="gpt-4", text=text) <= CASE_TOKENS
+    assert litellm.token_counter(model="gpt-4", text=shared) <= SHARED_TOKENS

@@ -17,15 +17,16 @@ from countersign.policy.schema import CATEGORIES
 from countersign.prompts import prompt_file, shared_part
 from countersign.redaction import Redactor
 from countersign.spans import (
-    CASE_CHARACTERS,
+    CASE_TOKENS,
     CLOSE,
     OPEN,
-    SHARED_CHARACTERS,
+    SHARED_TOKENS,
     case_text,
     first_title,
     quote,
     said,
     span_ids,
+    tokens,
 )
 from tests.unit.builders import ALERT, CASE, NOW, TICKET
 
@@ -155,7 +156,7 @@ def test_stays_within_its_tokens() -> None:
         ),
     )
     text = _text(case)
-    assert len(text) <= CASE_CHARACTERS
+    assert tokens(text) <= CASE_TOKENS
     assert {"a1", "t1", "c1"} <= set(span_ids(text))
 
 
@@ -164,7 +165,7 @@ def test_shared_part_stays_within_its_tokens() -> None:
     path = Path(__file__).parents[2] / "prompts/triage/v1.md"
     file = prompt_file("triage/v1", path.read_text(encoding="utf-8"))
     groups = tuple(f"operations-group-{n}" for n in range(20))
-    assert len(shared_part(file, categories=CATEGORIES, groups=groups)) <= SHARED_CHARACTERS
+    assert tokens(shared_part(file, categories=CATEGORIES, groups=groups)) <= SHARED_TOKENS
 
 
 def test_a_cut_never_uncovers_half_a_value() -> None:
@@ -216,3 +217,25 @@ def test_reads_back_what_others_said() -> None:
     assert "Nightly backup finished in 41 minutes" in said(text)
     assert "alert of" not in said(text)
     assert said("no marks here") == "no marks here"
+
+
+@pytest.mark.parametrize("word", ["数据库磁盘空间不足", "🔥🚨", "deadbeef0123", "=-", "ดิสก์เต็ม", "disk full "])
+def test_any_script_stays_within_its_tokens_and_leaves_room(word: str) -> None:
+    """What takes more tokens than English is cut sooner: the alert and its ticket are both in it."""
+    lead = replace(ALERT, summary=word * 200, body=word * 5000)
+    case = replace(
+        RICH, alerts=(lead,), ticket=replace(TICKET, title=word * 100, description=f"x{word}" * 5000)
+    )
+    text = _text(case)
+    assert tokens(text) <= CASE_TOKENS
+    assert {"a1", "t1"} <= set(span_ids(text))
+    assert word[0] in text.partition("body=")[2]
+
+
+def test_a_text_without_spaces_is_cut_between_its_letters_and_never_in_a_value() -> None:
+    """Chinese is read as far as it fits; an address at the cut is hidden or left out as a whole."""
+    for size in range(3590, 3604):
+        body = "库" * (size - 30) + "someone.important@example.com" + "满" * 4000
+        text = _text(replace(CASE, alerts=(replace(ALERT, body=body),), ticket=None))
+        assert "库" in text
+        assert "someone" not in text
