@@ -35,11 +35,12 @@ class Vote:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caps:
-    """How many people it takes, and how many entries one person and one cluster may have."""
+    """How many people it takes, and how many entries one person, one cluster and the whole pool may have."""
 
     quorum: int = 2
     per_person: int = 200
     per_cluster: int = 3
+    most: int = MOST
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,7 +196,7 @@ def _capped(settled: Sequence[Chosen], caps: Caps) -> list[Chosen]:
     for one in settled:
         free = [who for who in one.by if carried[who] < caps.per_person]
         carries = len(free) >= caps.quorum or any(who in free for who in one.alone)
-        if carries and held[one.cluster] < caps.per_cluster and len(kept) < MOST:
+        if carries and held[one.cluster] < caps.per_cluster and len(kept) < caps.most:
             kept.append(one)
             held[one.cluster] += 1
             carried.update(free)

@@ -126,7 +126,8 @@ def vote_of(told: Correction, cluster: str) -> Vote | None:
 
 def settled_in(cases: Sequence[Material], *, quorum: int, known: Iterable[str]) -> Mapping[str, Chosen]:
     """By case, what a quorum says that it is: by the rules of the pool, without its caps."""
-    caps = Caps(quorum=quorum, per_person=len(cases) + 1, per_cluster=len(cases) + 1)
+    all_of_them = len(cases) + 1
+    caps = Caps(quorum=quorum, per_person=all_of_them, per_cluster=all_of_them, most=all_of_them)
     chosen = select(votes_in(cases), caps, known=frozenset(known)).chosen
     return {one.case_id: one for one in chosen}
 

@@ -85,6 +85,12 @@ def test_clusters_of_the_same_words_stay_together() -> None:
     assert {name for name, side in found.items() if side == "eval"} == {"c001", "c009"}
 
 
+def test_an_export_is_not_capped_as_the_pool_is() -> None:
+    """Whatever is settled is exported: thousands of cases by two people, all of one cluster."""
+    cases = [_case(_told("ann"), _told("bob"), number=number, cluster="f") for number in range(2_100)]
+    assert len(settled_in(cases, quorum=2, known=CATEGORIES)) == 2_100
+
+
 def test_one_cluster_alone_is_taught() -> None:
     """There is nothing to ask about that would not have been told."""
     cases = [_case(number=n, cluster="f") for n in range(9)]
