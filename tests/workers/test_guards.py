@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.smtp.mailer import SmtpConfig, SmtpMailer
+from connectors.sql.ledger import SqlLedger
 from tests.mailbox import mailbox
 from tests.workers.house import House, house
 from workers import learn
@@ -23,6 +24,14 @@ def home(tmp_path: Path, ledger_url: str) -> Iterator[House]:
     """On both ledgers; the rule `noise` closes what is less risky than 0.10."""
     with house(tmp_path, ledger_url) as one:
         yield one.with_policy(control_lane=0.0)
+
+
+def _another_worker(home: House) -> House:
+    """A worker that was there before, with a connection of its own to the ledger."""
+    url = home.parts.settings.ledger.get_secret_value()
+    return replace(
+        home, parts=replace(home.parts, ledger=SqlLedger.open(url, clock=home.clock), worker="other")
+    )
 
 
 def _tickets(home: House, number: int, name: str) -> list[str]:
@@ -66,19 +75,21 @@ def _told(home: House, ticket: str) -> list[str]:
 
 
 def test_a_rule_that_closes_by_risk_loses_its_autonomy_too(home: House) -> None:
-    """Three wrong closes may be chance, the fourth is not: it drafts and says so; another threshold starts anew."""
+    """Three wrong closes may be chance, the fourth is not: all workers draft and say so; another threshold is new."""
     closed = _tickets(home, ENOUGH, "mail")
     assert not any(_is_open(home, one) for one in closed)
+    other = _another_worker(home)
     _wrong(home, closed[:-1])
     assert not _is_open(home, _tickets(home, 1, "dns")[0])
     _wrong(home, closed[-1:])
-    (drafted,) = _tickets(home, 1, "proxy")
+    (drafted,) = _tickets(other, 1, "proxy")
     because = home.parts.ledger.reading.story(drafted).decisions[-1].decision.because
     assert (_is_open(home, drafted), "lost its autonomy" in str(because)) == (True, True)
     assert _told(home, closed[-1]) == ["done"]
     # Another version of the policy with the same rule changes nothing; another threshold is another promise.
     assert _is_open(home.with_policy(version=9), _tickets(home.with_policy(version=9), 1, "imap")[0])
     assert not _is_open(home, _tickets(_with_threshold(home, 0.11), 1, "ldap")[0])
+    other.parts.ledger.close()
 
 
 def test_the_owner_is_told_once_though_the_worker_died(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
