@@ -63,9 +63,13 @@ def read_tickets(lines: Iterable[str], mapping: Mapping[str, str]) -> Tickets:
     columns, problems = columns_of(header, mapping), Problems()
     firsts: dict[str, tuple[int, list[str]]] = {}
     ends: dict[str, _End] = {}
+    seen: set[int] = set()
     rows = 0
     for number, cells in _rows(reading, delimiter, len(header), problems):
         rows += 1
+        if (print_ := hash(tuple(cells))) in seen:
+            problems.tell(number, "", "again", "the same row again; it counts once")
+        seen.add(print_)
         id = _word(cells, columns, "id") or f"row {number}"
         firsts.setdefault(id, (number, cells))
         ends.setdefault(id, _End()).add(cells, columns, number, problems)

@@ -200,7 +200,7 @@ def _write_page(page: Path, path: Path, read: Export, how: Measuring, figures: t
         zone=how.business.zone,
         figures=figures,
         trends=trends(read.tickets, how),
-        notes=(*read.assumptions, *_problem_notes(read)),
+        notes=(*read.assumptions, *problem_notes(read)),
     )
     try:
         page.write_text(render(report), encoding="utf-8")
@@ -208,7 +208,7 @@ def _write_page(page: Path, path: Path, read: Export, how: Measuring, figures: t
         raise ConfigError(f"{page} can't be written ({problem.strerror}); name another file.") from None
 
 
-def _problem_notes(read: Export) -> Iterator[str]:
+def problem_notes(read: Export) -> Iterator[str]:
     for (column, kind), count in sorted(read.counts.items()):
         yield f"{count:,} x {kind}" + (f" in {column}" if column else "") + "."
 
@@ -266,7 +266,7 @@ def _tell_problems(read: Export) -> None:
     typer.echo(f"\n{sum(read.counts.values()):,} problems, of which the first:")
     for problem in read.problems[:_SHOWN]:
         typer.echo(f"  {problem}")
-    for note in _problem_notes(read):
+    for note in problem_notes(read):
         typer.echo(note)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +10,12 @@ import typer
 
 from countersign.exports.problems import ExportError
 from countersign.policy import Policy
-from workers.commands.baseline import AnEncoding, Dates, Zone, known_zone, order, pair
+from workers.commands.baseline import AnEncoding, Dates, Zone, known_zone, order, pair, problem_notes
 from workers.commands.policy import read as read_policy
 from workers.console import AsJson, new_app, show_json, show_table
 
 if TYPE_CHECKING:
+    from countersign.exports.reading import Export
     from countersign.kpis.figures import Figure
     from countersign.thresholds.binomial import Estimate
     from countersign.tryout import Tickets, Tried
@@ -54,17 +55,23 @@ def tryout(
         found = read_tickets(lines, mapping)
     assess, learn = shipped_reader(loaded)
     tried = try_out(found.tickets, loaded, assess=assess, learn=learn)
-    figures, unknown = _baseline(file, mapping, dates=dates, zone=zone)
+    before = _baseline(file, mapping, dates=dates, zone=zone)
     if as_json:
-        show_json(_plain(export, loaded, found, tried, figures, unknown))
+        show_json(_plain(export, loaded, found, tried, before))
     else:
-        _tell(loaded, found, tried, figures, unknown)
+        _tell(loaded, found, tried, before)
 
 
-def _baseline(
-    file: ExportFile, mapping: dict[str, str], *, dates: str, zone: str
-) -> tuple[tuple[Figure, ...], str]:
-    """The figures before; or none, and why."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Before:
+    """The figures before, and the export they are of; or none, and why."""
+
+    figures: tuple[Figure, ...] = ()
+    export: Export | None = None
+    unknown: str = ""
+
+
+def _baseline(file: ExportFile, mapping: dict[str, str], *, dates: str, zone: str) -> _Before:
     from countersign.exports.forms import FIELD_KINDS
     from countersign.exports.reading import read
     from countersign.exports.survey import survey
@@ -78,13 +85,11 @@ def _baseline(
         with file.text() as text:
             export = read(text, plan, zone=known_zone(zone))
     except ExportError as problem:
-        return (), str(problem)
-    return measure(export.tickets, Measuring(until=export.until)), ""
+        return _Before(unknown=str(problem))
+    return _Before(figures=measure(export.tickets, Measuring(until=export.until)), export=export)
 
 
-def _plain(
-    path: Path, policy: Policy, found: Tickets, tried: Tried, figures: Sequence[Figure], unknown: str
-) -> dict[str, object]:
+def _plain(path: Path, policy: Policy, found: Tickets, tried: Tried, before: _Before) -> dict[str, object]:
     return {
         "export": path.name,
         "policy": {"use_case": policy.use_case, "version": policy.version, "hash": policy.fingerprint},
@@ -97,8 +102,10 @@ def _plain(
         "the_export_does_not_tell_whether": tried.silent,
         "wrong": tried.wrong,
         "wrong_if_all_were_closed": tried.wrong_if_all,
-        "baseline": figures,
-        "baseline_unknown": unknown,
+        "baseline": before.figures,
+        "baseline_unknown": before.unknown,
+        "baseline_assumptions": before.export.assumptions if before.export else (),
+        "baseline_problems": before.export.problems if before.export else (),
         "problem_counts": [
             {"column": column, "problem": kind, "rows": count}
             for (column, kind), count in found.counts.items()
@@ -107,7 +114,7 @@ def _plain(
     }
 
 
-def _tell(policy: Policy, found: Tickets, tried: Tried, figures: Sequence[Figure], unknown: str) -> None:
+def _tell(policy: Policy, found: Tickets, tried: Tried, before: _Before) -> None:
     typer.echo(f"{tried.tickets:,} tickets in {found.rows:,} rows under {policy.use_case} v{policy.version}.")
     typer.echo(f"Hidden from the model: {', '.join(found.columns.hidden) or 'nothing'}.")
     if found.columns.seen:
@@ -149,22 +156,24 @@ def _tell(policy: Policy, found: Tickets, tried: Tried, figures: Sequence[Figure
             f"Groups: of {groups.known} groups the right one was told for {_share(groups.right)}, "
             f"learnt from {groups.learnt_from:,} others."
         )
-    _tell_before(figures, unknown)
+    _tell_before(before)
     if found.counts:
         typer.echo(f"\n{sum(found.counts.values()):,} problems, of which the first:")
         typer.echo("\n".join(f"  {problem}" for problem in found.problems[:_SHOWN]))
 
 
-def _tell_before(figures: Sequence[Figure], unknown: str) -> None:
+def _tell_before(before: _Before) -> None:
     from countersign.kpis.figures import shown, shown_interval
 
-    if unknown:
-        typer.echo(f"\nThe figures before are unknown: {unknown}")
+    if before.export is None:
+        typer.echo(f"\nThe figures before are unknown: {before.unknown}")
         return
     typer.echo("\nBefore:")
+    for sentence in (*before.export.assumptions, *problem_notes(before.export)):
+        typer.echo(f"- {sentence}")
     rows = [
         (figure.title, shown(figure.value, figure.unit), shown_interval(figure), f"{figure.n:,}")
-        for figure in figures
+        for figure in before.figures
         if figure.value is not None
     ]
     show_table(("figure", "value", "95 % interval", "n"), rows, empty="There is nothing to measure.")
