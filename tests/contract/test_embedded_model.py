@@ -157,6 +157,26 @@ def test_learns_from_corrections() -> None:
     assert (told.category, told.severity, told.actionability) == ("airship", "high", "act")
 
 
+def test_what_was_taught_answers_under_a_name_of_its_own() -> None:
+    """Labels and certificates name the model: those of another teaching don't count for this one."""
+    rows = examples(
+        [
+            '{"text":"zeppelin gasket loose","category":"hardware","severity":"high","actionability":"act"}',
+            '{"text":"canteen menu published","category":"other","severity":"info","actionability":"none"}',
+        ],
+        name="own.jsonl",
+    )
+    prompt = _prompt(_case("zeppelin gasket loose"))
+    names = [
+        EmbeddedModel(rows[:1], corrections=lambda taught=taught: taught).complete(prompt).model  # type: ignore[misc]
+        for taught in ((), rows[1:], rows, rows[::-1])
+    ]
+    assert names[0] == "local"
+    assert [name.partition("+")[0] for name in names] == ["local"] * 4
+    assert names[2] == names[3]
+    assert len(set(names)) == 3
+
+
 def test_reads_choices_from_any_schema() -> None:
     """One choice, many choices, an optional field and none are all understood."""
     assert choices(triage_answer(("one",), ()).model_json_schema(), "category") == ("one",)
