@@ -13,12 +13,12 @@ from countersign.errors import ConfigError
 from workers.commands.stop import EVERYTHING, UseCase, told
 from workers.console import Config, new_app
 from workers.settings import Settings, load_settings
-from workers.warrants import By, Key, ask
+from workers.warrants import By, Key, Witness, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from connectors.sql.ledger import SqlLedger
+    from countersign.promises import PromiseBook
 
 app = new_app("Go on where `countersign stop` stopped, or let a rule close again after many reopens.")
 
@@ -39,7 +39,7 @@ def resume(
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
         if rule:
-            _lift(settings, ledger, use_case, rule, by, key)
+            _lift(settings, ledger.promises, ledger.controls, use_case, rule, by, key)
             return
         lifted = ledger.controls.resume(use_case, by=getpass.getuser())
         typer.echo(f"{told(use_case)}: {'goes on' if lifted else 'was not stopped'}")
@@ -49,16 +49,24 @@ def resume(
             )
 
 
-def _lift(settings: Settings, ledger: SqlLedger, use_case: str, rule: str, by: str, key: Path | None) -> None:
+def _lift(
+    settings: Settings,
+    book: PromiseBook,
+    witness: Witness,
+    use_case: str,
+    rule: str,
+    by: str,
+    key: Path | None,
+) -> None:
     from workers.in_force import in_force
 
     now = datetime.now(UTC)
-    policy = in_force(settings, ledger.promises, now, keep=False).policies.get(use_case)
+    policy = in_force(settings, book, now, keep=False).policies.get(use_case)
     if policy is None:
         raise ConfigError("A rule belongs to one policy; name it with --use-case.")
     what = f"let rule {rule} close again"
-    person = ask(settings, ledger.controls, [policy], "promote", what=what, at=now, by=by, key=key)
-    if ledger.promises.lift(use_case, rule, by=person):
+    person = ask(settings, witness, [policy], "promote", what=what, at=now, by=by, key=key)
+    if book.lift(use_case, rule, by=person):
         typer.echo(f'Rule "{rule}" of {use_case} closes again, by {person}.')
     else:
         raise ConfigError(
