@@ -52,9 +52,9 @@ class Period:
         return Period(since=self.since - (self.until - self.since), until=self.since)
 
     @property
-    def read_since(self) -> datetime:
-        """How far back the histories must reach: the period before, and the weeks of the trend."""
-        return min(self.before.since, self.until - timedelta(weeks=WEEKS))
+    def trend_since(self) -> datetime:
+        """How far back the weeks of the trend reach."""
+        return self.until - timedelta(weeks=WEEKS)
 
 
 def measuring(policy: Policy, until: datetime) -> Measuring:
@@ -66,9 +66,16 @@ def measuring(policy: Policy, until: datetime) -> Measuring:
 
 
 def compose(
-    policy: Policy, tickets: Histories, results: Results, period: Period, *, notes: tuple[str, ...] = ()
+    policy: Policy,
+    tickets: Histories,
+    weeks: Histories,
+    results: Results,
+    period: Period,
+    *,
+    notes: tuple[str, ...] = (),
 ) -> Report:
-    """The report of one use case. `tickets` reach back to `period.read_since`."""
+    """The report of one use case. `tickets` reach back to the beginning of the period before, `weeks` to that of
+    the trend; of these no more need be known than trends are made of."""
     how = measuring(policy, period.until)
     now = tickets.opened_between(period.since, period.until)
     before = tickets.opened_between(period.before.since, period.before.until)
@@ -83,7 +90,7 @@ def compose(
         goal=_goal(policy),
         effects=effects(now, how),
         previous=measure(before, measuring(policy, period.before.until)),
-        trends=trends(tickets, how),
+        trends=trends(weeks, how),
         policy=tuple(_policy_lines(policy, results)),
         corrections=results.corrections,
         costs=tuple(_costs(results.models)),

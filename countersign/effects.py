@@ -13,17 +13,18 @@ Intention to treat: a ticket counts in the lane that it was drawn for, whatever 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from countersign.kpis.engine import cluster_ids, resolve_spans
 from countersign.kpis.figures import Exclusion, Figure, detectable_change
-from countersign.kpis.history import UNKNOWN, Bools, Floats, Histories, Ints
+from countersign.kpis.history import UNKNOWN, Bools, Floats, Histories, Ints, numbered, places_of
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import (
     Curve,
+    cluster_count,
     clustered_variance,
     curve_of,
     influence,
@@ -37,8 +38,10 @@ _SHORTEST = 1 / 60
 # A category with fewer tickets in a lane joins those of its kind: one ticket has no spread.
 _FEWEST = 10
 _FEWEST_CLUSTERS = 5
-# Beyond so many groups x times the jackknife costs more memory than it is worth.
-_JACKKNIFE_CELLS = 2_000_000
+# In a mean the errors of rounding cancel out.
+_MANY = 1_000
+# Beyond so many groups x times the jackknife costs more than it is worth: both come to the same.
+_JACKKNIFE_CELLS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +83,7 @@ def effects(tickets: Histories, how: Measuring) -> tuple[Figure, Figure]:
     kept = tickets.take(spans.rows)
     treated = np.isin(kept.lane.codes, _codes(kept, Lane.TREATED))
     drawn, left = _drawn(kept, treated)
-    _, draw = np.unique(np.nan_to_num(kept.control_share[drawn], nan=-1.0), return_inverse=True)
+    _, draw = numbered(np.nan_to_num(kept.control_share[drawn], nan=-1.0))
     sample = Sample(
         hours=spans.hours[drawn],
         observed=spans.observed[drawn],
@@ -103,7 +106,7 @@ def _drawn(tickets: Histories, treated: Bools) -> tuple[Bools, tuple[Exclusion, 
     share = tickets.control_share
     only_one = in_lane & ((share <= 0) | (share >= 1))
     rest = in_lane & ~only_one
-    shares, draw = np.unique(np.nan_to_num(share, nan=-1.0), return_inverse=True)
+    shares, draw = numbered(np.nan_to_num(share, nan=-1.0))
     counts = [np.bincount(draw[rest & lane], minlength=len(shares) + 1) for lane in (treated, ~treated)]
     fewest = np.minimum(*counts)
     # Where none has enough of them, the one that has most is compared, as far as that goes.
@@ -158,8 +161,9 @@ def _ratio(figure: Figure, sample: Sample, horizon: float, contrast: Contrast) -
         return replace(figure, n=len(sample.hours), unknown=why)
     strata = int(sample.stratum.max()) + 1
     shares = np.bincount(sample.stratum, minlength=strata) / len(sample.stratum)
-    reached = _common_reach(sample, horizon, strata)
-    treated, control = (_lane(sample, rows, reached, strata) for rows in (sample.treated, ~sample.treated))
+    places = places_of(sample.stratum + strata * sample.treated, 2 * strata)
+    reached = _common_reach(sample, horizon, places)
+    control, treated = (_lane(sample, part, reached) for part in (places[:strata], places[strata:]))
     totals = float(shares @ treated.means), float(shares @ control.means)
     if min(totals) <= 0:
         return replace(figure, n=len(sample.hours), unknown="every ticket of a lane took no time at all")
@@ -169,7 +173,7 @@ def _ratio(figure: Figure, sample: Sample, horizon: float, contrast: Contrast) -
     parts = (leverage[sample.stratum] - shares @ leverage) / len(sample.stratum)
     parts += shares[sample.stratum] * (slope * treated.parts + other * control.parts)
     error = math.sqrt(clustered_variance(parts, sample.cluster))
-    spread = _student(len(np.unique(sample.cluster)) - 1) * error
+    spread = _student(cluster_count(sample.cluster) - 1) * error
     return replace(
         figure,
         definition=f"{figure.definition} {strata} strata, up to {_hours(reached, figure) / 24:.4g} days.",
@@ -188,7 +192,7 @@ def _hours(reached: float, figure: Figure) -> float:
 
 def _incomparable(sample: Sample) -> str:
     for rows, lane in ((~sample.treated, "control"), (sample.treated, "treated")):
-        if len(np.unique(sample.cluster[rows])) < _FEWEST_CLUSTERS:
+        if cluster_count(sample.cluster[rows]) < _FEWEST_CLUSTERS:
             return f"the {lane} lane has fewer than {_FEWEST_CLUSTERS} independent tickets"
     return ""
 
@@ -203,8 +207,7 @@ def _pooled(sample: Sample) -> Ints:
         alike = draw == number
         thin = _thin(names[alike], sample.treated[alike], size)
         pooled[alike] = size * number + np.where(thin[names[alike]], 0, names[alike])
-    _, numbers = np.unique(pooled, return_inverse=True)
-    return numbers
+    return numbered(pooled)[1]
 
 
 def _thin(names: Ints, treated: Bools, size: int) -> Bools:
@@ -216,34 +219,34 @@ def _thin(names: Ints, treated: Bools, size: int) -> Bools:
     return thin
 
 
-def _common_reach(sample: Sample, horizon: float, strata: int) -> float:
+def _common_reach(sample: Sample, horizon: float, parts: Sequence[Ints]) -> float:
     """How far both lanes can be compared in every stratum: the horizon, or the shortest of their longest waits."""
     reached = horizon
-    for stratum in range(strata):
-        for rows in (sample.treated, ~sample.treated):
-            part = rows & (sample.stratum == stratum)
-            hours, observed = sample.hours[part], sample.observed[part]
-            if not observed[hours == hours.max()].all():
-                reached = min(reached, float(hours.max()))
+    for part in parts:
+        hours = sample.hours[part]
+        longest = float(hours.max())
+        if not sample.observed[part][hours == longest].all():
+            reached = min(reached, longest)
     return reached
 
 
-def _lane(sample: Sample, rows: Bools, horizon: float, strata: int) -> _Lane:
-    means, parts = np.zeros(strata), np.zeros(len(sample.hours))
-    for stratum in range(strata):
-        part = rows & (sample.stratum == stratum)
-        curve = curve_of(sample.hours[part], sample.observed[part])
+def _lane(sample: Sample, strata: Sequence[Ints], horizon: float) -> _Lane:
+    """`strata` holds the places of this lane's tickets in each stratum."""
+    means, parts = np.zeros(len(strata)), np.zeros(len(sample.hours))
+    for stratum, part in enumerate(strata):
+        curve = curve_of(sample.hours[part], sample.observed[part], many=_MANY)
         means[stratum], _ = restricted_mean(curve, horizon)
         parts[part] = _parts(sample, part, curve, horizon)
     return _Lane(means=means, parts=parts)
 
 
-def _parts(sample: Sample, part: Bools, curve: Curve, horizon: float) -> Floats:
+def _parts(sample: Sample, part: Ints, curve: Curve, horizon: float) -> Floats:
     """Each ticket's part in the error of a mean; the jackknife tells it of clusters, at the first ticket of each."""
-    hours, observed = sample.hours[part], sample.observed[part]
-    _, firsts, group = np.unique(sample.cluster[part], return_index=True, return_inverse=True)
-    if len(firsts) < 2 or len(firsts) * len(curve.times) > _JACKKNIFE_CELLS:
+    hours, observed, cluster = sample.hours[part], sample.observed[part], sample.cluster[part]
+    clusters = cluster_count(cluster)
+    if clusters < 2 or clusters * len(curve.times) > _JACKKNIFE_CELLS:
         return influence(hours, observed, curve, horizon)
+    _, firsts, group = np.unique(cluster, return_index=True, return_inverse=True)
     parts = np.zeros(len(hours))
     parts[firsts] = left_out(hours, observed, group, curve, horizon)
     return parts

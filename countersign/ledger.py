@@ -8,7 +8,7 @@ slept through its lease writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -484,6 +484,30 @@ class Memory(Protocol):
 
     def spent(self, use_case: str, *, since: datetime) -> int:
         """Micro-dollars that model calls of a use case have cost since then."""
+        ...
+
+
+class RollupBook(Protocol):
+    """What reports are made of, packed as cases change."""
+
+    def waiting(self, *, at_most: int) -> int:
+        """How many changes have not been packed yet; counts no further than asked."""
+        ...
+
+    def digest(self, *, at_most: int = 500) -> int:
+        """Packs the oldest of them; gives how many they were, 0 when none is left."""
+        ...
+
+    def sum_up(self, use_case: str) -> bool:
+        """Sums some hours that are over; True if there are more."""
+        ...
+
+    def differences(self, use_case: str) -> Iterator[str]:
+        """A sentence for each day or hour that is not what the rows of the ledger come to."""
+        ...
+
+    def mark_all(self, use_case: str) -> None:
+        """Has all of a use case packed and summed anew."""
         ...
 
 

@@ -35,8 +35,10 @@ class ResultBook(Protocol):
     @property
     def drifts(self) -> DriftBook: ...
 
-    def columns(self, use_case: str, *, since: datetime, recorded: frozenset[str]) -> Histories:
-        """The decided cases that were opened from the day of `since` on (UTC)."""
+    def columns(
+        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
+    ) -> Histories:
+        """The decided cases that were opened from the day of `since` on (UTC); `core`: as far as trends need it."""
         ...
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
@@ -48,9 +50,10 @@ class ResultBook(Protocol):
 
 def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tuple[str, ...] = ()) -> Report:
     """The report of one use case over a period. The same ledger and period give the same report."""
-    tickets = ledger.columns(policy.use_case, since=period.read_since, recorded=RECORDED)
+    tickets = ledger.columns(policy.use_case, since=period.before.since, recorded=RECORDED)
+    weeks = ledger.columns(policy.use_case, since=period.trend_since, recorded=RECORDED, core=True)
     results = ledger.results(policy.use_case, since=period.since, until=period.until)
-    made = compose(policy, tickets, results, period, notes=notes)
+    made = compose(policy, tickets, weeks, results, period, notes=notes)
     within = {"since": period.since, "until": period.until}
     found = drift_of(ledger.drifts, policy.use_case, **within)
     return replace(made, drift=found, attention=tuple(attention(ledger.drifts, policy, found, **within)))

@@ -12,7 +12,7 @@ from countersign.actions import Action
 from countersign.budget import Purse, SpendingBook
 from countersign.deliveries import DeliveryBook
 from countersign.feedback.pool import PoolBook
-from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, WatchBook
+from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, RollupBook, WatchBook
 from countersign.local_readings import LocalReadingBook
 from countersign.policy import Policy
 from countersign.ports import (
@@ -71,11 +71,15 @@ class Ledger(Protocol):
     @property
     def deliveries(self) -> DeliveryBook: ...
     @property
+    def rollups(self) -> RollupBook: ...
+    @property
     def pool(self) -> PoolBook: ...
     @property
     def drifts(self) -> DriftBook: ...
 
-    def columns(self, use_case: str, *, since: datetime, recorded: frozenset[str]) -> Histories: ...
+    def columns(
+        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
+    ) -> Histories: ...
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
 

@@ -17,6 +17,10 @@ AT_ONCE = 500
 LOOKS = 2
 
 
+# So many changes are packed together, as each packing writes whole days; a report packs those that are left.
+PACKED_TOGETHER = 1_000
+
+
 class Due(Protocol):
     def __call__(self, *, limit: int, again: bool) -> tuple[str, ...]: ...
 
@@ -24,6 +28,7 @@ class Due(Protocol):
 def sweep(parts: Parts) -> Iterator[Wake]:
     """Yields due cases, actions and reports, looks for drift, and drops approvals that nobody gave in time."""
     look(parts)
+    _pack(parts)
     yield from fire(parts)
     if notes := tuple(retell(parts)):
         yield Wake("act", notes)
@@ -47,3 +52,11 @@ def sweep(parts: Parts) -> Iterator[Wake]:
         # What was begun before may have killed its worker: it goes alone, so that no batch dies with it.
         for one in asked(limit=AT_ONCE, again=True):
             yield Wake(stage, (one,), useful)
+
+
+def _pack(parts: Parts) -> None:
+    """Keeps what reports are made of up to date, a step at a time."""
+    if parts.ledger.rollups.waiting(at_most=PACKED_TOGETHER) == PACKED_TOGETHER:
+        parts.ledger.rollups.digest(at_most=PACKED_TOGETHER)
+    for use_case in parts.policies:
+        parts.ledger.rollups.sum_up(use_case)

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    case,
     func,
     insert,
     select,
@@ -24,7 +23,8 @@ from sqlalchemy import (
 from connectors.sql import audit
 from connectors.sql.codec import key_text, plain
 from connectors.sql.engine import Database
-from connectors.sql.tables import Moment, cases, corrections, metadata, schedules
+from connectors.sql.hours import sums
+from connectors.sql.tables import Moment, metadata, schedules
 from countersign.audit import Event
 from countersign.signals import ACCEPTED, OTHER_MODEL, RAISED_FOR, Counts, Raised
 
@@ -46,12 +46,6 @@ raised_lanes = Table(
     Column("until", Moment, nullable=False),
     Column("why", Text, nullable=False),
     Column("ended_at", Moment, nullable=True),
-)
-# What people's verdicts on a draft come to.
-_TOLD = case(
-    (corrections.c.verdict.in_(("approved", "good")), "accepted"),
-    (corrections.c.verdict.in_(("wrong", "corrected", "edited")), "corrected"),
-    (corrections.c.verdict == "rejected", "rejected"),
 )
 
 
@@ -96,24 +90,14 @@ class SqlDrifts:
             )
             .group_by(signals.c.signal, signals.c.kind)
         )
-        told = (
-            select(_TOLD, func.count(corrections.c.case_id.distinct()))
-            .join(cases, cases.c.id == corrections.c.case_id)
-            .where(
-                cases.c.use_case == use_case,
-                corrections.c.source == "person",
-                corrections.c.at >= _midnight(since),
-                corrections.c.at < _midnight(until),
-                _TOLD.is_not(None),
-            )
-            .group_by(_TOLD)
-        )
         found: dict[str, dict[str, int]] = defaultdict(dict)
         with self._db.read() as connection:
             for name, kind, count in connection.execute(asked):
                 found[name][kind] = int(count)
-            for kind, count in connection.execute(told):
-                found[ACCEPTED][kind] = int(count)
+            for (kind,), count in sums(
+                connection, use_case, _midnight(since), _midnight(until)
+            ).drafts.items():
+                found[ACCEPTED][kind] = count
         return found
 
     def due(self, use_case: str) -> date | None:

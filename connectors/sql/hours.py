@@ -1,4 +1,4 @@
-"""Hours: what models were asked and what people corrected, summed by the hour once an hour is over.
+"""Hours: what models were asked and what people said and corrected, summed by the hour once an hour is over.
 
 Both are only ever added to, with the ledger's own time, so that an hour that is over stays as it is summed.
 """
@@ -43,6 +43,15 @@ HOUR = timedelta(hours=1)
 # No transaction lasts so long: what is not written by then has a later time.
 _SETTLED = timedelta(minutes=10)
 _AT_ONCE = 24 * 7
+# What people's verdicts on a draft come to.
+_WORTH = {
+    "approved": "accepted",
+    "good": "accepted",
+    "wrong": "corrected",
+    "corrected": "corrected",
+    "edited": "corrected",
+    "rejected": "rejected",
+}
 USED = ("calls", "micro_usd", "tokens_in", "tokens_out")
 
 Corrected = tuple[str, str, str]
@@ -50,20 +59,23 @@ Corrected = tuple[str, str, str]
 
 @dataclass(kw_only=True, slots=True)
 class Sums:
-    """Calls, micro-dollars and tokens by model, and how often a field was changed from what to what."""
+    """Calls, micro-dollars and tokens by model, how often a field was changed from what to what, and of how many
+    cases people said in an hour what their draft was worth."""
 
     models: Counter[tuple[str, str]] = field(default_factory=Counter)
     corrections: Counter[Corrected] = field(default_factory=Counter)
+    drafts: Counter[tuple[str]] = field(default_factory=Counter)
 
     def add(self, other: Sums) -> None:
         self.models.update(other.models)
         self.corrections.update(other.corrections)
+        self.drafts.update(other.drafts)
 
     def to_json(self) -> str:
         """The same sums give the same text."""
         told = {
             name: [[*key, count] for key, count in sorted(getattr(self, name).items())]
-            for name in ("models", "corrections")
+            for name in ("models", "corrections", "drafts")
         }
         return json.dumps(told, ensure_ascii=False)
 
@@ -73,6 +85,7 @@ class Sums:
         return cls(
             models=Counter({(model, what): count for model, what, count in told["models"]}),
             corrections=Counter({(name, old, new): count for name, old, new, count in told["corrections"]}),
+            drafts=Counter({(kind,): count for kind, count in told["drafts"]}),
         )
 
 
@@ -125,10 +138,10 @@ def differing(db: Database, use_case: str) -> Iterator[datetime]:
         ).all()
         if not rows:
             return
-        stored: Mapping[int, str] = {row.hour: row.body for row in rows}
+        stored: Mapping[int, Sums] = {row.hour: Sums.from_json(row.body) for row in rows}
         found = dict(by_hour(connection, use_case, EPOCH, _time(rows[-1].hour + 1)))
     for hour in sorted(stored.keys() | found.keys()):
-        if stored.get(hour, Sums().to_json()) != found.get(hour, Sums()).to_json():
+        if stored.get(hour, Sums()) != found.get(hour, Sums()):
             yield _time(hour)
 
 
@@ -150,15 +163,25 @@ def by_hour(
         .group_by(hour, model_calls.c.model)
     )
     for row in connection.execute(asked):
-        of_hour = hours.setdefault(int(row.hour), Sums()).models
-        of_hour.update({(row.model, name): int(getattr(row, name)) for name in USED})
-    for row in connection.execute(_corrected(since, until)):
+        hours.setdefault(int(row.hour), Sums()).models.update(
+            {(row.model, name): int(getattr(row, name)) for name in USED}
+        )
+    said_of: set[tuple[int, str, str]] = set()
+    for row in connection.execute(_told(since, until)):
         if row.use_case != use_case:
+            continue
+        of_hour = hours.setdefault((row.recorded_at - EPOCH) // HOUR, Sums())
+        kind = _WORTH.get(row.verdict)
+        if kind is not None:
+            said_of.add(((row.recorded_at - EPOCH) // HOUR, row.case_id, kind))
+        if not row.field or row.verdict == "edited":
             continue
         told = CORRECTION.load(row.body)
         said = row.category if told.field == "category" else ""
         key = told.field, told.before or said or "", told.after
-        hours.setdefault((row.recorded_at - EPOCH) // HOUR, Sums()).corrections[key] += 1
+        of_hour.corrections[key] += 1
+    for hour_number, _, kind in said_of:
+        hours[hour_number].drafts[(kind,)] += 1
     yield from sorted(hours.items())
 
 
@@ -171,18 +194,26 @@ def _of_rows(connection: Connection, use_case: str, since: datetime, until: date
     return total
 
 
-def _corrected(since: datetime, until: datetime) -> Select[Any]:
-    """What people changed, of all use cases, or SQLite would read every case of one; what a category was changed
-    from is what the model had said."""
+def _told(since: datetime, until: datetime) -> Select[Any]:
+    """What people said and changed, of all use cases, or SQLite would read every case of one.
+
+    What a category was changed from is what the model had said.
+    """
     return (
-        select(cases.c.use_case, corrections.c.recorded_at, corrections.c.body, assessments.c.category)
+        select(
+            cases.c.use_case,
+            corrections.c.case_id,
+            corrections.c.recorded_at,
+            corrections.c.verdict,
+            corrections.c.field,
+            corrections.c.body,
+            assessments.c.category,
+        )
         .join(cases, cases.c.id == corrections.c.case_id)
         .outerjoin(
             assessments, (assessments.c.case_id == corrections.c.case_id) & (assessments.c.revision == 1)
         )
         .where(
-            corrections.c.field != "",
-            corrections.c.verdict != "edited",
             corrections.c.source == "person",
             corrections.c.recorded_at >= since,
             corrections.c.recorded_at < until,

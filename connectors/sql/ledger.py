@@ -90,17 +90,22 @@ class SqlLedger:
         db = Database(url, clock=clock, patience=patience)
         return cls(db, reopen_after=reopen_after, quiet_after=quiet_after)
 
-    def columns(self, use_case: str, *, since: datetime, recorded: frozenset[str]) -> Histories:
+    def columns(
+        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
+    ) -> Histories:
         """What the figures are computed from: the decided cases opened from the day of `since` on (UTC), as columns.
 
-        They come from the rollups, brought up to date first. Where more has changed than can be caught up with
-        now, as just after an upgrade, every row is read instead, which gives the same and takes longer.
+        With `core`, only what trends need is known of them. They come from the rollups, brought up to date first.
+        Where more has changed than can be caught up with now, as just after an upgrade, every row is read instead,
+        which gives the same and takes longer.
         """
         for _ in range(MOST_DIGESTS):
             if not self.rollups.digest():
                 break
-        found = self.rollups.columns(use_case, since=since, recorded=recorded)
-        return self.rollups.scanned(use_case, since=since, recorded=recorded) if found is None else found
+        found = self.rollups.columns(use_case, since=since, recorded=recorded, core=core)
+        if found is None:
+            return self.rollups.scanned(use_case, since=since, recorded=recorded, core=core)
+        return found
 
     def material(self, use_case: str, *, since: datetime) -> Iterator[Material]:
         """The cases that people corrected since then, with what their model was shown and answered."""

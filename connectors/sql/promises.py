@@ -52,6 +52,7 @@ labels = Table(
     Column("rule_version", Integer, nullable=False, server_default="1"),
     Column("body", Text, nullable=False),
     Index("ix_labels_use_case", "use_case", "recorded_at"),
+    Index("ix_labels_counted", "use_case", "category", "wrong", "recorded_at"),
 )
 
 certificates = Table(

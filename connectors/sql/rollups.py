@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from connectors.sql.engine import Database
-from connectors.sql.hours import differing
+from connectors.sql.hours import differing, rollup_hours, sum_up
 from connectors.sql.tables import ROW_NUMBER, cases, decisions, metadata
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ rollups = Table(
     Column("format", Integer, nullable=False),
     Column("cases", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    # How many bytes of the body trends need.
+    Column("core", Integer, nullable=False),
     # The ids of its cases, one a line.
     Column("ids", Text, nullable=False),
 )
@@ -87,13 +89,19 @@ class SqlRollups:
                 connection.execute(delete(rollup_marks).where(rollup_marks.c.seq.in_(some)))
         return len(marks)
 
-    def columns(self, use_case: str, *, since: datetime, recorded: frozenset[str]) -> Histories | None:
-        """The decided cases opened since that day as columns; None where they have to be read one by one."""
+    def columns(
+        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
+    ) -> Histories | None:
+        """The decided cases opened since that day as columns; None where they have to be read one by one.
+
+        With `core`, only what trends need is known of them.
+        """
         from connectors.sql.histories import day_of
         from countersign.kpis.segments import FORMAT, together
 
+        body = func.substr(rollups.c.body, 1, rollups.c.core) if core else rollups.c.body
         wanted = (
-            select(rollups.c.format, rollups.c.body)
+            select(rollups.c.format, body.label("body"))
             .where(rollups.c.use_case == use_case, rollups.c.day >= day_of(since))
             .order_by(rollups.c.day)
         )
@@ -103,9 +111,11 @@ class SqlRollups:
             rows = connection.execute(wanted).all()
         if any(row.format != FORMAT for row in rows):
             return None
-        return together([row.body for row in rows], recorded=recorded)
+        return together([bytes(row.body) for row in rows], recorded=recorded)
 
-    def scanned(self, use_case: str, *, since: datetime, recorded: frozenset[str]) -> Histories:
+    def scanned(
+        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
+    ) -> Histories:
         """What `columns` should give, from every row that it is made of."""
         from connectors.sql.histories import day_of, tell
         from countersign.kpis.segments import pack, together
@@ -118,7 +128,9 @@ class SqlRollups:
             for (_, day), row in tell(connection, *chosen):
                 if day >= first:
                     by_day[day].append(row)
-        return together([pack(by_day[day]).body for day in sorted(by_day)], recorded=recorded)
+        packed = [pack(by_day[day]) for day in sorted(by_day)]
+        bodies = [one.body[: one.core] if core else one.body for one in packed]
+        return together(bodies, recorded=recorded)
 
     def differences(self, use_case: str) -> Iterator[str]:
         """Packs every case anew and yields a sentence for each day that is not what the ledger's rows come to."""
@@ -144,11 +156,16 @@ class SqlRollups:
         for hour in differing(self._db, use_case):
             yield f"{hour:%Y-%m-%d %H:00} UTC: the sums of the hour say something else than its rows."
 
+    def sum_up(self, use_case: str) -> bool:
+        """As the port says."""
+        return sum_up(self._db, use_case)
+
     def mark_all(self, use_case: str) -> None:
-        """Has every case of a use case packed anew."""
+        """As the port says."""
         ids = select(cases.c.id).where(cases.c.use_case == use_case, cases.c.decided_at.is_not(None))
         with self._db.write() as connection:
             connection.execute(insert(rollup_marks).from_select(["case_id"], ids.order_by(cases.c.id)))
+            connection.execute(delete(rollup_hours).where(rollup_hours.c.use_case == use_case))
 
     def _renew(self, connection: Connection, format_: int) -> None:
         """Days that an older version packed are packed anew, from all of their cases."""
@@ -186,12 +203,13 @@ class SqlRollups:
                 "format": format_,
                 "cases": len(segment.ids),
                 "body": segment.body,
+                "core": segment.core,
                 "ids": "\n".join(segment.ids),
             }
             for (use_case, day), segment in packed.items()
         ]
         upsert = self._db.insert(rollups)
-        new = {name: upsert.excluded[name] for name in ("format", "cases", "body", "ids")}
+        new = {name: upsert.excluded[name] for name in ("format", "cases", "body", "core", "ids")}
         connection.execute(upsert.on_conflict_do_update(index_elements=["use_case", "day"], set_=new), rows)
 
 
@@ -212,7 +230,9 @@ def _segments(connection: Connection, places: Sequence[Place]) -> Mapping[Place,
     rows = connection.execute(
         select(rollups).where(tuple_(rollups.c.use_case, rollups.c.day).in_(list(places)))
     )
-    return {(row.use_case, row.day): Segment(ids=_split(row.ids), body=row.body) for row in rows}
+    return {
+        (row.use_case, row.day): Segment(ids=_split(row.ids), body=row.body, core=row.core) for row in rows
+    }
 
 
 def _counted(connection: Connection, use_case: str) -> Mapping[int, int]:

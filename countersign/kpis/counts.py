@@ -25,7 +25,7 @@ class Cohort:
 
 
 def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
-    events = tickets.events.take(tickets.events.at <= how.end)
+    events = tickets.events.until(how.end)
     resolved = events.last(Event.RESOLVED, len(tickets)) >= 0
     closed = tickets.finished & ~(tickets.closed > how.end)
     return Cohort(

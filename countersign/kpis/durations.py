@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from countersign.kpis.figures import Z95, Figure, detectable_change
-from countersign.kpis.history import Bools, Codes, Floats, Ints
+from countersign.kpis.history import Bools, Codes, Floats, Ints, places_of
 from countersign.kpis.survival import (
     Curve,
     clustered_variance,
     curve_of,
     influence,
+    limits_of,
     quantile,
     reach,
     restricted_mean,
 )
 from countersign.kpis.times import Spans
 
+# In a mean the errors of rounding cancel out.
+_MANY_FOR_A_MEAN = 1_000
 _UNREACHED = "fewer than {share:.0%} are through so far"
 
 
@@ -47,14 +50,17 @@ def duration_figures(
         excluded=spans.excluded,
         unknown="" if curve.n else "no ticket has the times it needs",
     )
+    limits = limits_of(curve)
     return (
-        _quantile(blank, curve, 0.5, "median", "Median"),
-        _quantile(blank, curve, 0.9, "p90", "90th percentile"),
+        _quantile(blank, curve, limits, 0.5, "median", "Median"),
+        _quantile(blank, curve, limits, 0.9, "p90", "90th percentile"),
         _mean(blank, curve, hours, spans.observed, clusters, horizon),
     )
 
 
-def _quantile(blank: Figure, curve: Curve, share: float, name: str, words: str) -> Figure:
+def _quantile(
+    blank: Figure, curve: Curve, limits: tuple[Floats, Floats], share: float, name: str, words: str
+) -> Figure:
     named = replace(
         blank,
         key=f"{blank.key}.{name}",
@@ -63,7 +69,7 @@ def _quantile(blank: Figure, curve: Curve, share: float, name: str, words: str) 
     )
     if not curve.n:
         return named
-    value, low, high = quantile(curve, share)
+    value, low, high = quantile(curve, share, limits)
     if value is None:
         return replace(named, low=low, unknown=_UNREACHED.format(share=share))
     error = (high - low) / (2 * Z95) if low is not None and high is not None else None
@@ -103,16 +109,15 @@ def standardised_mean(
     Direct standardisation. Categories of `mix` without a ticket here are left out and told; the others keep their
     proportions.
     """
-    parts = {name: category.codes == number for number, name in enumerate(category.names)}
-    present = {
-        name: share for name, share in mix.items() if share > 0 and name in parts and parts[name].any()
-    }
+    found = zip(category.names, places_of(category.codes, len(category.names)), strict=True)
+    parts = {name: places for name, places in found if len(places)}
+    present = {name: share for name, share in mix.items() if share > 0 and name in parts}
     total = sum(present.values())
     if not total:
         return replace(blank, unknown="no ticket has a category of the mix it is compared with")
     value = variance = 0.0
     for name, share in present.items():
-        curve = curve_of(hours[parts[name]], observed[parts[name]])
+        curve = curve_of(hours[parts[name]], observed[parts[name]], many=_MANY_FOR_A_MEAN)
         mean, spread = restricted_mean(curve, reach(curve, horizon))
         value += share / total * mean
         variance += (share / total) ** 2 * spread
@@ -125,6 +130,6 @@ def standardised_mean(
         value=value,
         low=max(0.0, value - Z95 * error),
         high=value + Z95 * error,
-        n=int(sum(parts[name].sum() for name in present)),
+        n=sum(len(parts[name]) for name in present),
         detectable=detectable_change(error),
     )

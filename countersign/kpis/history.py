@@ -122,6 +122,11 @@ class Events:
     def take(self, keep: Bools) -> Events:
         return Events(ticket=self.ticket[keep], kind=self.kind[keep], at=self.at[keep])
 
+    def until(self, at: float) -> Events:
+        """What had happened by then."""
+        known = self.at <= at
+        return self if known.all() else self.take(known)
+
     def last(self, kind: Event, count: int) -> Ints:
         """The place of each ticket's last event of a kind, -1 without one; `count` tickets."""
         of_kind = np.flatnonzero(self.kind == kind)
@@ -172,6 +177,8 @@ class Histories:
 
     def take(self, keep: Bools) -> Histories:
         """The tickets for which `keep` is True."""
+        if keep.all():
+            return self
         renumbered = np.cumsum(keep) - 1
         kept = self.events.take(keep[self.events.ticket])
         events = Events(ticket=renumbered[kept.ticket], kind=kept.kind, at=kept.at)
@@ -216,6 +223,21 @@ FLAGS = ("needed_work", "closed_by_policy", "wrong")
 WORDS = ("category", "priority", "service", "cluster", "lane", "draft")
 _ARRAYS = (*MEASURED, *FLAGS, "finished")
 FIELDS = frozenset(field.name for field in fields(TicketHistory))
+
+
+def numbered(values: Floats) -> tuple[Floats, Ints]:
+    """The different values, rising, and which of them each is. For few different ones; NaN is not among them."""
+    different: Floats = np.unique(values)
+    return different, np.searchsorted(different, values)
+
+
+def places_of(codes: Ints, count: int) -> list[Ints]:
+    """The places of each of `count` codes from 0 up, in order; the unknown are in none."""
+    # Numbers of 16 bits are sorted by counting.
+    narrow = codes.astype(np.int16) if count < 2**15 else codes
+    order = np.argsort(narrow, kind="stable")
+    ends = np.cumsum(np.bincount(codes + 1, minlength=count + 1))
+    return np.split(order, ends)[1:-1]
 
 
 def empty_columns(count: int) -> Histories:

@@ -31,14 +31,24 @@ FORMAT = 1
 Array = npt.NDArray[Any]
 
 _CLUSTERS = "clusters"
-_COLUMNS = {
-    **dict.fromkeys(MEASURED, "<f8"),
-    **dict.fromkeys(FLAGS, "<i1"),
+_CORE = {
+    "opened": "<f8",
+    "closed": "<f8",
+    "weight": "<f8",
+    "closed_by_policy": "<i1",
+    "wrong": "<i1",
     "finished": "?",
-    **dict.fromkeys(WORDS, "<i4"),
+    "category": "<i4",
+    "cluster": "<i4",
     "events.ticket": "<i8",
     "events.kind": "<i1",
     "events.at": "<f8",
+}
+_COLUMNS = _CORE | {
+    name: form
+    for names, form in ((MEASURED, "<f8"), (FLAGS, "<i1"), (WORDS, "<i4"))
+    for name in names
+    if name not in _CORE
 }
 # A column is kept in the first of these that holds its values as they are.
 _WHOLE, _BROKEN = ("<i1", "<i2", "<i4", "<i8"), ("<f4", "<f8")
@@ -48,10 +58,11 @@ _ALIGN = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """Tickets by id, rising, and their columns as bytes."""
+    """Tickets by id, rising, and their columns as bytes; the first `core` of them hold what trends need."""
 
     ids: tuple[str, ...]
     body: bytes
+    core: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +78,7 @@ class _Part:
 def pack(rows: Iterable[TicketHistory]) -> Segment:
     """Rows as a segment. Raises ValueError for a time without a zone."""
     ordered = sorted(rows, key=lambda row: row.id)
-    return Segment(ids=tuple(row.id for row in ordered), body=_written(_of(ordered)))
+    return _written(tuple(row.id for row in ordered), _of(ordered))
 
 
 def patch(old: Segment, new: Sequence[TicketHistory]) -> Segment:
@@ -76,11 +87,14 @@ def patch(old: Segment, new: Sequence[TicketHistory]) -> Segment:
     # Of two with the same id the later place stays.
     kept = sorted({name: place for place, name in enumerate(names)}.values(), key=names.__getitem__)
     part = _arranged(_joined([_read(old.body), _of(new)]), np.array(kept, dtype=np.int64))
-    return Segment(ids=tuple(names[place] for place in kept), body=_written(part))
+    return _written(tuple(names[place] for place in kept), part)
 
 
 def together(bodies: Sequence[bytes], *, recorded: frozenset[str]) -> Histories:
-    """The tickets of many segments as columns, one segment after the other; `recorded` as in Histories."""
+    """The tickets of many segments as columns, one segment after the other; `recorded` as in Histories.
+
+    Of bodies that are cut off after their core, everything else is unknown.
+    """
     part = _joined([_read(body) for body in bodies])
     found: dict[str, Any] = {name: part.columns[name] for name in (*MEASURED, *FLAGS, "finished")}
     for name in WORDS:
@@ -110,7 +124,7 @@ def _joined(parts: Sequence[_Part]) -> _Part:
     parts = parts or [_of(())]
     starts = np.cumsum([0, *(part.count for part in parts)])
     columns = {
-        name: np.concatenate([part.columns[name] for part in parts], dtype=form, casting="unsafe")
+        name: _concatenated([part.columns[name] for part in parts], form)
         for name, form in _COLUMNS.items()
         if name not in WORDS and name != "events.ticket"
     }
@@ -135,6 +149,15 @@ def _joined(parts: Sequence[_Part]) -> _Part:
         [part.columns["cluster"] for part in parts], np.split(numbers.astype(np.int32), sizes[:-1])
     )
     return _Part(count=int(starts[-1]), columns=columns, words=words, clusters=clusters)
+
+
+def _concatenated(arrays: Sequence[Array], form: str) -> Array:
+    """Arrays one after the other; one value for all of them takes no room."""
+    if all(len(array) and array.strides == (0,) for array in arrays):
+        values = np.unique([array[0] for array in arrays])
+        if len(values) == 1:
+            return np.broadcast_to(values.astype(form), (sum(len(array) for array in arrays),))
+    return np.concatenate(arrays, dtype=form, casting="unsafe")
 
 
 def _renumbered(codes: Sequence[Array], numbers: Sequence[Array]) -> Array:
@@ -176,19 +199,25 @@ def _tidy(part: _Part) -> _Part:
     return replace(part, columns=columns, words=words, clusters=clusters)
 
 
-def _written(part: _Part) -> bytes:
+def _written(ids: tuple[str, ...], part: _Part) -> Segment:
     """The length of a header, the header in JSON (tickets, words, each column's form), then the arrays."""
     part = _tidy(part)
     forms: dict[str, list[Any]] = {_CLUSTERS: ["all", "<u8", len(part.clusters)]}
-    chunks = [part.clusters.astype("<u8").tobytes()]
+    chunks = {_CLUSTERS: _padded(part.clusters)}
     for name in _COLUMNS:
         forms[name], arrays = _form(part.columns[name])
-        chunks += [array.tobytes() for array in arrays]
+        chunks[name] = b"".join(_padded(array) for array in arrays)
     told = {"tickets": part.count, "words": part.words, "forms": forms}
     header = json.dumps(told, ensure_ascii=False).encode()
     header += b" " * (-len(header) % _ALIGN)
-    padded = (chunk + b"\0" * (-len(chunk) % _ALIGN) for chunk in chunks)
-    return len(header).to_bytes(_ALIGN, "little") + header + b"".join(padded)
+    body = len(header).to_bytes(_ALIGN, "little") + header + b"".join(chunks.values())
+    core = len(body) - sum(len(chunk) for name, chunk in chunks.items() if name not in (_CLUSTERS, *_CORE))
+    return Segment(ids=ids, body=body, core=core)
+
+
+def _padded(array: Array) -> bytes:
+    chunk = array.tobytes()
+    return chunk + b"\0" * (-len(chunk) % _ALIGN)
 
 
 def _form(array: Array) -> tuple[list[Any], tuple[Array, ...]]:
@@ -214,10 +243,13 @@ def _read(body: bytes) -> _Part:
     told = json.loads(body[_ALIGN : _ALIGN + size])
     at = _ALIGN + size
     columns: dict[str, Array] = {}
+    count: int = told["tickets"]
     for name, form in told["forms"].items():
-        columns[name], at = _column(form, body, at)
-    clusters = columns.pop(_CLUSTERS)
-    return _Part(count=told["tickets"], columns=columns, words=told["words"], clusters=clusters)
+        if at >= len(body) and name not in _CORE and name != _CLUSTERS and form[0] != "same":
+            columns[name] = np.broadcast_to(np.array(np.nan if _COLUMNS[name] == "<f8" else -1), (count,))
+        else:
+            columns[name], at = _column(form, body, at)
+    return _Part(count=count, columns=columns, words=told["words"], clusters=columns.pop(_CLUSTERS))
 
 
 def _column(form: Sequence[Any], body: bytes, at: int) -> tuple[Array, int]:

@@ -119,7 +119,7 @@ def resolution(tickets: Histories, until: float, window: float) -> Floats:
 
     What happened after `until` is not known.
     """
-    events = tickets.events.take(tickets.events.at <= until)
+    events = tickets.events.until(until)
     last = events.last(Event.RESOLVED, len(tickets))
     reopened = events.last(Event.REOPENED, len(tickets))
     resolved = events.time(last)

@@ -158,7 +158,7 @@ def test_hours_that_are_over_are_summed_once(world: World) -> None:
         assert world.ledger.results(USE_CASE, since=since, until=until) == before
     columns(world)
     assert list(world.ledger.rollups.differences(USE_CASE)) == []
-    execute(world, 'UPDATE rollup_hours SET body = \'{"models": [], "corrections": []}\'')
+    execute(world, 'UPDATE rollup_hours SET body = \'{"models": [], "corrections": [], "drafts": []}\'')
     assert len(list(world.ledger.rollups.differences(USE_CASE))) == 3
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from countersign.composition import OTHERS, Period
 from countersign.reports import Report, verdict
@@ -108,3 +109,20 @@ def test_a_report_of_a_night_is_small_and_everybody_can_read_it(
     file.write_text(html, encoding="utf-8")
     browser.show(file, scheme="dark", width=360)
     assert (browser.complaints, browser.findings()) == ([], [])
+
+
+def test_the_check_holds_reports_against_every_row(home: House) -> None:
+    """They agree; a day that says something else is named, ends the command with 1, and is made anew."""
+    desk = home.box.servicenow
+    home.box.run(lambda: desk.open_incident(short_description="Disk full on db-1", description="97 %"))
+    home.once()
+    even = home.command("report", "--check")
+    assert (even.returncode, even.stdout) == (0, "Reports say what the rows of the ledger say.\n")
+    engine = create_engine(home.parts.settings.ledger.get_secret_value())
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM rollups"))
+    engine.dispose()
+    uneven = home.command("report", "--check")
+    assert uneven.returncode == 1
+    assert "cases are in the rollup" in uneven.stdout
+    assert home.command("report", "--check").returncode == 0

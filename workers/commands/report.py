@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from countersign.errors import ConfigError
+from countersign.ledger import RollupBook
 from workers.console import Config, as_plain, new_app
 from workers.settings import load_settings
 
@@ -25,6 +27,12 @@ def report(
         Path, typer.Option(help="Folder for kpis.md and kpis.json, with one folder for each use case.")
     ] = Path("var"),
     show: Annotated[bool, typer.Option("--open", help="Open the pages in the browser.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Only hold what reports are made of against every row; 1 if it differs."
+        ),
+    ] = False,
 ) -> None:
     """Write report.html, .txt, .csv and .json of each use case, and the figures of all; say where.
 
@@ -45,6 +53,9 @@ def report(
     for why in unmailed(settings.mail, chosen):
         typer.echo(why, err=True)
     ledger = open_ledger(settings)
+    if check:
+        _check(ledger.rollups, [policy.use_case for policy in chosen])
+        return
     until = ledger.known_until() or now()
     period = Period(since=until - length(since), until=until)
     figures, pages = {}, []
@@ -65,3 +76,21 @@ def report(
         for page in pages:
             if not webbrowser.open(page.resolve().as_uri()):
                 typer.echo(f"No browser was found here; open {page} yourself.", err=True)
+
+
+def _check(rollups: RollupBook, use_cases: Sequence[str]) -> None:
+    """Says what differs and has it packed anew; ends with 1 then."""
+    while rollups.digest():
+        pass
+    uneven = False
+    for use_case in use_cases:
+        found = list(rollups.differences(use_case))
+        for sentence in found:
+            typer.echo(f"{use_case}: {sentence}")
+        if found:
+            rollups.mark_all(use_case)
+            uneven = True
+    if uneven:
+        typer.echo("All of it is made anew from the rows, by the next report or in the background.")
+        raise typer.Exit(1)
+    typer.echo("Reports say what the rows of the ledger say.")

@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("format", sa.Integer(), nullable=False),
         sa.Column("cases", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("core", sa.Integer(), nullable=False),
         sa.Column("ids", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("use_case", "day", name="pk_rollups"),
     )
@@ -75,6 +76,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("use_case", "hour", name="pk_rollup_hours"),
     )
     op.create_index("ix_corrections_recorded_at", "corrections", ["recorded_at"])
+    # It answers how many labels of each category there were by some time.
+    op.create_index("ix_labels_counted", "labels", ["use_case", "category", "wrong", "recorded_at"])
     connection = op.get_bind()
     postgres = connection.dialect.name == "postgresql"
     for trigger in _TRIGGERS:
