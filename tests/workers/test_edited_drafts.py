@@ -8,6 +8,7 @@ from countersign.ledger import Correction
 from tests.workers.house import House
 
 TEXT = "disk of db-7 is 97 % full"
+MORE = "The volume /var fills up by 1 % an hour; nothing was deployed today."
 
 
 def _edits(home: House) -> list[Correction]:
@@ -24,7 +25,7 @@ def _edits(home: House) -> list[Correction]:
 def test_a_note_that_is_written_over_in_jira_is_a_correction(home: House) -> None:
     """The words that were ours, the words that are there now, once; with or without our last line."""
     jira = home.box.jira
-    issue = home.box.run(lambda: jira.open_issue(summary=TEXT, description=TEXT, labels=["team:NOC"]))
+    issue = home.box.run(lambda: jira.open_issue(summary=TEXT, description=MORE, labels=["team:NOC"]))
     home.once()
     ours = next(one for one in issue.comments if "countersign:" in one.body.text)
     lines = ours.body.text.splitlines()
@@ -66,7 +67,7 @@ def test_a_change_request_is_a_draft_until_somebody_takes_it_on(home: House) -> 
 def test_a_change_issue_in_a_project_of_its_own_is_a_draft_too(home: House) -> None:
     """Jira's changelog has both texts; the case is found by our label, not by the issue."""
     jira = home.box.jira
-    home.box.run(lambda: jira.open_issue(summary=TEXT, description=TEXT, labels=["team:NOC"]))
+    home.box.run(lambda: jira.open_issue(summary=TEXT, description=MORE, labels=["team:NOC"]))
     home.once()
     draft = next(issue for issue in jira.records.issues.values() if issue.project == "CHG")
     home.box.run(lambda: jira.set_fields(draft.key, "yuki.tanaka", summary="More room for db-7"))
