@@ -12,7 +12,7 @@ import structlog
 from connectors.litellm.client import new_client
 from connectors.litellm.model import LiteLLMModel
 from connectors.litellm.prices import Price
-from countersign.assessment import Unassessed
+from countersign.assessment import Assessment, Unassessed
 from countersign.budget import per_thousand
 from countersign.ledger import DecisionRecord, Story
 from countersign.ports import Firing
@@ -248,3 +248,21 @@ def test_an_unusable_answer_is_repaired_once_then_the_next_is_asked_then_people(
     home.box.run(lambda: setattr(home.box.model, "mode", "good"))
     asked._not_before, asked._timeout_s = 0.0, 10.0  # type: ignore[attr-defined]
     assert _last(home, _open(home, "Queue c is slow")).calls[-1].outcome == "answered"
+
+
+def test_what_people_said_of_a_case_like_it_lowers_the_confidence(paying: House) -> None:
+    """The ledger's memory is a signal: the same words were called wrong, so the next answer of that kind is doubted."""
+    home = paying.with_policy(control_lane=0.0)
+    first = _open(home, "Queue of cart-1 is slow")
+    before = _last(home, first).assessment
+    desk = home.box.servicenow
+    home.box.run(lambda: desk.add_note(desk.incident(first)["sys_id"], "dana.okafor", "/countersign wrong"))
+    home.run("watch", "sweep")
+    after = _last(home, _open(home, "Queue of cart-2 is slow")).assessment
+    assert isinstance(before, Assessment)
+    assert isinstance(after, Assessment)
+    assert (after.category, after.doubts) == (
+        before.category,
+        (f"people said wrong to {first}, which was like it",),
+    )
+    assert after.confidence == pytest.approx(before.confidence / 2)
