@@ -147,7 +147,12 @@ def _message(mail: Mail, sender: str) -> EmailMessage:
         alternative = message.get_payload()[1]  # type: ignore[index]
         kind, _, subtype = mail.picture.media_type.partition("/")
         alternative.add_related(  # type: ignore[union-attr]
-            mail.picture.content, kind, subtype, cid="<picture>", filename=mail.picture.name, disposition="inline"
+            mail.picture.content,
+            kind,
+            subtype,
+            cid="<picture>",
+            filename=mail.picture.name,
+            disposition="inline",
         )
     for file in mail.files:
         kind, _, subtype = file.media_type.partition("/")
