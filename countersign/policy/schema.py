@@ -234,7 +234,9 @@ class Rights(Part):
     """Who may decide about this policy. With `keys` configured each shows theirs, and an empty list is nobody."""
 
     change: tuple[Name, ...] = Field(default=(), description="May sign a new version.")
-    promote: tuple[Name, ...] = Field(default=(), description="May sign for more autonomy, and give a rule its own back.")
+    promote: tuple[Name, ...] = Field(
+        default=(), description="May sign for more autonomy, and give a rule its own back."
+    )
     retrain: tuple[Name, ...] = Field(default=(), description="May let the embedded model learn anew.")
     roll_back: tuple[Name, ...] = Field(default=(), description="May take back what was done.")
 
@@ -280,7 +282,9 @@ class Feedback(Part):
         description="So many people must say the same of what goes wrong before it may be learnt; or one approver.",
     )
     lessons_per_person: Count = Field(default=200, description="Lessons that one person's word may carry.")
-    lessons_per_cluster: Count = Field(default=3, description="Lessons kept of what goes wrong in the same way.")
+    lessons_per_cluster: Count = Field(
+        default=3, description="Lessons kept of what goes wrong in the same way."
+    )
 
 
 class Report(Part):
