@@ -1,8 +1,8 @@
 """500 at once: `python -m benchmarks.concurrency` assesses cases while every model answer takes 2 s.
 
 Three figures from one run, each against the ideal (threads / latency): raw HTTP on threads, the model connector
-alone, and whole cases through Celery (claim, ticket, context, question, decision, record). Every message must be
-acknowledged.
+alone, and whole cases through Celery (claim, ticket, context, question, decision, record), with the CPU that a case
+takes in our workers, in the vendors' imitation and in Redis. Every message must be acknowledged.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -37,7 +38,8 @@ from sandbox.model import TOKEN
 from sandbox.server import Sandbox
 from tests.workers.house import ROOT, write_config
 from workers.parts import Parts, Wake
-from workers.settings import load_settings
+from workers.pull import pull
+from workers.settings import Settings, load_settings
 from workers.supervisor import PARENT_VARIABLE
 from workers.tasks import send
 from workers.wiring import celery_app, migrate, open_parts
@@ -55,19 +57,44 @@ def main() -> None:
     given = parser.parse_args()
     os.environ["OPENAI_API_KEY"] = TOKEN
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with tempfile.TemporaryDirectory() as folder, EmbeddedRedis() as broker, Sandbox(seed=5) as box:
-        box.run(lambda: setattr(box.model, "latency_s", given.latency))
-        told = {
-            "raw_http_per_s": _rate(given.cases, given.threads, _raw(box)),
-            "connector_per_s": _rate(given.cases, given.threads, _connector(box)),
-            **_through_celery(Path(folder), broker.url, box, given.cases, given.threads, given.workers),
-        }
-    ideal = given.threads / given.latency
-    ratios = {f"{name.removesuffix('_per_s')}_to_ideal": round(rate / ideal, 3)
-              for name, rate in told.items() if name.endswith("_per_s")}  # fmt: skip
-    print(json.dumps({"ideal_per_s": ideal, **told, **ratios, "load_average": os.getloadavg()}, indent=2))
+    told = measured(given.cases, given.threads, given.workers, given.latency)
+    print(json.dumps({**told, "load_average": os.getloadavg()}, indent=2))
     if told["left_in_broker"]:
         sys.exit("Messages were left in the broker: the run does not count.")
+
+
+def measured(cases: int, threads: int, workers: int, latency_s: float) -> dict[str, float]:
+    """Rates a second, their ratios to the ideal and to raw HTTP, CPU in ms and memory in MB."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedRedis() as broker,
+        Sandbox(seed=5) as box,
+        _provider(latency_s) as (url, provider),
+    ):
+        run = Run(folder=Path(folder), broker=broker, box=box, model_url=url, provider=provider)
+        told = {
+            "raw_http_per_s": _rate(cases, threads, _raw(url)),
+            "connector_per_s": _rate(cases, threads, _connector(url)),
+            **run.through_celery(cases, threads, workers),
+        }
+    ideal = threads / latency_s
+    ratios = {f"{name.removesuffix('_per_s')}_to_ideal": round(rate / ideal, 3)
+              for name, rate in told.items() if name.endswith("_per_s")}  # fmt: skip
+    beside = round(told["cases_per_s"] / told["raw_http_per_s"], 3)
+    return {"ideal_per_s": ideal, **told, **ratios, "cases_to_raw_http": beside}
+
+
+@contextmanager
+def _provider(latency_s: float) -> Iterator[tuple[str, int]]:
+    """The model's address, and the process that stands for it."""
+    command = [sys.executable, "-m", "benchmarks.provider", str(latency_s)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1", process.pid
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _rate(calls: int, threads: int, call: Callable[[int], object]) -> float:
@@ -80,20 +107,20 @@ def _rate(calls: int, threads: int, call: Callable[[int], object]) -> float:
     return round(calls / (time.monotonic() - started), 1)
 
 
-def _raw(box: Sandbox) -> Callable[[int], object]:
+def _raw(model_url: str) -> Callable[[int], object]:
     """The same request without anything of ours around it."""
     client = httpx.Client(
         timeout=60, limits=httpx.Limits(max_connections=1000, max_keepalive_connections=1000),
         headers={"Authorization": f"Bearer {TOKEN}"},
     )  # fmt: skip
-    url = f"{box.urls['model']}/v1/chat/completions"
+    url = f"{model_url}/chat/completions"
     return lambda n: client.post(
         url, json={"model": "sandbox-small", "messages": [{"role": "user", "content": f"disk {n} is full"}]}
     ).raise_for_status()
 
 
-def _connector(box: Sandbox) -> Callable[[int], object]:
-    model = LiteLLMModel(NAME, timeout_s=60, client=new_client(), api_base=f"{box.urls['model']}/v1")
+def _connector(model_url: str) -> Callable[[int], object]:
+    model = LiteLLMModel(NAME, timeout_s=60, client=new_client(), api_base=model_url)
     schema = triage_answer(CATEGORIES, ()).model_json_schema()
     return lambda n: model.complete(
         Prompt(
@@ -106,34 +133,57 @@ def _connector(box: Sandbox) -> Callable[[int], object]:
     )
 
 
-def _through_celery(
-    folder: Path, broker: str, box: Sandbox, cases: int, threads: int, workers: int
-) -> dict[str, float]:
-    """Whole cases: from the moment their messages are sent until the last is decided."""
-    config = _config(folder, broker, box, threads)
-    settings = load_settings(config)
-    migrate(settings)
-    parts = open_parts(settings)
-    with _started(config, threads // workers, workers) as processes:
-        _decide(parts, box, settings, workers * 4)  # imports, connections, the embedded model
-        started = time.monotonic()
-        _decide(parts, box, settings, cases)
-        seconds = time.monotonic() - started
-        memory = sum(_resident_mb(process.pid) for process in processes)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What stands around the workers: each of them is a process whose CPU is told apart."""
+
+    folder: Path
+    broker: EmbeddedRedis
+    box: Sandbox
+    model_url: str
+    provider: int
+
+    def through_celery(self, cases: int, threads: int, workers: int) -> dict[str, float]:
+        """Whole cases: from the moment their messages are sent until the last is decided."""
+        config = _config(self.folder, self.broker.url, self.box, self.model_url, threads)
+        settings = load_settings(config)
+        migrate(settings)
+        parts = open_parts(settings)
+        with _started(config, threads // workers, workers) as processes:
+            pids = {
+                "workers": [process.pid for process in processes], "vendors_and_driver": [os.getpid()],
+                "redis": [self.broker.pid or 0], "provider": [self.provider],
+            }  # fmt: skip
+            _decide(parts, self.box, settings, cases // 2)  # imports, connections, what threads keep
+            before = _resident_mb(pids["workers"])
+            due = _due(parts, self.box, cases)
+            spent = {name: _cpu_s(them) for name, them in pids.items()}
+            seconds = _woken(parts, settings, due)
+            spent = {name: _cpu_s(them) - spent[name] for name, them in pids.items()}
+            after = _resident_mb(pids["workers"])
+        parts.close()
+        return {
+            "cases_per_s": round(cases / seconds, 1),
+            **{f"{name}_cpu_ms_per_case": round(cpu / cases * 1000, 2) for name, cpu in spent.items()},
+            "left_in_broker": _left(self.broker.url),
+            "workers_mb": round(after),
+            "workers_kb_per_case_grown": round((after - before) * 1000 / cases, 1),
+        }
+
+
+def _left(broker: str) -> int:
+    """Messages still queued or unacknowledged."""
     with redis.Redis.from_url(broker) as client:
-        left = sum(client.llen(key) for key in client.keys("*assess")) + sum(
-            client.hlen(key) for key in client.keys("*unacked")
-        )  # type: ignore[operator, arg-type, union-attr]
-    return {
-        "cases_per_s": round(cases / seconds, 1),
-        "left_in_broker": left,
-        "workers_mb": round(memory),
-        "driver_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }
+        queued = sum(client.llen(key) for key in client.keys("*assess"))  # type: ignore[union-attr, misc]
+        return int(queued + sum(client.hlen(key) for key in client.keys("*unacked")))  # type: ignore[union-attr, misc]
 
 
-def _decide(parts: Parts, box: Sandbox, settings: object, cases: int) -> None:
-    """Opens tickets, records their cases, sends a message for each, and waits until all are decided."""
+def _decide(parts: Parts, box: Sandbox, settings: Settings, cases: int) -> None:
+    _woken(parts, settings, _due(parts, box, cases))
+
+
+def _due(parts: Parts, box: Sandbox, cases: int) -> tuple[str, ...]:
+    """Opens tickets and records their cases."""
     stamp = time.monotonic_ns()
     for n in range(cases):
         box.run(
@@ -141,23 +191,27 @@ def _decide(parts: Parts, box: Sandbox, settings: object, cases: int) -> None:
                 short_description=f"Disk {stamp}-{n} is slow", description=f"p95 of disk {stamp}-{n} grows"
             )
         )
-    from workers.pull import pull
-
     list(pull(parts, "servicenow"))
-    due = parts.ledger.cases.due_cases(limit=100_000)
-    send(celery_app(settings), Wake("assess", due), slow_models=True)  # type: ignore[arg-type]
-    until = time.monotonic() + LONGEST_S
+    return parts.ledger.cases.due_cases(limit=100_000)
+
+
+def _woken(parts: Parts, settings: Settings, due: tuple[str, ...]) -> float:
+    """Seconds from the first wake-up to the last decision."""
+    started = time.monotonic()
+    send(celery_app(settings), Wake("assess", due), slow_models=True)
+    until = started + LONGEST_S
     while parts.ledger.cases.due_cases(limit=1) or _undecided(parts):
         if time.monotonic() > until:
             sys.exit("The cases were not decided in time.")
         time.sleep(0.05)
+    return time.monotonic() - started
 
 
 def _undecided(parts: Parts) -> int:
     return parts.ledger.reading.tally().cases.get("due", 0)
 
 
-def _config(folder: Path, broker: str, box: Sandbox, threads: int) -> Path:
+def _config(folder: Path, broker: str, box: Sandbox, model_url: str, threads: int) -> Path:
     policy = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
     policy["model"] |= {"candidates": [NAME], "timeout": "60s"}
     policy["scope"]["sources"] = ["servicenow"]
@@ -165,7 +219,7 @@ def _config(folder: Path, broker: str, box: Sandbox, threads: int) -> Path:
     file.write_text(yaml.safe_dump(policy), encoding="utf-8")
     return write_config(
         folder, box, f"sqlite:///{folder / 'ledger.db'}", broker=broker, policies=[str(file)],
-        models={"api_base": f"{box.urls['model']}/v1"}, workers={"model_threads": threads, "memory_mb": 2000},
+        models={"api_base": model_url}, workers={"model_threads": threads, "memory_mb": 2000},
     )  # fmt: skip
 
 
@@ -188,9 +242,15 @@ def _started(config: Path, threads: int, workers: int) -> Iterator[list[subproce
         log.close()
 
 
-def _resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
+def _resident_mb(pids: Sequence[int]) -> float:
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) for pid in pids)
     return pages * resource.getpagesize() / 1_000_000
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    """Seconds that these processes have computed, in user and kernel mode."""
+    rows = [Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split() for pid in pids]
+    return sum(int(row[11]) + int(row[12]) for row in rows) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

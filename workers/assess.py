@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -46,17 +47,18 @@ class Judgement:
 
 def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
     """Decides those of these cases that are due and free; yields the actions that may be done."""
-    claimed = parts.ledger.cases.claim_cases(ids, worker=parts.worker, lease=_lease(parts))
-    by_use_case: dict[str, list[ClaimedCase]] = defaultdict(list)
-    for one in claimed:
-        by_use_case[one.case.use_case].append(one)
-    for use_case, batch in by_use_case.items():
-        policy = parts.policies.get(use_case)
-        if policy is None:
-            why = f"There is no policy for use case {use_case}; put its file back or dismiss the case."
-            _give_back(parts, batch, why, count=True)
-            continue
-        yield from _assess_batch(parts, batch, policy)
+    with parts.crowd.room(len(ids)):
+        claimed = parts.ledger.cases.claim_cases(ids, worker=parts.worker, lease=_lease(parts))
+        by_use_case: dict[str, list[ClaimedCase]] = defaultdict(list)
+        for one in claimed:
+            by_use_case[one.case.use_case].append(one)
+        for use_case, batch in by_use_case.items():
+            policy = parts.policies.get(use_case)
+            if policy is None:
+                why = f"There is no policy for use case {use_case}; put its file back or dismiss the case."
+                _give_back(parts, batch, why, count=True)
+                continue
+            yield from _assess_batch(parts, batch, policy)
 
 
 def _lease(parts: Parts) -> timedelta:
@@ -77,9 +79,12 @@ def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) ->
     cases = enrich(parts, linked, policy)
     # Asked for every batch, as certificates are: what was put in force a moment ago counts on all workers.
     learnt = Learnt.of(parts, policy)
-    judgements = [_judge(parts, one, case, policy, learnt) for one, case in zip(batch, cases, strict=True)]
+    judge = partial(_judge, parts, policy=policy, learnt=learnt)
+    judgements = parts.crowd.map(lambda pair: judge(*pair), list(zip(batch, cases, strict=True)))
     ready = _decide_and_record(parts, judgements, policy, parts.ledger.cases.closes(policy.use_case))
-    ready += tuple(key for one in judgements for key in told_of_others(parts, one.case, one.said.calls, policy))
+    ready += tuple(
+        key for one in judgements for key in told_of_others(parts, one.case, one.said.calls, policy)
+    )
     if ready:
         yield Wake("act", ready)
 
@@ -164,9 +169,7 @@ def _decided(
     return decided
 
 
-def _control_share(
-    one: Judgement, policy: Policy, certified: Mapping[str, float], drifting: bool
-) -> float:
+def _control_share(one: Judgement, policy: Policy, certified: Mapping[str, float], drifting: bool) -> float:
     said, threshold = one.said.assessment, None
     if isinstance(said, Assessment):
         promise = matching_rule(one.case, said, policy).threshold

@@ -31,6 +31,7 @@ from countersign.promises import PromiseBook
 from countersign.prompts import PromptFile
 from countersign.scales import ScaleBook
 from countersign.signals import DriftBook
+from workers.crowd import Crowd
 from workers.rollback import UndoBook
 from workers.settings import Settings
 
@@ -109,7 +110,8 @@ class Parts:
 
     `monotonic` (seconds, since whenever) bounds what is done on a lease; `stopping` says that the process ends.
     `local` is the embedded model, asked for a second opinion whatever the candidates are. Without a `purse`
-    no use case with a budget spends anything; `answers` remembers those that were paid for.
+    no use case with a budget spends anything; `answers` remembers those that were paid for. `crowd` are the
+    threads on which models are waited for.
     """
 
     settings: Settings
@@ -131,11 +133,12 @@ class Parts:
     stopping: Callable[[], bool] = never
     mailer: Mailer | None = None
     marked: Mapping[str, Marked] = field(default_factory=dict)
+    crowd: Crowd = field(default_factory=Crowd)
     clients: Sequence[Closing] = ()
 
     def close(self) -> None:
         """Ends every connection; the parts are of no use afterwards."""
-        for client in (*self.clients, self.ledger):
+        for client in (self.crowd, *self.clients, self.ledger):
             client.close()
 
 

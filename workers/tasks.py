@@ -39,7 +39,8 @@ STAGES: dict[str, Stage] = {
 }
 # Ids in one message: as many as share their transactions well, and no more than one lease can carry.
 BATCH = {"assess": 20, "act": 20}
-BATCH_FOR_SLOW_MODELS = 1
+# Cases of one message are recorded together, when the slowest model has answered.
+BATCH_FOR_SLOW_MODELS = 10
 
 
 class StageTask(_Task):
@@ -103,7 +104,7 @@ def send(app: Celery, wake: Wake, *, slow_models: bool = False) -> None:
 
 
 def slow_models(parts: Parts) -> bool:
-    """Whether any policy asks a model over the network: then each case has a message of its own."""
+    """Whether any policy asks a model over the network: then fewer cases share a message."""
     return any(set(policy.model.candidates) != {"local"} for policy in parts.policies.values())
 
 

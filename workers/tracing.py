@@ -7,15 +7,18 @@ trace on, so that what a pull has set in motion is one trace down to the write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
 from time import time_ns
-from typing import Any
+from typing import Any, TypeVar
 
 from countersign.asking import Call
 
 SCOPE = "countersign"
+T = TypeVar("T")
+R = TypeVar("R")
 Value = str | int | float | bool
 
 
@@ -54,6 +57,12 @@ def carried(found: object) -> dict[str, str]:
     """What of a message's headers is of a trace; a message of anybody's making may hold anything."""
     told = found if isinstance(found, Mapping) else {}
     return {name: told[name] for name in ("traceparent", "tracestate") if isinstance(told.get(name), str)}
+
+
+def in_this_trace(do: Callable[[T], R]) -> Callable[[T], R]:
+    """The same for another thread, where it would begin a trace of its own."""
+    here = copy_context()
+    return lambda one: here.copy().run(do, one)
 
 
 def headers() -> dict[str, str]:

@@ -33,6 +33,7 @@ from countersign.policy import Policy
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Marked, Model
 from countersign.prompts import Example, PromptFile, examples, prompt_file
 from countersign.spans import said
+from workers.crowd import Crowd
 from workers.files import data_folder
 from workers.in_force import Current, InForce, in_force
 from workers.mailing import unmailed
@@ -445,8 +446,11 @@ def by_people() -> Mapping[str, str]:
 # --- processes ------------------------------------------------------------------------------------------------
 
 
-def celery_app(settings: Settings) -> Celery:
-    """The Celery application with its tasks and schedule. Parts are opened in the process that runs a task."""
+def celery_app(settings: Settings, *, asking: int = 0) -> Celery:
+    """The Celery application with its tasks and schedule. Parts are opened in the process that runs a task.
+
+    `asking` is how many models this process may wait for at once.
+    """
     from workers.app import new_app, schedule
     from workers.tasks import register
 
@@ -459,7 +463,9 @@ def celery_app(settings: Settings) -> Celery:
     def parts() -> Parts:
         with lock:
             if os.getpid() not in opened:
-                opened[os.getpid()] = Current(replace(open_parts(settings), stopping=shutdown), renewed)
+                opened[os.getpid()] = Current(
+                    replace(open_parts(settings), stopping=shutdown, crowd=Crowd(asking)), renewed
+                )
             current = opened[os.getpid()]
         return current()
 

@@ -39,17 +39,19 @@ def worker(
     settings = load_settings(config)
     logs.set_up(settings.log_level)
 
+    from workers.crowd import messages_at_once
     from workers.heart import Limits, enliven
     from workers.wakeful import keep_awake
     from workers.wiring import celery_app, warm_up
 
     warm_up(settings, queues.split(","))
+    asking = threads if "assess" in queues.split(",") else 0
     pool = (
         ["--pool=prefork", f"--concurrency={processes}"]
         if processes
-        else ["--pool=threads", f"--concurrency={threads}"]
+        else ["--pool=threads", f"--concurrency={messages_at_once(asking) if asking else threads}"]
     )
-    celery = celery_app(settings)
+    celery = celery_app(settings, asking=asking)
     allowed = settings.workers
     limits = (
         Limits(memory_mb=allowed.memory_mb, task_s=allowed.task_limit.total_seconds()) if threads else None

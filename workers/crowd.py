@@ -1,0 +1,63 @@
+"""Crowd: the threads on which one worker waits for models, for as many cases at once as it was given threads.
+
+A message brings several cases: they share their transactions and the question to the desk, and are asked about side
+by side. None is claimed before there is room for it, because a claim is a lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Condition
+from typing import TypeVar
+
+from workers.tracing import in_this_trace
+
+T = TypeVar("T")
+R = TypeVar("R")
+# Cases of one message wait for the slowest of them, so there are more messages in hand than would just fill the crowd.
+_MESSAGES_PER_THREAD = 4
+_LEAST = 4
+
+
+class Crowd:
+    """So many threads, shared by the tasks of a process. Without any, everything is done one after the other."""
+
+    def __init__(self, threads: int = 0) -> None:
+        self._threads = self._free = threads
+        self._changed = Condition()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="asking") if threads else None
+
+    @contextmanager
+    def room(self, wanted: int) -> Iterator[None]:
+        """Waits until so many threads (or all that there are) are free, and keeps them."""
+        taken = min(wanted, self._threads)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= taken)
+            self._free -= taken
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += taken
+                self._changed.notify_all()
+
+    def map(self, do: Callable[[T], R], each: Sequence[T]) -> list[R]:
+        """What `do` gives for each, in their order; raises what the first that failed raised, when all have ended."""
+        if self._pool is None or len(each) == 1:
+            return [do(one) for one in each]
+        asked = [self._pool.submit(in_this_trace(do), one) for one in each]
+        failed = [problem for one in asked if (problem := one.exception()) is not None]
+        if failed:
+            raise failed[0]
+        return [one.result() for one in asked]
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def messages_at_once(threads: int) -> int:
+    """How many messages a worker of so many threads should have in hand."""
+    return min(threads, max(_LEAST, threads // _MESSAGES_PER_THREAD))
