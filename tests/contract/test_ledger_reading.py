@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -127,6 +128,20 @@ def test_a_replayed_action_that_was_in_doubt_is_probed(world: World) -> None:
     assert (claimed.attempt, claimed.in_doubt) == (1, True)
 
 
+def test_an_action_replayed_twice_is_done_once(world: World) -> None:
+    """The second replay comes after it was done: nothing is due, and its record has one replay."""
+    case_id = world.decided(effects=[NOTE], on=ticket())
+    world.ledger.actions.settle([told(world.take_one(), "dead", detail="refused")])
+    reading = world.ledger.reading
+    (letter,) = reading.dead_letters(limit=5)
+    reading.resolve_dead_letter(letter.id, how="replayed", by="ann")
+    world.do_all()
+    assert reading.resolve_dead_letter(letter.id, how="replayed", by="ann").state == "replayed"
+    assert world.take() == ()
+    assert [one.state for one in reading.story(case_id).actions] == ["done"]
+    assert _replays(world) == 1
+
+
 def test_a_letter_that_is_not_there(world: World) -> None:
     """Resolving it says so."""
     with pytest.raises(NotFound, match="no dead letter"):
@@ -140,6 +155,13 @@ def test_an_alert_letter_is_marked(world: World) -> None:
     (letter,) = world.ledger.reading.dead_letters(limit=5)
     replayed = world.ledger.reading.resolve_dead_letter(letter.id, how="replayed", by="ann")
     assert (replayed.state, replayed.payload) == ("replayed", "{}")
+    assert world.ledger.reading.resolve_dead_letter(letter.id, how="replayed", by="bob") == replayed
+    assert _replays(world) == 1
+
+
+def _replays(world: World) -> int:
+    """How often the audit log has a replay."""
+    return sum(json.loads(line)["event"] == "letter.replayed" for line in world.ledger.trail.export())
 
 
 @pytest.mark.parametrize(
