@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,12 @@ from countersign.assessment import Assessment, Unassessed
 from countersign.budget import per_thousand
 from countersign.ledger import DecisionRecord, Story
 from countersign.ports import Firing
+from countersign.prompts import Prompt
+from countersign.redaction import Redacted
 from sandbox.model import TOKEN
 from tests.workers.house import House, house
 from workers.main import main
+from workers.remembered import question_key
 
 BUDGET = {"question": "triage", "prompt": "v1", "candidates": ["openai/sandbox-small"]}
 
@@ -266,3 +270,12 @@ def test_what_people_said_of_a_case_like_it_lowers_the_confidence(paying: House)
         (f"people said wrong to {first}, which was like it",),
     )
     assert after.confidence == pytest.approx(before.confidence / 2)
+
+
+def test_each_sample_is_remembered_as_a_question_of_its_own() -> None:
+    """One answer must not come back as many that agree; what was kept without samples is found as before."""
+    once = Prompt(name="triage/v1", hash="abc", shared="question", case=Redacted("[a1] disk full"), schema={})
+    keys = {question_key("openai/x", replace(once, sample=number)) for number in range(4)}
+    asked = ("openai/x", "question", "[a1] disk full", "", "{}")
+    assert len(keys) == 4
+    assert question_key("openai/x", once) == hashlib.sha256("\x1f".join(asked).encode()).hexdigest()
