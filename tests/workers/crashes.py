@@ -135,6 +135,7 @@ PORTS: dict[str, Callable[[Stages, Any], Any]] = {
     "models": lambda stages, found: lambda policy: [stages.one("model", model) for model in found(policy)],
 }
 NO_PORTS = frozenset({
+    "crowd",
     "settings", "worker", "clock", "policies", "prompts", "monotonic", "stopping", "clients",
 })  # fmt: skip
 LONGER_THAN_ANY_LEASE = timedelta(minutes=10)

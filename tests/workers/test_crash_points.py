@@ -35,7 +35,8 @@ STEPS = {
     ),
     "sweep": (
         "deliveries.fire", "deliveries.due", "watch.expire_approvals", "actions.newer_kinds", "cases.due_cases",
-        "actions.due_actions", "drifts.due",
+        "actions.due_actions", "drifts.due", "promises.demotions",
+        "rollups.waiting", "rollups.sum_up",
     ),
 }  # fmt: skip
 # Delivers reports, on days of their own: test_scheduled_reports.py ends it where it must not end.
