@@ -237,7 +237,7 @@ REASSIGNMENTS = Counted(
     blank=_named(
         "reassignments",
         "Changes of group",
-        "How often a ticket changes its group, on average.",
+        "How often people give a ticket to another group, on average, as far as its desk's history shows.",
         "lower",
         "count",
     ),
@@ -279,7 +279,8 @@ NOISE_RATIO = Counted(
     blank=_named(
         "noise_ratio",
         "Alert noise",
-        "Alerts of tickets in which nobody had to do anything, of all alerts.",
+        "Alerts of tickets in which nobody had to do anything, of all alerts of finished tickets: closed without a "
+        "person and not objected to, or informational, flapping or recovered by itself, and not called anything else.",
         "lower",
     ),
     needs=("alerts", "needed_work"),

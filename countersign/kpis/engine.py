@@ -26,7 +26,8 @@ from countersign.kpis.times import (
 DETECT = Measure(
     key="time_to_detect",
     title="Time to detect",
-    definition="From when the trouble began to its first alert, or to its ticket if that came first.",
+    definition="From when the trouble began, by its source's own clock, to when its first alert was read, or to its "
+    "ticket if that came first.",
 )
 ACKNOWLEDGE = Measure(
     key="time_to_acknowledge",

@@ -128,7 +128,8 @@ def resolution(tickets: Histories, until: float, window: float) -> Floats:
 
 
 def to_detect(tickets: Histories, until: float) -> Spans:
-    return _spans(tickets.began, np.fmin(tickets.detected, tickets.opened), until, [])
+    leave_out = [("people opened it, and nothing says when the trouble began", np.isnan(tickets.began))]
+    return _spans(tickets.began, np.fmin(tickets.detected, tickets.opened), until, leave_out)
 
 
 def to_acknowledge(tickets: Histories, until: float) -> Spans:
