@@ -157,6 +157,8 @@ class Purse(Protocol):
         """Opens a closed account with what the ledger knows; False where the token is no longer good."""
         ...
 
+    def close(self) -> None: ...
+
 
 class SpendingBook(Protocol):
     """The ledger's rows of the same calls."""

@@ -140,7 +140,7 @@ class Grounds:
 class Verdict:
     """All that deciding a case came to; recorded as one before anything is done.
 
-    `signals` is what is counted of it by day, as (signal, kind).
+    `signals` is what is counted of it by day, as (signal, kind); `policy_text` what the policy says, as JSON.
     """
 
     case_id: str
@@ -158,6 +158,7 @@ class Verdict:
     limits: CloseLimits
     grounds: Grounds | None = None
     signals: tuple[tuple[str, str], ...] = ()
+    policy_text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -482,10 +483,6 @@ class Memory(Protocol):
         """Earlier decided cases of the same fingerprint or the same title template, newest first, by case id."""
         ...
 
-    def spent(self, use_case: str, *, since: datetime) -> int:
-        """Micro-dollars that model calls of a use case have cost since then."""
-        ...
-
 
 class RollupBook(Protocol):
     """What reports are made of, packed as cases change."""
@@ -521,6 +518,10 @@ class Reading(Protocol):
         ...
 
     def actions(self, *, limit: int, state: str = "") -> tuple[ActionLine, ...]: ...
+
+    def policy_text(self, fingerprint: str) -> str | None:
+        """What a policy said that has decided, as JSON; None if it was a release that did not keep it."""
+        ...
 
     def dead_letters(self, *, limit: int, state: str = "open") -> tuple[DeadLetter, ...]: ...
 

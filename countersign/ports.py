@@ -175,6 +175,14 @@ class Model(Protocol):
         ...
 
 
+class Reader(Model, Protocol):
+    """A model of our own process that can also be asked for no more than the category, of many texts at once."""
+
+    def read(self, texts: Sequence[str], categories: Sequence[str]) -> Sequence[SecondOpinion]:
+        """What each text (in the form of a case's text) reads as, and how sure that is."""
+        ...
+
+
 class Answers(Protocol):
     """Answers that were paid for, by the hash of the question; forgetful by nature."""
 
@@ -182,13 +190,7 @@ class Answers(Protocol):
 
     def keep(self, key: str, completion: Completion) -> None: ...
 
-
-class Reader(Model, Protocol):
-    """A model of our own process that can also be asked for no more than the category, of many texts at once."""
-
-    def read(self, texts: Sequence[str], categories: Sequence[str]) -> Sequence[SecondOpinion]:
-        """What each text (in the form of a case's text) reads as, and how sure that is."""
-        ...
+    def close(self) -> None: ...
 
 
 class Mailer(Protocol):

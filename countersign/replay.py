@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from countersign.alerts import AlertState
@@ -58,6 +58,12 @@ def replay(
         decision=decision,
         differences=tuple(_differences(record, decision, assessment, policy)),
     )
+
+
+def policy_then(story: Story, text: Callable[[str], str | None], *, revision: int = 0) -> Policy | None:
+    """The policy as it was when it made the decision, by what the ledger kept of it; None where it kept nothing."""
+    body = text(_record(story, revision).policy_hash)
+    return None if body is None else Policy.model_validate_json(body)
 
 
 def decision_hash(decision: Decision) -> str:

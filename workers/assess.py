@@ -211,6 +211,7 @@ def _verdict(one: Judgement, facts: Facts, decision: Decision, policy: Policy) -
         fence=one.claimed.fence,
         policy_version=policy.version,
         policy_hash=policy.fingerprint,
+        policy_text=policy.canonical,
         autonomy=policy.autonomy,
         assessment=one.said.assessment,
         decision=decision,

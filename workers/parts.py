@@ -138,7 +138,8 @@ class Parts:
 
     def close(self) -> None:
         """Ends every connection; the parts are of no use afterwards."""
-        for client in (self.crowd, *self.clients, self.ledger):
+        kept = (one for one in (self.purse, self.answers) if one is not None)
+        for client in (self.crowd, *self.clients, *kept, self.ledger):
             client.close()
 
 

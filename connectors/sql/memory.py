@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, bindparam, func, select
@@ -12,7 +11,7 @@ from connectors.sql.codec import key_text
 from connectors.sql.engine import Database
 from connectors.sql.loading import with_ticket
 from connectors.sql.pooling import alike
-from connectors.sql.tables import cases, corrections, model_calls, tickets
+from connectors.sql.tables import cases, corrections, tickets
 from countersign.cases import Case
 from countersign.context import SimilarCase
 from countersign.feedback.pool import Entry
@@ -103,13 +102,6 @@ class SqlMemory:
             ]
             result[case.id] = tuple((settled + told)[:limit])
         return result
-
-    def spent(self, use_case: str, *, since: datetime) -> int:
-        total = select(func.coalesce(func.sum(model_calls.c.micro_usd), 0)).where(
-            model_calls.c.use_case == use_case, model_calls.c.at >= since
-        )
-        with self._db.read() as connection:
-            return int(connection.execute(total).scalar_one())
 
 
 def _of(case: Case, newest: Sequence[Row[Any]], its_template: str, limit: int) -> Iterator[Row[Any]]:

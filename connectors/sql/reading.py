@@ -27,7 +27,7 @@ from connectors.sql.engine import Database
 from connectors.sql.loading import with_ticket
 from connectors.sql.order import UNDER_WAY
 from connectors.sql.stories import find_case, tell
-from connectors.sql.tables import Moment, actions, alerts, cases, dead_letters, tickets
+from connectors.sql.tables import Moment, actions, alerts, cases, dead_letters, policy_texts, tickets
 from countersign.actions import ActionState
 from countersign.audit import Event
 from countersign.cases import Stage
@@ -74,6 +74,11 @@ class SqlReading:
             asked = asked.where(actions.c.state == state)
         with self._db.read() as connection:
             return tuple(_action_line(row) for row in connection.execute(asked))
+
+    def policy_text(self, fingerprint: str) -> str | None:
+        asked = select(policy_texts.c.body).where(policy_texts.c.fingerprint == fingerprint)
+        with self._db.read() as connection:
+            return connection.execute(asked).scalar_one_or_none()
 
     def dead_letter(self, letter_id: str) -> DeadLetter:
         asked = select(dead_letters).where(dead_letters.c.id == as_typed(plain(letter_id)))

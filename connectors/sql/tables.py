@@ -370,6 +370,16 @@ schedules = Table(
     Column("fired_at", Moment, nullable=False),
 )
 
+# What a policy said when it decided, written once, by its fingerprint.
+policy_texts = Table(
+    "policy_texts",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
 # A use case that must not write, or `*` for all of them.
 stops = Table(
     "stops",

@@ -15,7 +15,7 @@ from connectors.sql.drifts import count_signals
 from connectors.sql.engine import Database
 from connectors.sql.grounds import write_grounds
 from connectors.sql.order import claimable
-from connectors.sql.tables import actions, assessments, cases, decisions, model_calls
+from connectors.sql.tables import actions, assessments, cases, decisions, model_calls, policy_texts
 from countersign.actions import Action, ActionState
 from countersign.assessment import Assessment
 from countersign.audit import Event
@@ -54,6 +54,7 @@ def write_verdicts(
     tickets.upsert(db, connection, [verdict.ticket for verdict, _ in judged if verdict.ticket is not None])
     connection.execute(insert(assessments), [_assessment(verdict, row, at) for verdict, row in judged])
     connection.execute(insert(decisions), [_decision(verdict, row, at) for verdict, row in judged])
+    _keep_policies(db, connection, judged, at)
     write_grounds(db, connection, judged, at=at)
     count_signals(db, connection, [(row.use_case, verdict.signals) for verdict, row in judged], at=at)
     calls = [_call(verdict, row, call, at) for verdict, row in judged for call in verdict.calls]
@@ -69,6 +70,22 @@ def write_verdicts(
     audit.append(connection, events, at=at)
     approved = [str(row["key"]) for row in planned if row["state"] == ActionState.APPROVED]
     return claimable(connection, approved, at=at)
+
+
+def _keep_policies(db: Database, connection: Connection, judged: Sequence[Judgement], at: datetime) -> None:
+    """What the policies say that decided these, where it is not known yet."""
+    texts = {
+        verdict.policy_hash: {
+            "fingerprint": verdict.policy_hash, "use_case": row.use_case, "at": at, "body": verdict.policy_text
+        }
+        for verdict, row in judged
+        if verdict.policy_text
+    }  # fmt: skip
+    if texts:
+        connection.execute(
+            db.insert(policy_texts).on_conflict_do_nothing(index_elements=["fingerprint"]),
+            list(texts.values()),
+        )
 
 
 def _plan(

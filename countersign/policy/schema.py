@@ -403,11 +403,15 @@ class Policy(Part):
         return self
 
     @cached_property
-    def content_hash(self) -> str:
-        """sha256 in hex over the canonical JSON of everything the policy says, defaults included."""
+    def canonical(self) -> str:
+        """Everything the policy says as JSON, defaults included: the policy can be read from it again."""
         document = self.model_dump(mode="json", by_alias=True)
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """sha256 in hex over the canonical JSON."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
 
     @property
     def fingerprint(self) -> str:

@@ -16,13 +16,10 @@ from tests.ledger_world import (
     CHANGE,
     CLOSE,
     FEED,
-    LEASE,
     NOTE,
     ROUTE,
-    START,
     USE_CASE,
     World,
-    call,
     done,
     firing,
     recovery,
@@ -230,17 +227,6 @@ def test_a_case_is_not_similar_to_itself(world: World) -> None:
     world.record(recovery(2, key="key-1"))
     case = world.claim_one().case
     assert world.ledger.memory.similar([case], limit=3)[case.id] == ()
-
-
-def test_what_was_spent_since(world: World) -> None:
-    """The sum of a use case's model calls from a moment on."""
-    world.decided(firing(1, rule="a"))
-    world.clock.turn(LEASE)
-    world.decided(firing(2, rule="b"))
-    memory = world.ledger.memory
-    assert memory.spent(USE_CASE, since=START) == 2 * call().micro_usd
-    assert memory.spent(USE_CASE, since=START + LEASE) == call().micro_usd
-    assert memory.spent("another", since=START) == 0
 
 
 def test_settled_actions_are_in_the_story(world: World) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from countersign.errors import NotFound
 from countersign.ledger import Story
 from countersign.policy import Policy
-from countersign.replay import decision_hash, replay
-from tests.workers.house import House
+from countersign.replay import decision_hash, policy_then, replay
+from tests.workers.house import ROOT, House
 from workers.again import asked_again
 
 
@@ -30,6 +32,34 @@ def test_every_decision_of_a_night_comes_out_the_same(night: House) -> None:
     assert len(replayed) > 20
     assert [one.differences for one in replayed if not one.equal] == []
     assert len(night.box.world.writes) == before
+
+
+def test_a_decision_is_made_again_under_the_policy_of_its_time(night: House) -> None:
+    """The ledger has what the policy said then, once, whatever its file says now."""
+    for story in _stories(night)[:10]:
+        then = policy_then(story, night.parts.ledger.reading.policy_text)
+        assert then is not None
+        assert then.fingerprint == story.decisions[-1].policy_hash
+        assert replay(story, then).equal
+    assert policy_then(story, lambda _: None) is None
+
+
+def test_an_edited_policy_does_not_change_what_a_replay_says(tmp_path: Path, home: House) -> None:
+    """Its file says `observe` and has a budget: a replay is equal, with `--now` it is not; a paid model is refused."""
+    home.box.run(lambda: home.box.servicenow.open_incident(short_description="Job is slow", description="x"))
+    home.once()
+    (line,) = home.parts.ledger.reading.cases(limit=5)
+    text = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
+    edited = text.replace("autonomy: act", "autonomy: observe").replace("version: 1", "version: 2", 1)
+    file = tmp_path / "alert-triage.yaml"
+    file.write_text(edited.replace("prompt: v1", "prompt: v1\n  budget: {usd_per_day: 1}"), encoding="utf-8")
+    settings = yaml.safe_load(home.config.read_text(encoding="utf-8")) | {"policies": [str(file)]}
+    home.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    asked = ("openai/gpt-4.1-mini", "--now")
+    told = [home.command("replay", line.id, *more) for more in ((), ("--now",), ("--model", *asked))]
+    assert "  equal" in told[0].stdout
+    assert "autonomy is observe" in told[1].stdout
+    assert "--outside-budget" in told[2].stderr
 
 
 def test_another_policy_decides_otherwise_and_says_so(night: House) -> None:
