@@ -55,8 +55,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="Processes that share the threads.")
     parser.add_argument("--latency", type=float, default=2.0, help="Seconds that a model takes.")
     given = parser.parse_args()
-    os.environ["OPENAI_API_KEY"] = TOKEN
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     told = measured(given.cases, given.threads, given.workers, given.latency)
     print(json.dumps({**told, "load_average": os.getloadavg()}, indent=2))
     if told["left_in_broker"]:
@@ -65,6 +63,8 @@ def main() -> None:
 
 def measured(cases: int, threads: int, workers: int, latency_s: float) -> dict[str, float]:
     """Rates a second, their ratios to the ideal and to raw HTTP, CPU in ms and memory in MB."""
+    os.environ["OPENAI_API_KEY"] = TOKEN
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with (
         tempfile.TemporaryDirectory() as folder,
         EmbeddedRedis() as broker,
@@ -174,8 +174,8 @@ class Run:
 def _left(broker: str) -> int:
     """Messages still queued or unacknowledged."""
     with redis.Redis.from_url(broker) as client:
-        queued = sum(client.llen(key) for key in client.keys("*assess"))  # type: ignore[union-attr, misc]
-        return int(queued + sum(client.hlen(key) for key in client.keys("*unacked")))  # type: ignore[union-attr, misc]
+        queued = sum(client.llen(key) for key in client.keys("*assess"))
+        return int(queued + sum(client.hlen(key) for key in client.keys("*unacked")))
 
 
 def _decide(parts: Parts, box: Sandbox, settings: Settings, cases: int) -> None:
