@@ -47,7 +47,9 @@ class Judgement:
 
 def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
     """Decides those of these cases that are due and free; yields the actions that may be done."""
-    with parts.crowd.room(len(ids)):
+    with parts.crowd.room(len(ids)) as there_is_room:
+        if not there_is_room:
+            return
         claimed = parts.ledger.cases.claim_cases(ids, worker=parts.worker, lease=_lease(parts))
         by_use_case: dict[str, list[ClaimedCase]] = defaultdict(list)
         for one in claimed:

@@ -19,6 +19,8 @@ R = TypeVar("R")
 # Cases of one message wait for the slowest of them, so there are more messages in hand than would just fill the crowd.
 _MESSAGES_PER_THREAD = 4
 _LEAST = 4
+# A task that waited for longer would be taken for one that hangs. Its message is a wake-up, and the sweeper has more.
+PATIENCE_S = 60.0
 
 
 class Crowd:
@@ -30,14 +32,15 @@ class Crowd:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="asking") if threads else None
 
     @contextmanager
-    def room(self, wanted: int) -> Iterator[None]:
-        """Waits until so many threads (or all that there are) are free, and keeps them."""
+    def room(self, wanted: int, *, patience_s: float = PATIENCE_S) -> Iterator[bool]:
+        """Waits until so many threads (or all that there are) are free, and keeps them; False if none were in time."""
         taken = min(wanted, self._threads)
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= taken)
+            if not self._changed.wait_for(lambda: self._free >= taken, patience_s):
+                taken = 0
             self._free -= taken
         try:
-            yield
+            yield bool(taken) or not self._threads
         finally:
             with self._changed:
                 self._free += taken

@@ -76,6 +76,14 @@ def test_none_begins_before_there_is_room(crowd: Crowd) -> None:
     thread.join()
 
 
+def test_who_finds_no_room_in_time_is_told(crowd: Crowd) -> None:
+    """Else a task that only waits would be taken for one that hangs. It has taken nothing, and there is room later."""
+    with crowd.room(4), crowd.room(1, patience_s=0.01) as in_vain:
+        assert not in_vain
+    with crowd.room(4, patience_s=0.01) as later:
+        assert later
+
+
 def test_the_first_failure_is_told_when_all_have_ended(crowd: Crowd) -> None:
     """Nobody works on a case whose batch was given up already."""
     ended: list[int] = []

@@ -53,9 +53,9 @@ def worker(
     )
     celery = celery_app(settings, asking=asking)
     allowed = settings.workers
-    limits = (
-        Limits(memory_mb=allowed.memory_mb, task_s=allowed.task_limit.total_seconds()) if threads else None
-    )
+    # Several cases in one message may each take as long as one alone.
+    task_s = allowed.task_limit.total_seconds() * (2 if asking else 1)
+    limits = Limits(memory_mb=allowed.memory_mb, task_s=task_s) if threads else None
     enliven(celery, queues, limits=limits, every_s=min(EVERY_S, allowed.hang_after.total_seconds() / 4))
     keep_awake(celery)
     celery.worker_main(
