@@ -131,7 +131,9 @@ def _range(found: Range) -> str:
 
 def _closes(one: CategoryFigures, before: Mapping[str, CategoryFigures]) -> str:
     was = before.get(one.category)
-    return f"{one.would_close:,}" + (f" (was {was.would_close:,})" if was and was.would_close != one.would_close else "")
+    return f"{one.would_close:,}" + (
+        f" (was {was.would_close:,})" if was and was.would_close != one.would_close else ""
+    )
 
 
 @cache
