@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import redis
 import structlog
 import yaml
@@ -108,14 +107,13 @@ def _rate(calls: int, threads: int, call: Callable[[int], object]) -> float:
 
 
 def _raw(model_url: str) -> Callable[[int], object]:
-    """The same request without anything of ours around it."""
-    client = httpx.Client(
-        timeout=60, limits=httpx.Limits(max_connections=1000, max_keepalive_connections=1000),
-        headers={"Authorization": f"Bearer {TOKEN}"},
-    )  # fmt: skip
+    """The same request over the same client, without anything else of ours around it."""
+    client, key = new_client(), {"Authorization": f"Bearer {TOKEN}"}
     url = f"{model_url}/chat/completions"
     return lambda n: client.post(
-        url, json={"model": "sandbox-small", "messages": [{"role": "user", "content": f"disk {n} is full"}]}
+        url,
+        headers=key,
+        json={"model": "sandbox-small", "messages": [{"role": "user", "content": f"disk {n} is full"}]},
     ).raise_for_status()
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from itertools import count
 
 import httpx
 
-_CONNECTIONS = 1000
-_KEPT = 100
+_CONNECTIONS = 1024
+_KEPT = 256
+# A pool looks through all its connections for each request: many small pools cost less than a large one.
+_POOLS = 32
 _KEPT_S = 30.0
 _CONNECT_S = 5.0
 _READ_S = 60.0
@@ -30,19 +34,32 @@ class _Bounded(httpx.BaseTransport):
 
     def __init__(self) -> None:
         limits = httpx.Limits(
-            max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT, keepalive_expiry=_KEPT_S
+            max_connections=_CONNECTIONS // _POOLS,
+            max_keepalive_connections=_KEPT // _POOLS,
+            keepalive_expiry=_KEPT_S,
         )
-        self._inner = httpx.HTTPTransport(limits=limits)
+        verify = httpx.create_ssl_context()  # reading the certificates costs most of making a pool
+        self._pools = [httpx.HTTPTransport(verify=verify, limits=limits) for _ in range(_POOLS)]
+        self._turn = count()
+        self._mine = threading.local()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         until = time.monotonic() + (request.extensions.get("timeout", {}).get("read") or _READ_S)
-        response = self._inner.handle_request(request)
+        response = self._pool().handle_request(request)
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _BoundedStream(response.stream, until)
         return response
 
     def close(self) -> None:
-        self._inner.close()
+        for pool in self._pools:
+            pool.close()
+
+    def _pool(self) -> httpx.HTTPTransport:
+        """A thread stays with its pool, and finds its own last connection there; each pool has as many threads."""
+        if not hasattr(self._mine, "pool"):
+            self._mine.pool = self._pools[next(self._turn) % _POOLS]
+        found: httpx.HTTPTransport = self._mine.pool
+        return found
 
 
 class _BoundedStream(httpx.SyncByteStream):
