@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from countersign.effects import effects
 from countersign.kpis.engine import measure
 from countersign.kpis.history import Histories
@@ -93,7 +95,7 @@ def compose(
         trends=trends(weeks, how),
         policy=tuple(_policy_lines(policy, results)),
         corrections=results.corrections,
-        costs=tuple(_costs(results.models)),
+        costs=(*_costs(results.models), _peoples_time(now)),
         notes=(_ASSUMED, *notes),
     )
 
@@ -180,4 +182,12 @@ def _costs(models: tuple[ModelUse, ...]) -> Iterator[CostLine]:
             usd=use.micro_usd / MICRO,
             detail=f"{use.calls:,} calls, {use.tokens_in:,} tokens in, {use.tokens_out:,} tokens out",
         )
-    yield CostLine(what="People's time", usd=None, detail="desks do not tell us how long people worked")
+
+
+def _peoples_time(tickets: Histories) -> CostLine:
+    """Minutes logged at the desks; what an hour costs nobody told, so that they have no price."""
+    logged = tickets.minutes[np.isfinite(tickets.minutes)]
+    detail = f"{logged.sum():,.0f} min, logged on {len(logged):,} of {len(tickets):,} tickets"
+    if not len(logged):
+        detail = "nobody logged time at the desks"
+    return CostLine(what="People's time", usd=None, detail=detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -26,7 +26,10 @@ class TicketRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ticket:
-    """A ticket as last read. `version` changes whenever the desk's record changes (it is opaque)."""
+    """A ticket as last read. `version` changes whenever the desk's record changes (it is opaque).
+
+    `worked`: how long people worked on it, as its desk tells; None where nobody logged any time, which is not none.
+    """
 
     ref: TicketRef
     title: str
@@ -45,6 +48,7 @@ class Ticket:
     updated_by: str = ""
     acknowledged_at: datetime | None = None
     resolved_at: datetime | None = None
+    worked: timedelta | None = None
 
 
 class ChangeKind(StrEnum):

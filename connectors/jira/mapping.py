@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -30,9 +30,13 @@ TICKET_FIELDS = (
     "components",
     "priority",
     "assignee",
+    # Seconds of its own work log. The aggregate holds its subtasks too, which are tickets of their own.
+    "timespent",
 )
 _MARK = re.compile(r"\bcountersign[:-]([0-9a-f]{16})\b")
 _LABEL = re.compile(r"[^\s\"\\]{1,255}")
+# A century: more is a mistake.
+_MOST_SECONDS = 36_525 * 86_400
 _STATES = {"done": TicketState.RESOLVED}
 _FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", "resolution": "close_code"}
 # That they changed is of interest; their words are not kept.
@@ -64,6 +68,7 @@ def to_ticket(issue: Json, url: str, places: Mapping[str, str]) -> Ticket:
         ci=value_at(fields, places.get("ci", "")),
         tags=tuple(str(label) for label in _list(fields.get("labels"))),
         resolved_at=when(ended) if ended else None,
+        worked=_worked(fields.get("timespent")),
     )
 
 
@@ -321,6 +326,13 @@ def when(value: object) -> datetime:
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         raise UnreadableAlert(f'"{str(value)[:40]}" is not a time of Jira\'s; look at the payload.') from None
+
+
+def _worked(seconds: object) -> timedelta | None:
+    """Nothing logged, or what is no span of time, says nothing about how long people worked."""
+    if not isinstance(seconds, int) or not 0 < seconds <= _MOST_SECONDS:
+        return None
+    return timedelta(seconds=seconds)
 
 
 def _name(value: object) -> str:

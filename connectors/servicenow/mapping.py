@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from connectors.servicenow.query import Row, is_askable, raw, shown
@@ -17,6 +17,7 @@ from countersign.tickets import ChangeKind, Ticket, TicketChange, TicketRef, Tic
 DESK = "servicenow"
 DESK_TABLE = "incident"
 _LONGEST_CORRELATION = 100
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # Their states of an incident. One that an instance added itself is judged by the flag `active`.
 NEW, IN_PROGRESS, RESOLVED, CANCELLED = "1", "2", "6", "8"
 ENDED = {"6": TicketState.RESOLVED, "7": TicketState.CLOSED, "8": TicketState.CLOSED}
@@ -68,6 +69,7 @@ TICKET_FIELDS = (
     "opened_at",
     "resolved_at",
     "closed_at",
+    "time_worked",
     "sys_created_on",
     "sys_updated_on",
     "sys_updated_by",
@@ -104,6 +106,7 @@ def to_ticket(row: Row, url: str) -> Ticket:
         ci=shown(row, "cmdb_ci"),
         updated_by=raw(row, "sys_updated_by"),
         resolved_at=when(ended) if ended else None,
+        worked=_worked(raw(row, "time_worked")),
     )
 
 
@@ -227,6 +230,14 @@ def when(text: str) -> datetime:
         raise UnreadableAlert(
             f'"{text[:40]}" is not a time as ServiceNow stores it; read with raw values.'
         ) from None
+
+
+def _worked(text: str) -> timedelta | None:
+    """A span of theirs: a time since 1970. Nothing logged, or what is no span, says nothing about people's work."""
+    try:
+        return max(when(text) - _NO_TIME, timedelta()) or None
+    except UnreadableAlert:
+        return None
 
 
 def stamp(at: datetime) -> str:

@@ -30,7 +30,7 @@ _USES = {
 }
 # Nobody has anything to do about these, unless people say that they are something else.
 _NOISE = frozenset({"informational", "flapping", "recovered"})
-_DAY = timedelta(days=1)
+_DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 # A use case and the number of a day since 1970 (UTC): where a case is counted for ever, since it opens only once.
 Place = tuple[str, int]
@@ -112,6 +112,7 @@ def _history(
         wrong=objected if by_policy else None,
         draft=_use(told) if any(action.kind == "note" for action in done) else None,
         control_share=row.control_share,
+        minutes=ticket.worked / _MINUTE if ticket and ticket.worked else None,
         model_usd=float(spent.get(row.id, 0)) / 1_000_000,
     )
 

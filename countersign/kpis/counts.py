@@ -300,7 +300,7 @@ MINUTES_PER_TICKET = Counted(
     blank=_named(
         "minutes_per_ticket",
         "People's time per ticket",
-        "Minutes people worked on a ticket, on average.",
+        "Minutes people worked on a ticket, on average of those on which time was logged.",
         "lower",
         "min",
     ),
@@ -311,7 +311,7 @@ COST_PER_TICKET = Counted(
     blank=_named(
         "cost_per_ticket",
         "Cost per ticket",
-        "People's minutes at their hourly cost plus the model's price, on average over all tickets.",
+        "People's minutes at their hourly cost plus the model's price, on average of tickets on which time was logged.",
         "lower",
         "usd",
     ),

@@ -22,6 +22,7 @@ from countersign.kpis.times import Spans
 
 # In a mean the errors of rounding cancel out.
 _MANY_FOR_A_MEAN = 1_000
+_NOT_FOLLOWED = "no ticket was followed for any time"
 _UNREACHED = "fewer than {share:.0%} are through so far"
 
 
@@ -88,6 +89,8 @@ def _mean(
     )
     if not curve.n:
         return named
+    if not reached:
+        return replace(named, unknown=_NOT_FOLLOWED)
     value, variance = restricted_mean(curve, reached)
     together = clustered_variance(influence(hours, observed, curve, reached), clusters)
     error = float(np.sqrt(np.nanmax([variance, together])))
@@ -106,19 +109,25 @@ def standardised_mean(
 ) -> Figure:
     """The restricted mean that these tickets would have with the categories in the proportions of `mix`.
 
-    Direct standardisation. Categories of `mix` without a ticket here are left out and told; the others keep their
-    proportions.
+    Direct standardisation. Categories of `mix` without a ticket here that was followed for any time are left out
+    and told; the others keep their proportions.
     """
     found = zip(category.names, places_of(category.codes, len(category.names)), strict=True)
     parts = {name: places for name, places in found if len(places)}
-    present = {name: share for name, share in mix.items() if share > 0 and name in parts}
+    curves = {
+        name: curve_of(hours[places], observed[places], many=_MANY_FOR_A_MEAN)
+        for name, places in parts.items()
+        if mix.get(name, 0) > 0
+    }
+    present = {
+        name: share for name, share in mix.items() if name in curves and reach(curves[name], horizon) > 0
+    }
     total = sum(present.values())
     if not total:
         return replace(blank, unknown="no ticket has a category of the mix it is compared with")
     value = variance = 0.0
     for name, share in present.items():
-        curve = curve_of(hours[parts[name]], observed[parts[name]], many=_MANY_FOR_A_MEAN)
-        mean, spread = restricted_mean(curve, reach(curve, horizon))
+        mean, spread = restricted_mean(curves[name], reach(curves[name], horizon))
         value += share / total * mean
         variance += (share / total) ** 2 * spread
     missing = sum(mix.values()) - total

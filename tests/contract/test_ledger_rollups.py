@@ -136,6 +136,17 @@ def test_an_older_version_leaves_the_rollups_of_a_newer_one_alone(
     assert list(world.ledger.rollups.differences(USE_CASE)) == []
 
 
+def test_minutes_that_people_logged_reach_the_figures_when_the_desk_tells_them(world: World) -> None:
+    """Unknown until somebody logs time; then the day is packed anew, and every row says the same."""
+    told = ticket(7)
+    world.decided(firing(1), on=told)
+    assert math.isnan(columns(world).minutes[0])
+    read = replace(told, version="2", worked=timedelta(minutes=10, seconds=30))
+    world.ledger.watch.record_changes(FEED, world.fence, page(tickets=[read]))
+    assert columns(world).minutes.tolist() == scanned(world).minutes.tolist() == [10.5]
+    assert list(world.ledger.rollups.differences(USE_CASE)) == []
+
+
 def test_too_much_to_catch_up_with_is_read_row_by_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Just after an upgrade the report is right, if late."""
     monkeypatch.setattr("connectors.sql.ledger.MOST_DIGESTS", 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -187,3 +187,15 @@ def test_jql_holds_values_and_alternatives_apart() -> None:
     assert both("project = OPS", "x = 1") == "project = OPS AND x = 1"
     assert both("a = 1 or b = 2", "x = 1") == "(a = 1 or b = 2) AND x = 1"
     assert both("", "x = 1") == "x = 1"
+
+
+@pytest.mark.parametrize(
+    ("spent", "minutes"),
+    [(400, 400 / 60), (0, None), (None, None), (-60, None), ("6m", None), (10**30, None)],
+)
+def test_time_that_people_logged_is_told_and_none_is_no_figure(spent: object, minutes: float | None) -> None:
+    """Seconds in `timespent`. Whoever logged nothing did not say that nobody worked; odd values say nothing."""
+    issue = ISSUE | {"fields": FIELDS | {"timespent": spent, "aggregatetimespent": 9_000}}
+    worked = mapping.to_ticket(issue, URL, PLACES).worked
+    assert (worked and worked / timedelta(minutes=1)) == minutes
+    assert mapping.to_ticket(ISSUE, URL, PLACES).worked is None

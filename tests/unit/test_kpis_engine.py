@@ -112,6 +112,26 @@ def test_cost_is_unknown_without_an_hourly_cost() -> None:
     assert found["cost_per_ticket"].unknown == "not told: what an hour of people's time costs"
 
 
+def test_minutes_are_those_of_tickets_on_which_time_was_logged() -> None:
+    """The others are left out and told: nobody knows that nobody worked on them."""
+    found = figures(
+        [ticket(1, minutes=10.0, model_usd=0.5), ticket(2, minutes=20.0, model_usd=0.5), ticket(3)]
+    )
+    minutes, cost = found["minutes_per_ticket"], found["cost_per_ticket"]
+    assert (minutes.value, minutes.n) == (15.0, 2)
+    assert (cost.value, cost.n) == (15.5, 2)
+    assert [(left.reason, left.count) for left in minutes.excluded] == [("people's minutes are not known", 1)]
+
+
+def test_a_ticket_that_was_not_followed_for_any_time_says_nothing_about_how_long_it_takes() -> None:
+    """Opened at the log's last moment: its mean is unknown, not zero, and of a mix it stands for nothing."""
+    last = TicketHistory(id="INC1", opened=HOW.until, category="disk")
+    found = {figure.key: figure for figure in measure(as_columns([last]), HOW, mix={"disk": 1.0})}
+    for key in ("time_to_acknowledge.mean", "time_to_resolve.mean", "time_to_resolve_business.mean"):
+        assert (found[key].value, found[key].unknown) == (None, "no ticket was followed for any time")
+    assert standardised(as_columns([last]), HOW, {"disk": 1.0}).value is None
+
+
 def test_drafts_are_shares_of_the_drafts_written() -> None:
     """A ticket without a draft does not count."""
     uses = [DraftUse.AS_IS, DraftUse.AS_IS, DraftUse.EDITED, DraftUse.REJECTED, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -222,3 +222,21 @@ def test_a_remark_carries_its_before_image() -> None:
     assert before_in(text) == {"group": "NOC", "ci": ""}
     assert text.splitlines()[-1] == "countersign:ab"
     assert neutral("[ code ]") == "(code)"
+
+
+@pytest.mark.parametrize(
+    ("told", "worked"),
+    [
+        ("1970-01-01 00:10:00", timedelta(minutes=10)),
+        ("1970-01-02 01:00:00", timedelta(hours=25)),
+        ("1970-01-01 00:00:00", None),
+        ("1969-12-31 23:00:00", None),
+        ("", None),
+        ("10 Minutes", None),
+    ],
+)
+def test_time_that_people_worked_is_a_span_since_1970(told: str, worked: timedelta | None) -> None:
+    """How long the incident was open in business hours is not work; nothing logged is unknown, not none."""
+    row = ROW | {"time_worked": _both(told, "?"), "business_duration": _both("1970-01-01 05:00:00")}
+    assert mapping.to_ticket(row, URL).worked == worked
+    assert mapping.to_ticket(ROW, URL).worked is None
