@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -92,7 +93,9 @@ def _judged(home: House, number: int, *, wrong: int) -> int:
     for place, ticket in enumerate(seen):
         said = {True: "/countersign wrong category=security", False: "/countersign good"}[place < wrong]
         home.box.run(partial(_note, desk, ticket, said))
-        home.run("watch", "sweep")  # one by one: many at once are taken for a bulk update
+        # A person takes a while for each: many at once are taken for a bulk update.
+        home.box.run(lambda: home.box.world.clock.step(timedelta(seconds=20)))
+        home.run("watch", "sweep")
     return len(seen)
 
 

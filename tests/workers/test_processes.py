@@ -71,9 +71,9 @@ def test_a_worker_on_threads_takes_the_next_message_at_once(running: Plant) -> N
 
 def test_a_worker_that_is_told_to_end_gives_back_what_it_holds(running: Plant) -> None:
     """SIGTERM in the middle of a slow batch: it ends by itself soon, and its actions wait, free and not counted."""
-    running.box.run(lambda: setattr(running.box.world, "latency", timedelta(milliseconds=300)))
+    running.box.run(lambda: setattr(running.box.world, "latency", timedelta(milliseconds=120)))
     running.open_tickets(0, TICKETS)
-    worker = running.start("worker", "--queues", "pull,assess,act,watch,control", "--processes", "1")
+    worker = running.start("worker", "--queues", "pull,assess,act,control", "--processes", "1")
     running.start("beat")
     wait(lambda: len(running.writes()) >= 2, 90, "two notes are written")
     worker.terminate()
@@ -81,7 +81,7 @@ def test_a_worker_that_is_told_to_end_gives_back_what_it_holds(running: Plant) -
     held = [one for one in running.ledger.reading.actions(limit=100) if one.state == "posting"]
     assert (held, _all_done(running)) == ([], False)
     running.box.run(lambda: setattr(running.box.world, "latency", timedelta(0)))
-    running.start("worker", "--queues", "pull,assess,act,watch,control", "--processes", "1")
+    running.start("worker", "--queues", "pull,assess,act,control", "--processes", "1")
     wait(lambda: _all_done(running), 90, "another worker does the rest")
     assert (running.lost(), running.doubled()) == (0, 0)
 
