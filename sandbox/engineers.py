@@ -39,6 +39,7 @@ TAKE, RESOLVE, ACKNOWLEDGE = (
 )  # shares of waiting tickets or pages that are dealt with in one step
 QUIET = frozenset({"informational", "flapping", "recovered"})
 CATEGORIES = ("availability", "capacity", "performance", "network", "deployment", "security", "informational")
+LOGS_WORK, WORK_MINUTES = 0.4, (3, 45)  # share of solved tickets with time logged, and how much it is
 PATIENCE = timedelta(minutes=20)  # before a ticket without a note is picked up
 
 _CODE = re.compile(r"/countersign approve ([0-9a-f]{4,64})")
@@ -124,8 +125,17 @@ class Engineers:
                 ticket.take(person)
                 self._did(ticket, person, "take")
         elif self._rng.random() < RESOLVE:
-            ticket.resolve(ticket.assignee, "Looked into it, found the cause and removed it.")
-            self._did(ticket, ticket.assignee, "resolve")
+            person = ticket.assignee
+            minutes = self._minutes_logged(ticket)
+            if minutes:
+                ticket.log_work(person, minutes)
+            ticket.resolve(person, "Looked into it, found the cause and removed it.")
+            self._did(ticket, person, "resolve")
+
+    def _minutes_logged(self, ticket: Ticket) -> int:
+        """How long it took, as far as somebody writes it down: many don't. Drawn apart from what they do."""
+        own = random.Random(f"worked:{self.world.seed}:{ticket.key}")
+        return own.randint(*WORK_MINUTES) if own.random() < LOGS_WORK else 0
 
     def _judge_closing(self, ticket: Ticket) -> None:
         """Once, after its first closing by no person, somebody notices whether the trouble is really over."""

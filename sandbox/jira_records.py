@@ -160,7 +160,7 @@ class Records:
         given: dict[str, Any] = dict.fromkeys(sorted(_ON_TRANSITION))
         given |= {"labels": [], "components": [], "priority": "3", "issuetype": "10011", "reporter": user}
         given |= {name: self._value(name, value) for name, value in fields.items() if name in SETTABLE}
-        given |= {"status": "10000", "creator": user, "resolutiondate": None}
+        given |= {"status": "10000", "creator": user, "resolutiondate": None, "timespent": None}
         self._numbers[project] = self._numbers.get(project, 0) + 1
         issue = Issue(
             id=self.new_id(),
@@ -194,6 +194,10 @@ class Records:
         wanted["resolutiondate"] = self.world.clock.now() if arrow.needs_resolution else None
         self._apply(issue, wanted, user)
         return arrow
+
+    def log_work(self, issue: Issue, user: str, seconds: int) -> None:
+        """A worklog of so many seconds more; `timespent` is their sum."""
+        self._apply(issue, {"timespent": (issue.fields["timespent"] or 0) + seconds}, user)
 
     def comment(self, issue: Issue, user: str, body: object, properties: dict[str, object]) -> Comment:
         try:

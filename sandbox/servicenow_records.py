@@ -11,6 +11,8 @@ from sandbox import servicenow_tables as tables
 from sandbox.servicenow_query import Query, Row
 from sandbox.world import World
 
+_NO_TIME = datetime.fromisoformat("1970-01-01 00:00:00")
+
 
 class DataPolicyError(Exception):
     """The instance's data policy or a business rule refuses the update; the text is what ServiceNow says."""
@@ -125,6 +127,8 @@ class Records:
             return self.rows[target].get(value, {}).get(tables.NAMES[target][0], "")
         if name.endswith(("_at", "_on", "_date")) and value:
             return _local_time(value, zone)
+        if name == "time_worked" and value:
+            return _span_words(datetime.fromisoformat(value) - _NO_TIME)
         return tables.CHOICES.get(table, {}).get(name, {}).get(value, value)
 
     def _wanted(self, table: str, fields: Mapping[str, object], writable: set[str]) -> dict[str, str]:
@@ -180,6 +184,14 @@ class Records:
 
 def _local_time(utc: str, zone: timedelta) -> str:
     return (datetime.fromisoformat(utc) + zone).isoformat(sep=" ")
+
+
+def _span_words(span: timedelta) -> str:
+    """A duration, which is stored as a time since 1970, as forms show it: 1 Hour 5 Minutes."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "Hour"), (minutes, "Minute"), (seconds, "Second"))
+    return " ".join(f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in parts if count)
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ _TASK = (
     "number short_description description state impact urgency priority active assignment_group assigned_to "
     "cmdb_ci business_service service_offering opened_at opened_by closed_at closed_by close_code "
     "close_notes correlation_id correlation_display work_notes comments parent location company contact_type "
-    "escalation made_sla knowledge approval upon_approval upon_reject watch_list due_date "
+    "escalation made_sla knowledge approval upon_approval upon_reject watch_list due_date time_worked "
 )
 COLUMNS: dict[str, tuple[str, ...]] = {
     table: tuple(f"{columns} {_SYS}".split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from sandbox.jira import Jira
@@ -54,6 +54,9 @@ class Ticket(Protocol):
     def correct(self, user: str, category: str) -> None: ...
     def take(self, user: str) -> None: ...
     def resolve(self, user: str, why: str) -> None: ...
+    def log_work(self, user: str, minutes: int) -> None:
+        """Write down that so many minutes more were worked on it."""
+
     def reopen(self, user: str) -> None: ...
 
 
@@ -122,6 +125,11 @@ class IncidentTicket:
             self.row["sys_id"], user, state="6", close_code="Solved (Permanently)", close_notes=why
         )
 
+    def log_work(self, user: str, minutes: int) -> None:
+        before = datetime.fromisoformat(self.row["time_worked"] or "1970-01-01 00:00:00")
+        worked = before + timedelta(minutes=minutes)
+        self.desk.set_fields(self.row["sys_id"], user, time_worked=worked.strftime("%Y-%m-%d %H:%M:%S"))
+
     def reopen(self, user: str) -> None:
         self.desk.set_fields(self.row["sys_id"], user, state="2", assigned_to=user)
 
@@ -185,6 +193,9 @@ class IssueTicket:
             self.desk.transition(self.key, user, "Start progress")
         self.desk.transition(self.key, user, "Resolve", resolution="Done")
         self.desk.add_comment(self.key, user, why)
+
+    def log_work(self, user: str, minutes: int) -> None:
+        self.desk.records.log_work(self.issue, user, minutes * 60)
 
     def reopen(self, user: str) -> None:
         self.desk.transition(self.key, user, "Reopen")

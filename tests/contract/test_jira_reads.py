@@ -19,6 +19,7 @@ from countersign.ports import Firing
 from countersign.tickets import ChangeKind, TicketChange
 from sandbox.faults import Fault, Kind
 from sandbox.server import Sandbox
+from sandbox.tickets import tickets
 
 pytestmark = pytest.mark.contract
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -85,6 +86,18 @@ def test_building_a_client_calls_nobody(config: JiraConfig) -> None:
         list(client.search("project = OPS", ("summary",)))
     assert _called(logs) == ["/rest/api/3/search/jql"]
     client.close()
+
+
+def test_time_that_people_log_comes_with_the_ticket_that_changed(box: Sandbox, desk: JiraDesk) -> None:
+    """What several people log adds up; before anybody did, it is unknown."""
+    _open(box)
+    (before,) = next(iter(desk.changes(None))).tickets
+    assert before.worked is None
+    (worked,) = (one for one in tickets(box.servicenow, box.jira) if one.vendor == "jira")
+    for user, minutes in (("dana", 10), ("ada", 5)):
+        box.run(partial(worked.log_work, user, minutes))
+    read = [ticket for page in desk.changes(None) for ticket in page.tickets]
+    assert read[-1].worked == timedelta(minutes=15)
 
 
 def test_a_hundred_keys_are_two_searches(box: Sandbox, desk: JiraDesk) -> None:

@@ -120,6 +120,20 @@ def test_engineers_work_on_tickets_that_nobody_wrote_on(box: Sandbox) -> None:
     assert set(ended) <= set(PEOPLE)
 
 
+def test_engineers_log_time_on_some_of_what_they_solve(box: Sandbox) -> None:
+    """On both desks, in the fields of each; on many tickets nobody does, as everywhere."""
+    for _ in range(20):
+        box.servicenow.open_incident(short_description="x")
+        box.jira.open_issue(summary="x")
+    for _ in range(25):
+        _step(box, minutes=15)
+    incidents = [row["time_worked"] for row in box.servicenow.records.rows["incident"].values()]
+    issues = [issue.fields["timespent"] for issue in box.jira.records.issues.values()]
+    assert 0 < sum(told.startswith("1970-01-01 00:") for told in incidents) < 20
+    assert incidents.count("") > 0
+    assert 0 < sum(bool(told) for told in issues) < 20
+
+
 def test_engineers_acknowledge_their_pages(box: Sandbox) -> None:
     """A PagerDuty incident is acknowledged by one of them."""
     box.run(lambda: box.pagerduty.fire("cart is down", "cart", "critical", "k", {}))

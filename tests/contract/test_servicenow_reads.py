@@ -20,6 +20,7 @@ from countersign.ports import Firing
 from countersign.tickets import ChangeKind, TicketChange
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
+from sandbox.tickets import tickets
 
 pytestmark = pytest.mark.contract
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -67,6 +68,18 @@ def _changes(desk: ServiceNowDesk, cursor: str | None = None) -> list[TicketChan
 
 def _methods(logs: list[dict[str, object]]) -> list[object]:
     return [log["path"] for log in logs if log["event"] == "vendor.called"]
+
+
+def test_time_that_people_log_comes_with_the_ticket_that_changed(box: Sandbox, desk: ServiceNowDesk) -> None:
+    """What several people log adds up; before anybody did, it is unknown."""
+    _open(box)
+    (before,) = next(iter(desk.changes(None))).tickets
+    assert before.worked is None
+    (worked,) = (one for one in tickets(box.servicenow, box.jira) if one.vendor == "servicenow")
+    for user, minutes in (("dana.okafor", 60), ("ada.new", 5)):
+        box.run(partial(worked.log_work, user, minutes))
+    read = [ticket for page in desk.changes(None) for ticket in page.tickets]
+    assert read[-1].worked == timedelta(minutes=65)
 
 
 def test_a_hundred_keys_are_one_call(box: Sandbox, desk: ServiceNowDesk) -> None:

@@ -60,6 +60,23 @@ def test_what_engineers_corrected_is_counted(home: House) -> None:
     assert line.before != ""
 
 
+def test_minutes_that_engineers_log_are_in_the_report(home: House) -> None:
+    """Of the tickets on which somebody logged time. No wage is made up: what they cost stays unknown."""
+    desk = home.box.servicenow
+    row = home.box.run(lambda: desk.open_incident(short_description="Disk full on db-1", description="97 %"))
+    home.once()
+    assert {one.key: one for one in report(home).figures}["minutes_per_ticket"].value is None
+    logged = {"time_worked": "1970-01-01 00:12:00"}
+    home.box.run(lambda: desk.set_fields(row["sys_id"], "lena.fischer", **logged))
+    home.run("watch")
+    made = report(home)
+    found = {one.key: one for one in made.figures}
+    assert (found["minutes_per_ticket"].value, found["minutes_per_ticket"].n) == (12, 1)
+    assert found["cost_per_ticket"].unknown == "not told: what an hour of people's time costs"
+    assert made.costs[-1].usd is None
+    assert made.costs[-1].detail == "12 min, logged on 1 of 1 tickets"
+
+
 @pytest.mark.parametrize("use_case", ["", "alert-triage"])
 def test_the_command_writes_every_form_and_says_where(home: House, tmp_path: Path, use_case: str) -> None:
     """One folder a use case; the last line names the summary of all. The same ledger, the same files."""
