@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -32,7 +33,7 @@ _SHAPES: tuple[tuple[str, str, DateOrder | None], ...] = (
 )
 # Narrow ones: a log of a million tickets has six million rows, and they shall fit into a gigabyte.
 TYPES: Mapping[Kind, Any] = {
-    "id": pl.String, "word": pl.String, "state": pl.Int8, "number": pl.Float32, "time": pl.Float64,
+    "id": pl.String, "word": pl.String, "state": pl.Int8, "number": pl.Float32, "work": pl.Float32, "time": pl.Float64,
 }  # fmt: skip
 
 
@@ -127,11 +128,28 @@ def _number(text: str) -> float | None:
     return value if 0 <= value < math.inf else None
 
 
+def _minutes(text: str) -> float | None:
+    """Logged work as desks write it: seconds, a time since 1970, or words. Nothing logged is unknown, not 0."""
+    text = text.strip().lower()
+    seconds = _number(text)
+    if match := _SINCE_1970.fullmatch(text):
+        day, *clock = (int(part) for part in match.groups())
+        seconds = sum(count * size for count, size in zip((day - 1, *clock), _SIZES.values(), strict=True))
+    elif _IN_WORDS.fullmatch(text):
+        seconds = sum(float(count) * _SIZES[unit] for count, unit in _ONE_UNIT.findall(text))
+    return seconds if seconds is None else seconds / 60 or math.nan
+
+
 def _phase(text: str) -> int:
     return int(PHASES.get(text.strip().lower(), UNKNOWN))
 
 
+_SIZES = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
+_SINCE_1970 = re.compile(r"1970-01-(\d\d) (\d\d):(\d\d):(\d\d)")
+_ONE_UNIT = re.compile(r"(\d{1,9}) (day|hour|minute|second)s?")
+_IN_WORDS = re.compile(r"\d{1,9} (day|hour|minute|second)s?( \d{1,9} (day|hour|minute|second)s?){0,3}")
 _OTHERS: Mapping[Kind, tuple[Callable[[str], float | None], str, str]] = {
     "number": (_number, "not a number", '"{text}" is not a number from 0 up; it counts as unknown'),
+    "work": (_minutes, "not a span of work", '"{text}" is not a span of work; it counts as unknown'),
     "state": (_phase, "not a known state", '"{text}" is not a known state; it counts as unknown'),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-Kind = Literal["id", "time", "number", "word", "state"]
+Kind = Literal["id", "time", "number", "work", "word", "state"]
 
 # The fields that a column can be mapped to.
 FIELD_KINDS: Mapping[str, Kind] = {
@@ -24,6 +24,7 @@ FIELD_KINDS: Mapping[str, Kind] = {
     "reopens": "number",
     "alerts": "number",
     "minutes": "number",
+    "worked": "work",
     "model_usd": "number",
     "category": "word",
     "priority": "word",
@@ -56,6 +57,7 @@ _SERVICENOW: dict[str, tuple[str, ...]] = {
     "state": ("incident_state", "state", "incident state"),
     "reopens": ("reopen_count", "reopen count"),
     "moves": ("reassignment_count", "reassignment count"),
+    "worked": ("time_worked", "time worked"),
     "category": ("category",),
     "priority": ("priority",),
     "service": ("business_service", "service", "cmdb_ci", "configuration item"),
@@ -86,6 +88,7 @@ FORMS = (
             "state": ("status category", "status"),
             "category": ("component/s", "components", "issue type", "issuetype"),
             "priority": ("priority",),
+            "worked": ("time spent", "timespent"),
             "service": ("affected services",),
         },
         marks=("issue key",),

@@ -148,7 +148,7 @@ def _columns(table: Table, plan: Survey, problems: Problems) -> Histories:
         if name in table.times
     }
     columns: dict[str, Any] = {**times, **table.numbers, **table.words}
-    recorded = frozenset(plan.columns) - {"state", "updated"}
+    recorded = frozenset({*plan.columns, *table.numbers}) - {"state", "updated", "worked"}
     return replace(empty_columns(len(table.row)), **columns, recorded=recorded)
 
 

@@ -190,15 +190,17 @@ class _Reader:
         """All rows; the reader forgets them."""
         columns = {name: self._column(name) for name in self._columns}
         self._columns.clear()
-        by_kind: dict[Kind, dict[str, Any]] = {kind: {} for kind in ("time", "number", "word")}
+        by_kind: dict[Kind, dict[str, Any]] = {kind: {} for kind in ("time", "number", "work", "word")}
         for name in self.plan.columns:
             by_kind.get(FIELD_KINDS[name], {})[name] = columns[name]
+        # What a column of minutes says goes before the log of work.
+        logged = {"minutes": columns["worked"]} if by_kind["work"] else {}
         return Table(
             row=columns["row"],
             print=columns["print"],
             ids=self._coded("id", columns),
             times=by_kind["time"],
-            numbers=by_kind["number"],
+            numbers=logged | by_kind["number"],
             words={name: self._coded(name, columns) for name in by_kind["word"]},
             phase=columns.get("state"),
         )
@@ -220,6 +222,8 @@ class _Reader:
             )
         elif self._unzoned:
             yield f"Times without a zone are taken to be in {self.zone}."
+        if "worked" in self.plan.columns:
+            yield "Bare numbers of logged work are seconds; 0 counts as unknown, as nothing was logged."
         if self.plan.form.log:
             yield "A ticket counts as acknowledged at its first row in another state than new."
 

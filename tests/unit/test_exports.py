@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
@@ -59,6 +60,38 @@ def test_a_jira_list_is_read_with_its_own_dates_and_repeated_headers() -> None:
     assert hours_to_resolve(export)[0] == 4.5
     assert export.tickets.finished.tolist() == [True, False]
     assert told(export) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "told", "minutes"),
+    [
+        ("time_worked", "600", 10),
+        ("Time worked", "1 Hour 5 Minutes", 65),
+        ("time_worked", "1970-01-02 01:00:00", 1500),
+        ("time_worked", "1970-01-01 00:00:00", None),
+        ("time_worked", "0", None),
+        ("time_worked", "", None),
+    ],
+)
+def test_work_logged_in_an_export_is_peoples_minutes(header: str, told: str, minutes: float | None) -> None:
+    """Seconds, spans since 1970 and words; nothing logged is unknown, and what a number means is said."""
+    text = LIST.replace("\n", f",{header},business_duration\n") + ROW.replace("\n", f",{told},7200\n")
+    export = export_of(text)
+    assert [None if math.isnan(one) else one for one in export.tickets.minutes] == [minutes]
+    assert "minutes" in export.tickets.recorded
+    assert export.problems == ()
+    assert "Bare numbers of logged work are seconds; 0 counts as unknown" in export.assumptions[-1]
+
+
+def test_work_that_can_not_be_read_is_told_and_a_jira_list_has_it_in_seconds() -> None:
+    """By row and column, and it counts as unknown."""
+    export = export_of(
+        "Issue key,Created,Time Spent\nOPS-1,2026-03-12 09:15,5400\nOPS-2,2026-03-12 09:15,a while\n"
+    )
+    assert export.tickets.minutes[0] == 90
+    assert math.isnan(export.tickets.minutes[1])
+    assert told(export) == ['row 3, Time Spent: "a while" is not a span of work; it counts as unknown']
+    assert "minutes" not in export_of(LIST + ROW).tickets.recorded
 
 
 def test_other_column_names_are_mapped() -> None:
