@@ -92,8 +92,8 @@ def test_reserve_then_settle(purse: RedisPurse) -> None:
     """A hold counts at its bound, a settlement at its cost; the same id again changes neither."""
     for _ in range(2):
         assert purse.reserve(DAY, "a", 4_000, LIMIT).used == 4_000
-    for _ in range(2):
-        purse.settle(DAY, "a", 150, category="capacity")
+    for cost in (150, 90):  # who settles second is not heard, whatever it says
+        purse.settle(DAY, "a", cost, category="capacity")
     assert purse.reserve(DAY, "b", 1_000, LIMIT).used == 1_150
     assert purse.reserve(DAY, "a", 4_000, LIMIT).answer == "refused"
 
@@ -245,3 +245,26 @@ def test_what_it_cost_by_day_model_and_category(ledger: SqlLedger) -> None:
         ("capacity", 1, 0, 100),
     ]
     assert ledger.spending.costs(since="2026-11-21") == ()
+
+
+class Killed(BaseException):
+    """What ends a worker in the middle of a call."""
+
+
+class Deadly(Priced):
+    """A model in whose call the worker dies."""
+
+    def complete(self, prompt: Prompt) -> Completion:
+        raise Killed
+
+
+def test_a_worker_that_dies_in_a_call_has_spent_its_bound(
+    redis_url: str, purse: RedisPurse, ledger: SqlLedger
+) -> None:
+    """Its hold is in the ledger before the call is made, so that it still counts once Redis has lost it."""
+    with pytest.raises(Killed):
+        Metered(Deadly(), _tab(ledger, purse)).complete(PROMPT)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    assert refill(purse, ledger.spending, DAY)
+    assert purse.reserve(DAY, "next", 0, LIMIT).used == 400
