@@ -10,8 +10,10 @@ from countersign.policy import Approvers
 from countersign.tickets import ChangeKind, TicketChange
 
 Verb = Literal["approve", "reject", "wrong", "good", "why"]
+# Whatever is no verb of ours is a question, and answered as one: nobody is met with silence.
 _COMMAND = re.compile(
-    r"(?:^|\n)[^\S\n]*/countersign\s+(approve|reject|wrong|good|why)\b[ \t]*([^\n]{0,300})", re.IGNORECASE
+    r"(?:^|\n)[^\S\n]*/countersign[^\S\n]+(?:(approve|reject|wrong|good|why)\b)?[ \t]*([^\n]{0,300})",
+    re.IGNORECASE,
 )
 _CODE = re.compile(r"^[0-9a-f]{4,64}\b", re.IGNORECASE)
 _FIELD = re.compile(
@@ -33,7 +35,9 @@ def read_commands(change: TicketChange) -> tuple[Command, ...]:
     """The commands in a comment. What a customer can see or write, and what we wrote ourselves, commands nothing."""
     if change.kind is not ChangeKind.COMMENT or not change.internal or change.by_us:
         return ()
-    return tuple(_command(verb.lower(), rest.strip()) for verb, rest in _COMMAND.findall(change.text))
+    return tuple(
+        _command(verb.lower() or "why", rest.strip()) for verb, rest in _COMMAND.findall(change.text)
+    )
 
 
 def _command(verb: str, rest: str) -> Command:
@@ -49,7 +53,7 @@ def _command(verb: str, rest: str) -> Command:
 
 # A person who takes a ticket may be about to approve.
 _EXPECTED = frozenset({"assignee"})
-_QUIET = re.compile(r"\s*/countersign\s+(why|good|approve)\b", re.IGNORECASE)
+_QUIET = re.compile(r"\s*/countersign[^\S\n]+(?!wrong\b|reject\b)", re.IGNORECASE)
 
 
 def voided_by(change: TicketChange, *, approver: str, bot: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""Conversation: answers to `/countersign why …` in the ticket, from the case's own record and nothing else.
+"""Conversation: answers to `/countersign why …` and other questions in the ticket, from the case's own record alone.
 
 Whoever answers remembers nothing: the question is a change in the ticket, the answer is a note with a key of its
 own, and both are in the ledger.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from countersign.actions import Action, Note, action_key
 from countersign.assessment import Assessment, sureness
 from countersign.cases import Case
-from countersign.decision import Decision, mismatches
+from countersign.decision import Decision, Outcome, mismatches
 from countersign.drafts import Block, Draft
 from countersign.lanes import Lane
 from countersign.ledger import ActionRecord, DecisionRecord, Story
@@ -22,6 +22,16 @@ from countersign.tickets import TicketChange
 # After everything that a decision plans, so that an answer holds nothing up.
 _AFTER = 90
 _MOST_RULES = 6
+# No model is surer than that of anything.
+_SMALLEST = 0.01
+_COMMANDS = "/countersign approve CODE, reject CODE, wrong category=..., good, or a question"
+_WHAT_CAME_OF_IT = {
+    Outcome.CLOSE: "the ticket was to be closed",
+    Outcome.DRAFT_CHANGE: "a change request was drafted; the ticket stays with people",
+    Outcome.DRAFT_NOTE: "a note was drafted; the ticket stays with people",
+    Outcome.ROUTE: "the ticket was given to people",
+    Outcome.HOLD: "nothing was done",
+}
 
 
 def reply(story: Story, change: TicketChange, policy: Policy) -> Action | None:
@@ -46,21 +56,23 @@ def reply(story: Story, change: TicketChange, policy: Policy) -> Action | None:
 
 
 def explained(story: Story, record: DecisionRecord, policy: Policy) -> Draft:
-    """Why the case was decided as it was: what was said, which rule, what spoke against more, what was done."""
+    """What came of the case and why: first what kept it from being closed, which is what people ask most."""
     case, decision = story.case, record.decision
+    blocks = {
+        "Why it was not closed": _not_closed(case, record, policy),
+        "Since then": _since(story),
+        "What was said": _said(case, record, policy),
+        "What the policy made of it": _because(decision),
+        "Rules that did not match": _others(case, record, policy, closing=False),
+        "What holds whatever a model says": _bounds(policy),
+        "What was done": _done(story.actions),
+    }
+    told = {title: tuple(lines) for title, lines in blocks.items()}
     return Draft(
-        headline=f'Why - rule "{decision.rule}" led to {decision.outcome.value.replace("_", " ")}',
-        blocks=tuple(
-            block
-            for block in (
-                Block(title="What was said", style="bullets", lines=tuple(_said(case, record, policy))),
-                Block(title="What the policy made of it", style="bullets", lines=tuple(_because(decision))),
-                Block(title="Rules that did not match", style="bullets", lines=tuple(_others(case, record, policy))),
-                Block(title="What holds whatever a model says", style="bullets", lines=tuple(_bounds(policy))),
-                Block(title="What was done", style="bullets", lines=tuple(_done(story.actions))),
-                Block(title="What people said", style="bullets", lines=tuple(_people(story))),
-            )
-            if block.lines
+        headline=f"Why - {_WHAT_CAME_OF_IT[decision.outcome]}",
+        blocks=(
+            *(Block(title=title, style="bullets", lines=lines) for title, lines in told.items() if lines),
+            Block(title="What can be typed", lines=(_COMMANDS,)),
         ),
         provenance=f"Countersign case {case.id} · decided {record.at:%Y-%m-%d %H:%M %Z} · "
         f"policy {policy.use_case} v{record.policy_version} ({record.policy_hash}) · from the record, no model asked",
@@ -74,7 +86,8 @@ def _said(case: Case, record: DecisionRecord, policy: Policy) -> Iterator[str]:
         return
     kind = "a language model" if said.is_llm else "a local classifier, not a language model"
     yield f"{said.model} ({kind}): {said.category}, severity {said.severity}"
-    yield f"{sureness(said).capitalize()}; risk of a wrong close {said.risk:.0%}"
+    risk = f"{said.risk:.0%}" if said.risk >= _SMALLEST else f"below {_SMALLEST:.0%}"
+    yield f"{sureness(said).capitalize()}; risk of a wrong close {risk}"
     yield from (f"Less sure, because {doubt}" for doubt in said.doubts)
     visible = frozenset(policy.scope.data.visible)
     quoted = ((span, quote(case, span, visible)) for span in said.evidence)
@@ -83,21 +96,32 @@ def _said(case: Case, record: DecisionRecord, policy: Policy) -> Iterator[str]:
         yield f"The source said {case.severity_floor}, and the worse of the two counts"
 
 
+def _not_closed(case: Case, record: DecisionRecord, policy: Policy) -> Iterator[str]:
+    yield from _others(case, record, policy, closing=True)
+    if record.decision.would is Outcome.CLOSE:
+        yield from record.decision.because
+
+
 def _because(decision: Decision) -> Iterator[str]:
+    if decision.would is Outcome.CLOSE:
+        return
     yield from decision.because
     if decision.would is not None:
         yield f"Without that it would have been {decision.would.value.replace('_', ' ')}"
 
 
-def _others(case: Case, record: DecisionRecord, policy: Policy) -> Iterator[str]:
-    """Rules before the one that decided, with what kept each from matching; nothing if the policy has changed."""
+def _others(case: Case, record: DecisionRecord, policy: Policy, *, closing: bool) -> Iterator[str]:
+    """Rules before the one that decided, those that close or the others, with what kept each from matching.
+
+    Nothing if the policy has changed since.
+    """
     said, decision = record.assessment, record.decision
     if not isinstance(said, Assessment) or record.policy_hash != policy.fingerprint:
         return
     for rule in policy.rules[:_MOST_RULES]:
         if rule.name == decision.rule:
             return
-        reasons = mismatches(rule, case, said, decision.severity)
+        reasons = mismatches(rule, case, said, decision.severity) if (rule.then == "close") is closing else ()
         if reasons:
             yield f'"{rule.name}": {"; ".join(reasons)}'
 
@@ -121,7 +145,15 @@ def _done(actions: tuple[ActionRecord, ...]) -> Iterator[str]:
             yield f"{record.action.effect.kind.replace('_', ' ')}: {record.state.replace('_', ' ')}{by}"
 
 
-def _people(story: Story) -> Iterator[str]:
+def _since(story: Story) -> Iterator[str]:
+    """Where alerts and ticket stand now, and what people have said."""
+    case, ticket = story.case, story.case.ticket
+    if not case.born_in_desk:
+        firing = f"{case.firing} still firing" if case.firing else "all recovered"
+        yield f"{case.alert_count} alert{'s' * (case.alert_count != 1)}, {firing}; the last at {case.last_at:%H:%M} UTC"
+    if ticket is not None:
+        holder = ticket.assignee or ticket.group
+        yield f"{ticket.ref.key or 'the ticket'} is {ticket.state.value}{f', with {holder}' if holder else ''}"
     for one in story.corrections:
         if one.verdict != "why":
             change = f" {one.field}: {one.after}" if one.field else ""

@@ -48,6 +48,17 @@ def test_why_is_answered_in_the_same_ticket(home: House) -> None:
         assert words in answer, words
 
 
+def test_what_is_no_command_is_a_question(home: House) -> None:
+    """A question in other words, or a verb with a slip, is answered with where things stand and what can be typed."""
+    home, ticket = _decided(home)
+    _ask(home, ticket, "/countersign what changed since?")
+    _ask(home, ticket, "/countersign aprove 7f3a")
+    first, second = _answers(home, ticket)
+    assert first.index("WHY IT WAS NOT CLOSED") < first.index("SINCE THEN") < first.index("WHAT WAS SAID")
+    assert f"{ticket} is open" in first
+    assert "/countersign approve CODE" in second
+
+
 def test_the_question_and_the_answer_are_in_the_ledger(home: House) -> None:
     """Asked by whom, answered with which note, in the audit log: any worker can go on from there."""
     home, ticket = _decided(home)
