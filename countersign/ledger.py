@@ -8,7 +8,7 @@ slept through its lease writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -186,6 +186,13 @@ class CaseBook(Protocol):
 
     def claim_cases(self, ids: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedCase, ...]:
         """The ones of these that are due and free; the rest are left out without a word (somebody has them)."""
+        ...
+
+    def end_leases(self, gone: Callable[[str], bool]) -> int:
+        """Cases held by a worker that is `gone` are due now, their attempt counted; gives how many.
+
+        Nothing else of the lease changes: should the worker live after all, its verdict counts until another claims.
+        """
         ...
 
     def record_verdicts(self, verdicts: Sequence[Verdict]) -> Judged:

@@ -10,6 +10,7 @@ import structlog
 from workers.drifts import look
 from workers.learn import retell
 from workers.parts import Parts, Wake
+from workers.place import gone_from_here
 from workers.reporting import fire
 
 _log = structlog.get_logger()
@@ -42,6 +43,9 @@ def sweep(parts: Parts) -> Iterator[Wake]:
     useful = LOOKS * parts.settings.timing.sweep.total_seconds()
     if newer := parts.ledger.actions.newer_kinds():
         _log.warning("actions.of_a_newer_version", kinds=newer, do="left to its workers; upgrade these")
+    # An action's lease goes on: it is looked for only once its desk's search would show it.
+    if left := parts.ledger.cases.end_leases(gone_from_here()):
+        _log.warning("cases.left_by_the_dead", cases=left)
     due: tuple[tuple[str, Due], ...] = (
         ("assess", parts.ledger.cases.due_cases),
         ("act", parts.ledger.actions.due_actions),

@@ -6,7 +6,6 @@ The SDKs and Celery are imported where they are first needed: a command that onl
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -38,6 +37,7 @@ from workers.files import data_folder
 from workers.in_force import Current, InForce, in_force
 from workers.mailing import unmailed
 from workers.parts import Closing, Parts
+from workers.place import name as place_name
 from workers.settings import EMBEDDED, Settings
 from workers.shutdown import Shutdown
 from workers.trial import tried_once
@@ -391,7 +391,7 @@ def open_parts(settings: Settings) -> Parts:
     local = new_embedded_model(settings)
     return Parts(
         settings=settings,
-        worker=f"{socket.gethostname()}:{os.getpid()}",
+        worker=place_name(),
         clock=now,
         ledger=ledger,
         policies=found.policies,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +74,18 @@ _LAST_TRIES = (
     .where(cases.c.due_at > bindparam("now", type_=cases.c.due_at.type))
     .limit(1)
 )
+_HOLDERS = (
+    select(cases.c.worker)
+    .where(cases.c.stage == Stage.DUE.value, cases.c.worker.is_not(None))
+    .where(cases.c.due_at > bindparam("now", type_=cases.c.due_at.type))
+    .distinct()
+)
+_END_LEASES = (
+    update(cases)
+    .where(cases.c.worker.in_(bindparam("workers", expanding=True)), cases.c.stage == Stage.DUE.value)
+    .where(cases.c.due_at > bindparam("now", type_=cases.c.due_at.type))
+    .values(due_at=bindparam("now", type_=cases.c.due_at.type))
+)
 
 
 class SqlCases:
@@ -124,6 +136,15 @@ class SqlCases:
             return []
         self._db.alone(connection, "countersign last try")
         return [] if connection.execute(_LAST_TRIES, {"now": now}).first() else rows[:1]
+
+    def end_leases(self, gone: Callable[[str], bool]) -> int:
+        with self._db.read() as connection:
+            holders = connection.execute(_HOLDERS, {"now": self._db.now(connection)}).scalars().all()
+        if not (workers := [one for one in holders if gone(one)]):
+            return 0
+        with self._db.write() as connection:
+            now = self._db.now(connection)
+            return connection.execute(_END_LEASES, {"workers": workers, "now": now}).rowcount
 
     def record_verdicts(self, verdicts: Sequence[Verdict]) -> Judged:
         if not verdicts:

@@ -266,3 +266,35 @@ def test_services_have_limits_of_their_own(world: World) -> None:
         [verdict(claimed, closes=True, limits=limits, service="login")]
     )
     assert judged.over_limit == ()
+
+
+def test_what_a_dead_worker_held_is_due_at_once(world: World) -> None:
+    """Its attempt stays counted; what others hold stays held, and once it is claimed an old verdict is lost."""
+    left = world.case()
+    world.record(firing(2, rule="other"))
+    (kept,) = world.claim(worker="alive")
+    cases = world.ledger.cases
+    assert cases.end_leases(lambda worker: worker != "alive") == 1
+    assert cases.due_cases(limit=5, again=True) == (left.case.id,) != (kept.case.id,)
+    (second,) = cases.claim_cases([left.case.id], worker="b", lease=LEASE)
+    assert (second.attempt, second.fence) == (2, left.fence + 1)
+    assert cases.record_verdicts([verdict(left)]).lost == (left.case.id,)
+
+
+def test_who_was_taken_for_dead_may_still_be_right(world: World) -> None:
+    """A lease that was ended wrongly costs nothing: until somebody else claims, its holder's verdict counts."""
+    held = world.case()
+    assert world.ledger.cases.end_leases(lambda _worker: True) == 1
+    assert world.ledger.cases.record_verdicts([verdict(held)]).lost == ()
+    assert world.ledger.cases.end_leases(lambda _worker: True) == 0
+
+
+def test_the_dead_do_not_hide_how_often_a_case_was_begun(world: World) -> None:
+    """Three workers that die of it at once after another make a dead letter, without waiting for one lease."""
+    case_id = world.case().case.id
+    for _ in range(2):
+        world.ledger.cases.end_leases(lambda _worker: True)
+        world.claim_one()
+    world.ledger.cases.end_leases(lambda _worker: True)
+    assert world.claim() == ()
+    assert world.ledger.reading.story(case_id).stage == Stage.DEAD

@@ -34,8 +34,8 @@ STEPS = {
         "intake.release_feed",
     ),
     "sweep": (
-        "deliveries.fire", "deliveries.due", "watch.expire_approvals", "actions.newer_kinds", "cases.due_cases",
-        "actions.due_actions", "drifts.due", "promises.demotions",
+        "deliveries.fire", "deliveries.due", "watch.expire_approvals", "actions.newer_kinds", "cases.end_leases",
+        "cases.due_cases", "actions.due_actions", "drifts.due", "promises.demotions",
         "rollups.waiting", "rollups.sum_up",
     ),
 }  # fmt: skip
