@@ -115,6 +115,18 @@ def decoded(body: bytes) -> dict[str, Any]:
     return value
 
 
+def reloaded(payload: str) -> dict[str, Any]:
+    """A payload as the dead letters keep it, as JSON again. Raises UnreadableAlert where it is not whole any more."""
+    try:
+        return decoded(payload.encode(errors="replace"))
+    except json.JSONDecodeError:
+        raise UnreadableAlert(
+            "The payload kept is not a whole JSON object (it was one of another kind, was cut at 20,000 characters, "
+            "or lost its shape when it was redacted), so that it can't be replayed; look it up at its source, and "
+            "dismiss the letter."
+        ) from None
+
+
 def rows(answer: Mapping[str, Any], key: str) -> list[Any]:
     """The list under `key` of an answer. Raises json.JSONDecodeError where there is none."""
     value = answer.get(key)

@@ -74,6 +74,18 @@ class Intake(Protocol):
 
     def release_feed(self, feed: str, fence: int, *, error: str = "") -> None: ...
 
+    def record_replayed(self, letter_id: str, *, entries: Sequence[Entry], by: str) -> DeadLetter:
+        """Records what an alert's dead letter was read as, as `record_page` does without a cursor, and ends the
+        letter. One that is not open changes nothing. Raises NotFound."""
+        ...
+
+    def record_unreadable(self, letter_id: str, *, reason: str, by: str) -> DeadLetter:
+        """Counts a replay that could not read the payload; the letter stays open with the new reason.
+
+        One that is not open changes nothing. Raises NotFound.
+        """
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedCase:
@@ -539,7 +551,10 @@ class Reading(Protocol):
     def resolve_dead_letter(
         self, letter_id: str, *, how: Literal["replayed", "dismissed"], by: str
     ) -> DeadLetter:
-        """Replayed: its case or action is due again with its attempts at 0; a second replay changes nothing."""
+        """Replayed: its case or action is due again with its attempts at 0; a second replay changes nothing.
+
+        An alert's letter is not replayed so, but by its source and `Intake.record_replayed`. Raises NotFound.
+        """
         ...
 
     def tally(self) -> Tally: ...

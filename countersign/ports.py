@@ -71,6 +71,11 @@ class AlertSource(Protocol):
         """
         ...
 
+    def reread(self, payload: str) -> Alert | None:
+        """The alert in the payload of an `Unreadable`, by today's mapping and without a call; None where it tells of
+        none. Raises UnreadableAlert."""
+        ...
+
     def still_firing(self, alerts: Sequence[Alert]) -> Firing:
         """Asks the source's API, not its text, whether any of these alerts fires now."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -39,16 +39,7 @@ def pull(parts: Parts, feed: str) -> Iterator[Wake]:
 
 
 def _record(parts: Parts, feed: str, fence: int, page: Page) -> Iterator[Wake]:
-    entries = [
-        Entry(
-            alert=alert,
-            use_case=policy.use_case,
-            fingerprint=fingerprint(alert),
-            settle=settling(parts, alert),
-        )
-        for alert in page.alerts
-        if (policy := owner(alert, tuple(parts.policies.values()))) is not None
-    ]
+    entries = entries_of(parts, page.alerts)
     recorded = parts.ledger.intake.record_page(
         feed,
         fence,
@@ -67,6 +58,20 @@ def _record(parts: Parts, feed: str, fence: int, page: Page) -> Iterator[Wake]:
     )
     if recorded.due and not any(entry.settle for entry in entries):
         yield Wake("assess", recorded.due)
+
+
+def entries_of(parts: Parts, alerts: Sequence[Alert]) -> list[Entry]:
+    """The alerts that are in a policy's scope, with what groups them."""
+    return [
+        Entry(
+            alert=alert,
+            use_case=policy.use_case,
+            fingerprint=fingerprint(alert),
+            settle=settling(parts, alert),
+        )
+        for alert in alerts
+        if (policy := owner(alert, tuple(parts.policies.values()))) is not None
+    ]
 
 
 def settling(parts: Parts, alert: Alert) -> timedelta:

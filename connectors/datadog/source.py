@@ -12,7 +12,7 @@ from connectors.cursor import Pace, Window, advanced, window
 from connectors.datadog.client import DatadogClient
 from connectors.datadog.mapping import to_alert
 from connectors.manifest import read_manifest
-from connectors.payload import sorted_out, text_in
+from connectors.payload import reloaded, sorted_out, text_in
 from countersign.alerts import Alert
 from countersign.errors import Permanent
 from countersign.ports import Check, Firing, Page
@@ -70,6 +70,9 @@ class DatadogSource:
 
     def _to_alert(self, event: object) -> Alert:
         return to_alert(event, app_url=self.client.app_url)
+
+    def reread(self, payload: str) -> Alert | None:
+        return self._to_alert(reloaded(payload))
 
     def still_firing(self, alerts: Sequence[Alert]) -> Firing:
         """YES if one group fires now, NO if all have recovered, UNKNOWN where no monitor watches."""

@@ -10,10 +10,11 @@ from connectors.jira import mapping
 from connectors.jira.checks import checks
 from connectors.jira.client import JiraClient, Json, both, quoted
 from connectors.jira.history import since_of, updated_since
+from connectors.payload import reloaded
 from countersign.alerts import Alert
 from countersign.errors import Permanent, UnreadableAlert
 from countersign.ports import Check, Firing, Page, Unreadable
-from countersign.tickets import TicketState
+from countersign.tickets import Ticket, TicketState
 
 
 class JiraSource:
@@ -39,6 +40,9 @@ class JiraSource:
             yield page
         yield Page(alerts=(), unreadable=(), cursor=last)
 
+    def reread(self, payload: str) -> Alert | None:
+        return self._alert_of(self._ticket_in(reloaded(payload)))
+
     def still_firing(self, alerts: Sequence[Alert]) -> Firing:
         """YES while one of the issues is open; UNKNOWN where one can't be seen any more."""
         states: set[TicketState | None] = set()
@@ -63,7 +67,7 @@ class JiraSource:
         newest = ""
         for issue in issues:
             try:
-                ticket = mapping.to_ticket(issue, self._client.url, self._client.config.fields)
+                ticket = self._ticket_in(issue)
             except UnreadableAlert as odd:
                 payload = json.dumps(issue, sort_keys=True)
                 unreadable.append(
@@ -71,9 +75,16 @@ class JiraSource:
                 )
                 continue
             newest = max(newest, ticket.updated_at.isoformat())
-            if not self._correlated(ticket.tags) and ticket.state is TicketState.OPEN:
-                alerts.append(mapping.to_alert(ticket))
+            alerts += [alert] if (alert := self._alert_of(ticket)) else []
         return Page(alerts=tuple(alerts), unreadable=tuple(unreadable), cursor=cursor), newest
+
+    def _ticket_in(self, issue: Json) -> Ticket:
+        return mapping.to_ticket(issue, self._client.url, self._client.config.fields)
+
+    def _alert_of(self, ticket: Ticket) -> Alert | None:
+        """None for one that is finished, or has an alert of another source behind it."""
+        told = ticket.state is TicketState.OPEN and not self._correlated(ticket.tags)
+        return mapping.to_alert(ticket) if told else None
 
     def _correlated(self, labels: Sequence[str]) -> bool:
         return any(label.startswith(self._client.config.correlations) for label in labels)

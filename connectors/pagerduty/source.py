@@ -14,7 +14,7 @@ from connectors.manifest import read_manifest
 from connectors.pagerduty.client import PagerDutyClient
 from connectors.pagerduty.log import entries
 from connectors.pagerduty.mapping import KEY, concerns, to_alert
-from connectors.payload import sorted_out, text_in
+from connectors.payload import reloaded, sorted_out, text_in
 from countersign.alerts import Alert
 from countersign.ports import Check, Firing, Page
 
@@ -55,6 +55,10 @@ class PagerDutySource:
         if incident_id not in known:
             known[incident_id] = self.client.incident(incident_id)
         return {**entry, "incident": known[incident_id] or reference}
+
+    def reread(self, payload: str) -> Alert | None:
+        entry = reloaded(payload)
+        return to_alert(entry) if concerns(entry) else None
 
     def still_firing(self, alerts: Sequence[Alert]) -> Firing:
         """YES if one incident is open, NO if all are resolved, UNKNOWN if one can't be found."""

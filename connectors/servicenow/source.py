@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from connectors.payload import reloaded
 from connectors.servicenow import mapping
 from connectors.servicenow.checks import checks
 from connectors.servicenow.client import ServiceNowClient
@@ -54,6 +55,9 @@ class ServiceNowSource:
             yield self._page(rows, last)
         yield Page(alerts=(), unreadable=(), cursor=last)
 
+    def reread(self, payload: str) -> Alert | None:
+        return self._alert_in(reloaded(payload))
+
     def still_firing(self, alerts: Sequence[Alert]) -> Firing:
         """YES while one of the tickets is open; UNKNOWN where one can't be seen any more."""
         ids = sorted({alert.source_id for alert in alerts})
@@ -71,10 +75,15 @@ class ServiceNowSource:
         unreadable: list[Unreadable] = []
         for row in rows:
             try:
-                ticket = mapping.to_ticket(row, self._client.url)
+                alert = self._alert_in(row)
             except UnreadableAlert as odd:
                 payload = json.dumps(row, sort_keys=True)
                 unreadable.append(Unreadable(source_id=raw(row, "sys_id"), reason=str(odd), payload=payload))
             else:
-                alerts += [mapping.to_alert(ticket)] if ticket.state is TicketState.OPEN else []
+                alerts += [alert] if alert else []
         return Page(alerts=tuple(alerts), unreadable=tuple(unreadable), cursor=cursor)
+
+    def _alert_in(self, row: Row) -> Alert | None:
+        """None for a ticket that is finished."""
+        ticket = mapping.to_ticket(row, self._client.url)
+        return mapping.to_alert(ticket) if ticket.state is TicketState.OPEN else None

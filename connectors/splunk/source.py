@@ -11,7 +11,7 @@ from typing import Any
 from connectors.checks import tried
 from connectors.cursor import Pace, Window, advanced, read_until, window
 from connectors.manifest import read_manifest
-from connectors.payload import Node, sorted_out, text_in
+from connectors.payload import Node, reloaded, sorted_out, text_in
 from connectors.splunk.client import SplunkClient
 from connectors.splunk.mapping import to_alert
 from countersign.alerts import Alert
@@ -97,6 +97,9 @@ class SplunkSource:
         known_from = read_until(moved) - self.pace.overlap
         names = {name: when.timestamp() for name, when in taken.items() if when >= known_from}
         return json.dumps(json.loads(moved) | {"taken": names})
+
+    def reread(self, payload: str) -> Alert | None:
+        return self._to_alert(reloaded(payload))
 
     def still_firing(self, alerts: Sequence[Alert]) -> Firing:
         """YES if a search fired again since; NO if Splunk still lists its last firing, and none after it.

@@ -79,7 +79,9 @@ def _balances(connection: Connection) -> Iterator[Balance]:
     def count(asked: Select[Any]) -> int:
         return int(connection.execute(asked).scalar_one() or 0)
 
-    letters = count(select(func.count()).select_from(dead_letters).where(dead_letters.c.kind == "alert"))
+    # A letter that was replayed is an alert among the others.
+    dead = and_(dead_letters.c.kind == "alert", dead_letters.c.state != "replayed")
+    letters = count(select(func.count()).select_from(dead_letters).where(dead))
     recorded = count(select(func.count()).select_from(alerts))
     yield Balance(
         what="alerts in = grouped + dead",

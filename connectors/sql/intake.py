@@ -12,13 +12,13 @@ from connectors.sql import feeds as feed_rows
 from connectors.sql.codec import ALERT, key_text, plain
 from connectors.sql.engine import Database
 from connectors.sql.grouping import Group, Grouped, Known, group
-from connectors.sql.letters import bury_unreadable
+from connectors.sql.letters import bury_unreadable, find, keep_open, resolve, to_letter
 from connectors.sql.tables import alerts, case_keys, cases, tickets
 from countersign.alerts import AlertState
 from countersign.cases import Stage
 from countersign.fingerprint import template
 from countersign.ids import new_ids
-from countersign.ledger import Entry, Recorded
+from countersign.ledger import DeadLetter, Entry, Recorded
 from countersign.ports import Unreadable
 from countersign.tickets import TicketState
 
@@ -89,9 +89,7 @@ class SqlIntake:
             self._db.alone(connection, "countersign intake")
             now = self._db.now(connection)
             feed_rows.move(connection, feed, fence, cursor=cursor, now=now)
-            fresh = _not_seen(connection, entries)
-            grouped = self._group(connection, fresh, now)
-            self._write(connection, grouped, now)
+            fresh, grouped = self._take_in(connection, entries, now)
             dead = bury_unreadable(self._db, connection, feed, unreadable, at=now)
         return Recorded(
             alerts=len(fresh),
@@ -100,6 +98,32 @@ class SqlIntake:
             unreadable=dead,
             due=tuple(known.id for known in grouped.cases if known.is_new or known.fell_silent),
         )
+
+    def record_replayed(self, letter_id: str, *, entries: Sequence[Entry], by: str) -> DeadLetter:
+        with self._db.write() as connection:
+            self._db.alone(connection, "countersign intake")
+            row = find(connection, letter_id, lock=True)
+            if row.state == "open":
+                now = self._db.now(connection)
+                self._take_in(connection, entries, now)
+                resolve(connection, [row], "replayed", by=by, at=now)
+            return to_letter(find(connection, letter_id))
+
+    def record_unreadable(self, letter_id: str, *, reason: str, by: str) -> DeadLetter:
+        with self._db.write() as connection:
+            row = find(connection, letter_id, lock=True)
+            if row.state == "open":
+                keep_open(connection, row, reason, by=by, at=self._db.now(connection))
+            return to_letter(find(connection, letter_id))
+
+    def _take_in(
+        self, connection: Connection, entries: Sequence[Entry], now: datetime
+    ) -> tuple[list[Entry], Grouped]:
+        """Records the alerts not seen before; gives these, and their cases."""
+        fresh = _not_seen(connection, entries)
+        grouped = self._group(connection, fresh, now)
+        self._write(connection, grouped, now)
+        return fresh, grouped
 
     def _group(self, connection: Connection, fresh: Sequence[Entry], now: datetime) -> Grouped:
         if not fresh:

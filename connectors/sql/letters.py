@@ -6,13 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, select, update
 
+from connectors.sql import audit as audit_rows
 from connectors.sql.codec import key_text, plain
 from connectors.sql.engine import Database
 from connectors.sql.tables import dead_letters
-from countersign.ids import new_ids
+from countersign.audit import Event
+from countersign.errors import NotFound
+from countersign.ids import as_typed, new_ids
+from countersign.ledger import DeadLetter
 from countersign.ports import Unreadable
 
 # How often a case or an action is tried before people get it.
@@ -78,6 +83,59 @@ def bury_unreadable(
     ]
     insert = db.insert(dead_letters).on_conflict_do_nothing(index_elements=["identity"])
     return len(connection.execute(insert.returning(dead_letters.c.id), rows).all())
+
+
+def find(connection: Connection, letter_id: str, *, lock: bool = False) -> Row[Any]:
+    """The letter's row; locked, nobody else resolves it before this transaction is over. Raises NotFound."""
+    asked = select(dead_letters).where(dead_letters.c.id == as_typed(plain(letter_id)))
+    row = connection.execute(asked.with_for_update() if lock else asked).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no dead letter {letter_id}; `countersign dead-letters list` shows them.")
+    return row
+
+
+def resolve(
+    connection: Connection,
+    rows: Sequence[Row[Any]],
+    how: Literal["replayed", "dismissed"],
+    *,
+    by: str,
+    at: datetime,
+) -> None:
+    """Ends these letters, on record. Call it last: it appends to the audit log."""
+    connection.execute(
+        update(dead_letters)
+        .where(dead_letters.c.id.in_([row.id for row in rows]))
+        .values(state=how, resolved_by=plain(by), resolved_at=at)
+    )
+    audit_rows.append(connection, [_event(row, how, by) for row in rows], at=at)
+
+
+def keep_open(connection: Connection, row: Row[Any], reason: str, *, by: str, at: datetime) -> None:
+    """Counts a replay that came to nothing, with its reason, on record. Call it last, as `resolve`."""
+    connection.execute(
+        update(dead_letters)
+        .where(dead_letters.c.id == row.id)
+        .values(reason=plain(reason), attempts=dead_letters.c.attempts + 1)
+    )
+    audit_rows.append(connection, [_event(row, "unreadable", by)], at=at)
+
+
+def to_letter(row: Row[Any]) -> DeadLetter:
+    return DeadLetter(
+        id=row.id,
+        kind=row.kind,
+        subject=row.subject,
+        reason=row.reason,
+        attempts=row.attempts,
+        at=row.at,
+        state=row.state,
+        payload=row.payload,
+    )
+
+
+def _event(row: Row[Any], what: str, by: str) -> Event:
+    return Event(actor=by, event=f"letter.{what}", case_id="", subject=row.subject, detail={"id": row.id})
 
 
 def _identity(feed: str, unreadable: Unreadable) -> str:

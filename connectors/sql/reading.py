@@ -24,15 +24,14 @@ from sqlalchemy import (
 from connectors.sql import audit as audit_rows
 from connectors.sql.codec import plain
 from connectors.sql.engine import Database
+from connectors.sql.letters import find, resolve, to_letter
 from connectors.sql.loading import with_ticket
 from connectors.sql.order import UNDER_WAY
 from connectors.sql.stories import find_case, tell
 from connectors.sql.tables import Moment, actions, alerts, cases, dead_letters, policy_texts, tickets
 from countersign.actions import ActionState
-from countersign.audit import Event
 from countersign.cases import Stage
-from countersign.errors import NotFound
-from countersign.ids import as_typed
+from countersign.errors import UnreadableAlert
 from countersign.ledger import ActionLine, AuditRecord, CaseLine, DeadLetter, Story, Tally
 
 # What a case came to: the first of these kinds that was done.
@@ -81,14 +80,8 @@ class SqlReading:
             return connection.execute(asked).scalar_one_or_none()
 
     def dead_letter(self, letter_id: str) -> DeadLetter:
-        asked = select(dead_letters).where(dead_letters.c.id == as_typed(plain(letter_id)))
         with self._db.read() as connection:
-            row = connection.execute(asked).one_or_none()
-        if row is None:
-            raise NotFound(
-                f"There is no dead letter {letter_id}; `countersign dead-letters list` shows them."
-            )
-        return _letter(row)
+            return to_letter(find(connection, letter_id))
 
     def dead_letters(self, *, limit: int, state: str = "open") -> tuple[DeadLetter, ...]:
         """Newest first; state "" gives all."""
@@ -96,43 +89,27 @@ class SqlReading:
         if state:
             asked = asked.where(dead_letters.c.state == state)
         with self._db.read() as connection:
-            return tuple(_letter(row) for row in connection.execute(asked))
+            return tuple(to_letter(row) for row in connection.execute(asked))
 
     def resolve_dead_letter(
         self, letter_id: str, *, how: Literal["replayed", "dismissed"], by: str
     ) -> DeadLetter:
-        """As the port says. An alert's letter is only marked: whoever replays it has its payload read again.
-        Replaying an action replays what died for want of it. Raises NotFound."""
+        """As the port says. Replaying an action replays what died for want of it. Raises NotFound."""
         with self._db.write() as connection:
-            asked = (
-                select(dead_letters).where(dead_letters.c.id == as_typed(plain(letter_id))).with_for_update()
-            )
-            row = connection.execute(asked).one_or_none()
-            if row is None:
-                raise NotFound(f"There is no dead letter {letter_id}; `countersign dead-letters` lists them.")
+            row = find(connection, letter_id, lock=True)
             if row.state != "open":
-                return _letter(row)
+                return to_letter(row)
+            if row.kind == "alert" and how == "replayed":
+                raise UnreadableAlert(
+                    f"{row.id} is an alert's payload, which only its source can read again; replay it with "
+                    "`countersign dead-letters replay`."
+                )
             now = self._db.now(connection)
             resolved = self._resolve(connection, row, how)
-            connection.execute(
-                update(dead_letters)
-                .where(dead_letters.c.id.in_([letter.id for letter in resolved]))
-                .values(state=how, resolved_by=plain(by), resolved_at=now)
-            )
             if how == "replayed":
                 self._due_again(connection, resolved)
-            events = [
-                Event(
-                    actor=by,
-                    event=f"letter.{how}",
-                    case_id="",
-                    subject=letter.subject,
-                    detail={"id": letter.id},
-                )
-                for letter in resolved
-            ]
-            audit_rows.append(connection, events, at=now)
-            return _letter(connection.execute(asked).one())
+            resolve(connection, resolved, how, by=by, at=now)
+            return to_letter(find(connection, letter_id))
 
     def tally(self) -> Tally:
         with self._db.read() as connection:
@@ -213,19 +190,6 @@ def _line(row: Row[Any]) -> CaseLine:
         rule=row.rule,
         category=row.category,
         last_at=row.last_at,
-    )
-
-
-def _letter(row: Row[Any]) -> DeadLetter:
-    return DeadLetter(
-        id=row.id,
-        kind=row.kind,
-        subject=row.subject,
-        reason=row.reason,
-        attempts=row.attempts,
-        at=row.at,
-        state=row.state,
-        payload=row.payload,
     )
 
 

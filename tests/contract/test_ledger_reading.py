@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from countersign.cases import Stage
-from countersign.errors import NotFound
+from countersign.errors import NotFound, UnreadableAlert
 from countersign.ports import Unreadable
 from countersign.tickets import TicketState
 from tests.ledger_world import (
@@ -145,15 +145,17 @@ def test_a_letter_that_is_not_there(world: World) -> None:
         world.ledger.reading.resolve_dead_letter("d0", how="replayed", by="ann")
 
 
-def test_an_alert_letter_is_marked(world: World) -> None:
-    """Its payload is there for whoever maps it again."""
+def test_an_alert_letter_is_not_merely_marked(world: World) -> None:
+    """Only its source can read the payload again: without that, the letter stays open, and can be dismissed."""
     broken = Unreadable(source_id="e9", reason="no title", payload="{}")
     world.ledger.intake.record_page(FEED, world.fence, entries=[], unreadable=[broken], cursor="x")
     (letter,) = world.ledger.reading.dead_letters(limit=5)
-    replayed = world.ledger.reading.resolve_dead_letter(letter.id, how="replayed", by="ann")
-    assert (replayed.state, replayed.payload) == ("replayed", "{}")
-    assert world.ledger.reading.resolve_dead_letter(letter.id, how="replayed", by="bob") == replayed
-    assert _replays(world) == 1
+    with pytest.raises(UnreadableAlert, match="only its source"):
+        world.ledger.reading.resolve_dead_letter(letter.id, how="replayed", by="ann")
+    assert world.ledger.reading.dead_letter(letter.id) == letter
+    dismissed = world.ledger.reading.resolve_dead_letter(letter.id, how="dismissed", by="ann")
+    assert (dismissed.state, dismissed.payload) == ("dismissed", "{}")
+    assert _replays(world) == 0
 
 
 def _replays(world: World) -> int:

@@ -96,6 +96,11 @@ class Stages:
         self.stage = stage
         return list(STAGES[stage](self._wired(), ids))
 
+    def do(self, command: str, what: Callable[[Parts], Any]) -> Any:
+        """Does what a command does, over wired ports; gives what it gives."""
+        self.stage = command
+        return what(self._wired())
+
     def one(self, name: str, port: Any) -> Any:
         return None if port is None else Wired(port, name, self)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated, Literal
+from contextlib import closing
+from typing import Annotated
 
 import typer
 
+from countersign.ledger import DeadLetter
 from workers.console import AsJson, Config, Limit, new_app, show_json, show_table
 from workers.settings import load_settings
 
@@ -45,20 +47,32 @@ def show(letter: Id, config: Config = None) -> None:
 
 @app.command()
 def replay(letter: Id, config: Config = None) -> None:
-    """Try again from the start; a second replay changes nothing."""
-    _resolve(letter, config, "replayed")
+    """Try again from the start; a second replay changes nothing. Ends with 1 where it can still not be read."""
+    from workers.replay import replay as again
+    from workers.wiring import open_ledger, open_parts
+
+    settings = load_settings(config)
+    ledger, by = open_ledger(settings), getpass.getuser()
+    found = ledger.reading.dead_letter(letter)
+    if found.kind == "alert" and found.state == "open":
+        with closing(open_parts(settings)) as parts:
+            done = again(parts, found.id, by=by)
+    else:
+        done = ledger.reading.resolve_dead_letter(found.id, how="replayed", by=by)
+    _tell(done)
+    if done.state == "open":
+        typer.echo(f"It can still not be read: {done.reason}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
 def dismiss(letter: Id, config: Config = None) -> None:
     """Leave it to people, for good."""
-    _resolve(letter, config, "dismissed")
-
-
-def _resolve(letter: str, config: Config, how: Literal["replayed", "dismissed"]) -> None:
     from workers.wiring import open_ledger
 
-    done = open_ledger(load_settings(config)).reading.resolve_dead_letter(
-        letter, how=how, by=getpass.getuser()
-    )
+    ledger = open_ledger(load_settings(config))
+    _tell(ledger.reading.resolve_dead_letter(letter, how="dismissed", by=getpass.getuser()))
+
+
+def _tell(done: DeadLetter) -> None:
     typer.echo(f"{done.id}: {done.kind} {done.subject} is {done.state}.")
