@@ -63,12 +63,12 @@ def test_an_edited_policy_does_not_change_what_a_replay_says(tmp_path: Path, hom
 
 
 def test_another_policy_decides_otherwise_and_says_so(night: House) -> None:
-    """Under a policy that only observes, what was closed is held; policy and outcome are told as differences."""
-    closed = next(story for story in _stories(night) if story.decisions[-1].decision.closes)
-    old = _policy(night, closed)
+    """Under a policy that only observes, what was noted is held; policy and outcome are told as differences."""
+    noted = next(story for story in _stories(night) if story.decisions[-1].decision.outcome == "draft_note")
+    old = _policy(night, noted)
     observing = Policy.model_validate(old.model_dump(by_alias=True) | {"autonomy": "observe", "version": 99})
-    told = {what: (then, now) for what, then, now in replay(closed, observing).differences}
-    assert told["outcome"] == ("close", "hold")
+    told = {what: (then, now) for what, then, now in replay(noted, observing).differences}
+    assert told["outcome"] == ("draft_note", "hold")
     assert told["policy"][1].startswith("v99 ")
 
 
