@@ -74,7 +74,7 @@ def test_another_policy_decides_otherwise_and_says_so(night: House) -> None:
 
 def test_another_answer_is_decided_on(night: House) -> None:
     """The recorded prompt can be put to a model again: the same one says the same."""
-    story = next(one for one in _stories(night) if one.decisions[-1].decision.closes)
+    story = next(one for one in _stories(night) if one.decisions[-1].decision.outcome == "draft_change")
     policy = _policy(night, story)
     again = asked_again(night.parts, story, policy, "local", "triage/v1")
     assert replay(story, policy, again).equal
