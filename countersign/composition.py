@@ -5,14 +5,16 @@ Pure: the same rows and the same period give the same report, whenever it is com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from countersign.effects import effects
+from countersign.kpis.counts import COST_PER_TICKET, UNPRICED
 from countersign.kpis.engine import measure
+from countersign.kpis.figures import Figure, shown, shown_interval
 from countersign.kpis.history import Histories
 from countersign.kpis.settings import Measuring
 from countersign.kpis.times import BusinessHours
@@ -61,10 +63,12 @@ class Period:
 
 def measuring(policy: Policy, until: datetime) -> Measuring:
     """How the policy wants its figures measured."""
-    business = BusinessHours()
-    if policy.report is not None:
-        business = BusinessHours(text=policy.report.business_hours, zone=policy.report.zone)
-    return Measuring(until=until, reopened_within=policy.feedback.reopened_within, business=business)
+    how = Measuring(until=until, reopened_within=policy.feedback.reopened_within)
+    wanted = policy.report
+    if wanted is None:
+        return how
+    business = BusinessHours(text=wanted.business_hours, zone=wanted.zone)
+    return replace(how, business=business, usd_per_hour=wanted.usd_per_hour)
 
 
 def compose(
@@ -82,20 +86,21 @@ def compose(
     now = tickets.opened_between(period.since, period.until)
     before = tickets.opened_between(period.before.since, period.before.until)
     zone = how.business.zone
+    figures = measure(now, how)
     return Report(
         use_case=policy.use_case,
         title=f"Countersign: {policy.use_case}",
         since=period.since,
         until=period.until,
         zone=zone,
-        figures=measure(now, how),
+        figures=figures,
         goal=_goal(policy),
         effects=effects(now, how),
         previous=measure(before, measuring(policy, period.before.until)),
         trends=trends(weeks, how),
         policy=tuple(_policy_lines(policy, results)),
         corrections=results.corrections,
-        costs=(*_costs(results.models), _peoples_time(now)),
+        costs=(*_costs(results.models), _peoples_time(now, how.usd_per_hour), _a_ticket(figures)),
         notes=(_ASSUMED, *notes),
     )
 
@@ -184,10 +189,28 @@ def _costs(models: tuple[ModelUse, ...]) -> Iterator[CostLine]:
         )
 
 
-def _peoples_time(tickets: Histories) -> CostLine:
-    """Minutes logged at the desks; what an hour costs nobody told, so that they have no price."""
+def _peoples_time(tickets: Histories, usd_per_hour: float | None) -> CostLine:
+    """Minutes logged at the desks; they have no price while nobody told what an hour costs."""
     logged = tickets.minutes[np.isfinite(tickets.minutes)]
-    detail = f"{logged.sum():,.0f} min, logged on {len(logged):,} of {len(tickets):,} tickets"
     if not len(logged):
-        detail = "nobody logged time at the desks"
-    return CostLine(what="People's time", usd=None, detail=detail)
+        return CostLine(what="People's time", usd=None, detail="nobody logged time at the desks")
+    detail = f"{logged.sum():,.0f} min, logged on {len(logged):,} of {len(tickets):,} tickets"
+    if usd_per_hour is None:
+        return CostLine(what="People's time", usd=None, detail=f"{detail}; {UNPRICED}")
+    usd = float(logged.sum()) / 60 * usd_per_hour
+    return CostLine(
+        what="People's time", usd=usd, detail=f"{detail}, at {shown(usd_per_hour, 'usd')} an hour"
+    )
+
+
+def _a_ticket(figures: Iterable[Figure]) -> CostLine:
+    """What one ticket costs, as measured, wherever the figure stands besides."""
+    found = next(figure for figure in figures if figure.key == COST_PER_TICKET.blank.key)
+    interval = shown_interval(found)
+    parts = (
+        f"95 %: {interval}" if interval else "",
+        f"n = {found.n:,}",
+        "people's time and the model's price",
+    )
+    detail = found.unknown if found.value is None else "; ".join(part for part in parts if part)
+    return CostLine(what="A ticket, on average", usd=found.value, detail=detail)

@@ -23,6 +23,12 @@ class Worth:
     minutes_per_wrong_close: float = 60.0
     usd_per_hour: float = 60.0
 
+    @classmethod
+    def under(cls, policy: Policy) -> Worth:
+        """An hour at what the policy says that it costs."""
+        told = policy.report and policy.report.usd_per_hour
+        return cls(usd_per_hour=told) if told else cls()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Range:
@@ -92,7 +98,7 @@ def backtest(
     `labels` count where their decision is among the records. `certified` and `demoted` hold for both policies,
     as in `decision.Facts`. See `replay` for what "would close" means.
     """
-    reader = _Reader(history, tuple(labels), worth or Worth(), pages_from)
+    reader = _Reader(history, tuple(labels), worth or Worth.under(policy), pages_from)
     after = replay(history, policy, certified=certified, demoted=demoted)
     if against is None:
         return Backtest(cases=len(history), figures=tuple(reader.figures(after)))

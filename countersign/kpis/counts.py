@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detectable_change
+from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detectable_change, shown
 from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints
 from countersign.kpis.rates import net_of, ratio_of, share_of, weighted_share, wilson
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import clustered_variance
+
+UNPRICED = "not told: what an hour of people's time costs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,7 +197,9 @@ def _minutes_per_ticket(figure: Figure, cohort: Cohort) -> Figure:
 
 def _cost_per_ticket(figure: Figure, cohort: Cohort) -> Figure:
     if cohort.usd_per_hour is None:
-        return replace(figure, unknown="not told: what an hour of people's time costs")
+        return replace(figure, unknown=UNPRICED)
+    told = f"{figure.definition} An hour of people's time costs {shown(cohort.usd_per_hour, 'usd')}."
+    figure = replace(figure, definition=told)
     cost = cohort.tickets.minutes / 60 * cohort.usd_per_hour + cohort.tickets.model_usd
     return _mean(figure, cost, cohort, "people's minutes or the model's price")
 

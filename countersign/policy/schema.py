@@ -308,6 +308,13 @@ class Report(Part):
         pattern=BUSINESS_HOURS,
         description='Hours on the business clock, as "Mon-Fri 08:00-18:00".',
     )
+    usd_per_hour: float | None = Field(
+        default=None,
+        strict=True,
+        gt=0,
+        le=10_000,
+        description="What an hour of people's time costs, in US dollars; left out, the cost of a ticket stays unknown.",
+    )
 
 
 class Storms(Part):

@@ -25,6 +25,7 @@ def describe(policy: Policy) -> list[str]:
         *(f"Rule {rule.name}: when {conditions(rule.when)}, {consequence(rule)}." for rule in policy.rules),
         *_boundaries(policy),
         *_people(policy),
+        *_report(policy),
     ]
 
 
@@ -113,3 +114,15 @@ def _people(policy: Policy) -> Iterator[str]:
     yield f"Owners still missing: {listed(missing)}." if missing else f"Owners: {say(policy.owners)[1:-1]}."
     if policy.worst_case:
         yield f"The worst case: {policy.worst_case}"
+
+
+def _report(policy: Policy) -> Iterator[str]:
+    report = policy.report
+    if report is None:
+        return
+    record = f", and put on {report.record}" if report.record else ""
+    yield f"Its report is mailed to {listed(report.to)}, {report.when} ({report.zone}){record}."
+    if report.usd_per_hour is None:
+        yield "What an hour of people's time costs is not told: the cost of a ticket stays unknown."
+    else:
+        yield f"In it an hour of people's time costs {say(report.usd_per_hour)} US dollars."

@@ -81,6 +81,21 @@ def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
+def test_what_a_ticket_costs_before_a_model_is_asked_is_peoples_time(tmp_path: Path) -> None:
+    """At what an hour is said to cost; unknown while nobody says it."""
+    export = tmp_path / "export.csv"
+    lines = ["Issue key,Created,Time Spent", "OPS-1,2026-03-12 09:15,5400", "OPS-2,2026-03-12 09:15,1800"]
+    export.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    costs = []
+    for rate in ([], ["--usd-per-hour", "60"]):
+        done = countersign("baseline", str(export), "--json", *rate)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        (cost,) = [figure for figure in told["figures"] if figure["key"] == "cost_per_ticket"]
+        costs.append((cost["value"], cost["n"], told["assumptions"][-1].startswith("No model was asked")))
+    assert costs == [(None, 0, False), (60.0, 2, True)]
+
+
 def test_the_page_is_written_beside_the_figures(tmp_path: Path) -> None:
     """`--html` gives one file to hand on; where it can't be written, one sentence says so."""
     export, page = tmp_path / "export.csv", tmp_path / "page.html"

@@ -316,6 +316,20 @@ def test_figures_say_what_would_be_closed_and_how_much_of_it_wrongly() -> None:
     assert (figures["network"].cases, figures["network"].would_close) == (3, 0)
 
 
+def test_an_hour_saved_is_worth_what_the_policy_says() -> None:
+    """As in the report; where it says nothing, the usual guess."""
+    told = shipped().model_dump(by_alias=True)
+    dear = Policy.model_validate(told | {"report": told["report"] | {"usd_per_hour": 120}})
+    silent = Policy.model_validate(told | {"report": None})
+    assert (Worth.under(dear).usd_per_hour, Worth.under(silent)) == (120, Worth())
+    labels = [label("a", wrong=False)]
+    values = [
+        by_category(backtest(History.of([calm("a")]), policy, labels=labels))["informational"].dollars.value
+        for policy in (dear, silent)
+    ]
+    assert values == pytest.approx([12, 6])
+
+
 def test_without_labels_wrong_closes_are_unknown() -> None:
     """Unknown is not zero: no value, and an interval that holds everything."""
     noise = by_category(backtest(History.of([calm("a"), calm("b")]), shipped()))["informational"]

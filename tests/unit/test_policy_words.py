@@ -52,6 +52,19 @@ def test_rights_and_a_raised_control_lane_are_said() -> None:
     assert "Where keys are configured" not in "\n".join(describe(edited()))
 
 
+def test_the_report_and_what_an_hour_costs_are_said() -> None:
+    """Who gets it, when and where; without a price of an hour it is said what stays unknown. An edit of it is told."""
+    said = describe(edited(("  zone: Europe/Rome", "  zone: Europe/Rome\n  record: jira:OPS-7")))
+    assert (
+        "Its report is mailed to noc-lead@example.com, Mon 07:00 (Europe/Rome), and put on jira:OPS-7."
+        in said
+    )
+    assert said[-1] == "In it an hour of people's time costs 60 US dollars."
+    priced, unpriced = edited(), edited(("  usd_per_hour: 60", ""))
+    assert describe(unpriced)[-1].endswith("is not told: the cost of a ticket stays unknown.")
+    assert diff(unpriced, priced) == ["report.usd_per_hour: 60 (was not set)."]
+
+
 def test_missing_owners_and_approvers_are_said() -> None:
     """What nobody answers for is not passed over."""
     text = (Path(__file__).parents[2] / "policies" / "observe-first.yaml").read_text()

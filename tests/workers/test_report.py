@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from countersign.composition import OTHERS, Period
+from countersign.report_page import render_mail
 from countersign.reports import Report, verdict
 from tests.browser import Browser
 from tests.workers.house import House
@@ -40,7 +43,7 @@ def test_it_says_what_the_ledger_knows(night: House) -> None:
     assert {line.category for line in made.policy} == {
         "informational", "flapping", "recovered", "capacity", OTHERS,
     }  # fmt: skip
-    assert [line.what for line in made.costs] == ["Model local", "People's time"]
+    assert [line.what for line in made.costs] == ["Model local", "People's time", "A ticket, on average"]
     assert made.costs[1].usd is None
     assert "People's time: unknown" in text
     assert made.effects[0].key == "effect.time_to_resolve.mean_ratio"
@@ -60,21 +63,65 @@ def test_what_engineers_corrected_is_counted(home: House) -> None:
     assert line.before != ""
 
 
-def test_minutes_that_engineers_log_are_in_the_report(home: House) -> None:
-    """Of the tickets on which somebody logged time. No wage is made up: what they cost stays unknown."""
-    desk = home.box.servicenow
-    row = home.box.run(lambda: desk.open_incident(short_description="Disk full on db-1", description="97 %"))
-    home.once()
+def test_a_ticket_costs_the_minutes_that_engineers_log_and_the_model(home: House) -> None:
+    """Of tickets on which somebody logged time, at what the policy says of an hour, in every form of the report."""
+    home = priced(home, 90.0)
     assert {one.key: one for one in report(home).figures}["minutes_per_ticket"].value is None
-    logged = {"time_worked": "1970-01-01 00:12:00"}
-    home.box.run(lambda: desk.set_fields(row["sys_id"], "lena.fischer", **logged))
-    home.run("watch")
+    logged(home, minutes=12)
     made = report(home)
     found = {one.key: one for one in made.figures}
     assert (found["minutes_per_ticket"].value, found["minutes_per_ticket"].n) == (12, 1)
-    assert found["cost_per_ticket"].unknown == "not told: what an hour of people's time costs"
-    assert made.costs[-1].usd is None
-    assert made.costs[-1].detail == "12 min, logged on 1 of 1 tickets"
+    cost = found["cost_per_ticket"]
+    assert (cost.value, cost.n) == (pytest.approx(18.0), 1)
+    assert cost.definition.endswith("An hour of people's time costs $90.00.")
+    told = {line.what: line for line in made.costs}
+    assert told["People's time"].usd == pytest.approx(18.0)
+    assert told["People's time"].detail == "12 min, logged on 1 of 1 tickets, at $90.00 an hour"
+    assert told["A ticket, on average"].usd == cost.value
+    forms = files_of(made)
+    assert "A ticket, on average: $18.00 n = 1;" in " ".join(forms["report.txt"].split())
+    assert "<dt>Cost per ticket: $18.00</dt>" in forms["report.html"]
+    assert '<th scope="row">A ticket, on average</th><td>$18.00</td>' in render_mail(made)
+    rows = {row["key"]: row for row in csv.DictReader(io.StringIO(forms["report.csv"]))}
+    assert (float(rows["cost_per_ticket"]["value"]), rows["cost_per_ticket"]["n"]) == (
+        pytest.approx(18.0),
+        "1",
+    )
+    (plain,) = [one for one in json.loads(forms["report.json"])["figures"] if one["key"] == "cost_per_ticket"]
+    assert plain["value"] == pytest.approx(18.0)
+
+
+def test_no_wage_is_made_up(home: House) -> None:
+    """Where the policy does not say what an hour costs, the minutes are told, and what they cost stays unknown."""
+    home = priced(home, None)
+    logged(home, minutes=12)
+    made = report(home)
+    cost = next(one for one in made.figures if one.key == "cost_per_ticket")
+    assert (cost.value, cost.unknown) == (None, "not told: what an hour of people's time costs")
+    assert [line.usd for line in made.costs[-2:]] == [None, None]
+    text = " ".join(files_of(made)["report.txt"].split())
+    assert "People's time: unknown 12 min, logged on 1 of 1 tickets; not told: what an hour" in text
+    assert "A ticket, on average: unknown not told: what an hour" in text
+
+
+def priced(home: House, usd_per_hour: float | None) -> House:
+    """A house whose policy says what an hour costs, with one ticket."""
+    wanted = home.parts.policies["alert-triage"].report
+    assert wanted is not None
+    home = home.with_policy(report=wanted.model_dump() | {"usd_per_hour": usd_per_hour})
+    desk = home.box.servicenow
+    home.box.run(lambda: desk.open_incident(short_description="Disk full on db-1", description="97 %"))
+    home.once()
+    return home
+
+
+def logged(home: House, *, minutes: int) -> None:
+    """Somebody logs time on the one ticket, and it is seen."""
+    desk = home.box.servicenow
+    (row,) = home.box.run(lambda: list(desk.records.rows["incident"].values()))
+    worked = {"time_worked": f"1970-01-01 00:{minutes}:00"}
+    home.box.run(lambda: desk.set_fields(row["sys_id"], "lena.fischer", **worked))
+    home.run("watch")
 
 
 @pytest.mark.parametrize("use_case", ["", "alert-triage"])

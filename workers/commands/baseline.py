@@ -55,7 +55,8 @@ def baseline(
         Path | None, typer.Option("--html", help="Write the report page to this file too.")
     ] = None,
     usd_per_hour: Annotated[
-        float | None, typer.Option(min=0, help="What an hour of people's time costs.")
+        float | None,
+        typer.Option(min=0.01, help="What an hour of people's time costs, in US dollars."),
     ] = None,
 ) -> None:
     """Times to acknowledge and resolve, reopenings and the rest, each with n, interval and what was left out."""
@@ -79,6 +80,8 @@ def baseline(
         business=hours,
         usd_per_hour=usd_per_hour,
     )
+    if usd_per_hour is not None:
+        read = _without_model(read)
     figures = measure(read.tickets, how)
     if html:
         _write_page(html, export, read, how, figures)
@@ -113,6 +116,23 @@ def _read(
         export = read(text, plan, zone=zone, progress=progress, parts=kept)
     assumed = (file.encoding.assumption,) if file.encoding.assumption else ()
     return replace(export, assumptions=(*assumed, *export.assumptions)), kept
+
+
+def _without_model(read: Export) -> Export:
+    """What it costs before a model is asked, unless a column tells what one cost."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    if "model_usd" in read.tickets.recorded:
+        return read
+    tickets = replace(
+        read.tickets,
+        model_usd=np.zeros(len(read.tickets)),
+        recorded=read.tickets.recorded | {"model_usd"},
+    )
+    assumed = "No model was asked about these tickets: people's minutes are all that they cost."
+    return replace(read, tickets=tickets, assumptions=(*read.assumptions, assumed))
 
 
 class _Progress:
