@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
 from countersign.cases import Case
+from countersign.chances import chance
 from countersign.confidence import SecondOpinion
 from countersign.errors import UnreadableAnswer
 from countersign.redaction import restore
@@ -141,10 +142,11 @@ def with_values(assessment: Assessment, hidden: Mapping[str, str]) -> Assessment
 
 def sureness(assessment: Assessment) -> str:
     """How sure the model was, raw and calibrated, as a clause."""
+    stated = f"confidence {chance(assessment.confidence)}"
     if not assessment.calibration:
-        return f"confidence {assessment.confidence:.0%}, not calibrated yet"
+        return f"{stated}, not calibrated yet"
     calibrated = 1 - assessment.risk
-    return f"confidence {assessment.confidence:.0%}, calibrated {calibrated:.0%} on scale {assessment.calibration}"
+    return f"{stated}, calibrated {chance(calibrated)} on scale {assessment.calibration}"
 
 
 _WORD = re.compile(r"\w+")

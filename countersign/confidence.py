@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from countersign.chances import per_cent
 from countersign.context import SimilarCase
 from countersign.labels import Versions
 
@@ -58,7 +59,7 @@ def confidence_of(
     if agreement is None or agreement >= 1:
         return Confidence(figure=figure, doubts=doubts)
     return Confidence(
-        figure=figure * agreement, doubts=(f"it says so in {agreement:.0%} of its answers", *doubts)
+        figure=figure * agreement, doubts=(f"it says so in {per_cent(agreement)} of its answers", *doubts)
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from countersign.actions import Action, Note, action_key
 from countersign.assessment import Assessment, sureness
 from countersign.cases import Case
+from countersign.chances import chance
 from countersign.decision import Decision, Outcome, mismatches
 from countersign.drafts import Block, Draft
 from countersign.lanes import Lane
@@ -22,8 +23,6 @@ from countersign.tickets import TicketChange
 # After everything that a decision plans, so that an answer holds nothing up.
 _AFTER = 90
 _MOST_RULES = 6
-# No model is surer than that of anything.
-_SMALLEST = 0.01
 _COMMANDS = "/countersign approve CODE, reject CODE, wrong category=..., good, or a question"
 _WHAT_CAME_OF_IT = {
     Outcome.CLOSE: "the ticket was to be closed",
@@ -86,8 +85,7 @@ def _said(case: Case, record: DecisionRecord, policy: Policy) -> Iterator[str]:
         return
     kind = "a language model" if said.is_llm else "a local classifier, not a language model"
     yield f"{said.model} ({kind}): {said.category}, severity {said.severity}"
-    risk = f"{said.risk:.0%}" if said.risk >= _SMALLEST else f"below {_SMALLEST:.0%}"
-    yield f"{sureness(said).capitalize()}; risk of a wrong close {risk}"
+    yield f"{sureness(said).capitalize()}; risk of a wrong close {chance(said.risk)}"
     yield from (f"Less sure, because {doubt}" for doubt in said.doubts)
     visible = frozenset(policy.scope.data.visible)
     quoted = ((span, quote(case, span, visible)) for span in said.evidence)

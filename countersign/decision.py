@@ -25,6 +25,7 @@ from typing import Literal
 
 from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
+from countersign.chances import risk_figure
 from countersign.lanes import Lane
 from countersign.policy import Policy, Rule
 from countersign.ports import Firing
@@ -236,14 +237,18 @@ def _threshold(assessment: Assessment, rule: Rule, facts: Facts) -> Iterator[Obj
         return
     if threshold.risk_below is not None:
         if not assessment.risk < threshold.risk_below:
-            yield Objection(because=f"the risk {assessment.risk:.2f} is not below {threshold.risk_below:g}")
+            yield Objection(
+                because=f"the risk {risk_figure(assessment.risk)} is not below {threshold.risk_below:g}"
+            )
         return
     certified = facts.certified.get(assessment.category)
     if certified is None:
         promise = f"at most {threshold.wrong_closes_at_most:.1%} wrong closes"
         yield Objection(because=f'"{promise}" is not certified yet for {assessment.category}')
     elif not assessment.risk <= certified:
-        yield Objection(because=f"the risk {assessment.risk:.2f} is above the certified {certified:.2f}")
+        yield Objection(
+            because=f"the risk {risk_figure(assessment.risk)} is above the certified {risk_figure(certified)}"
+        )
 
 
 def _by_rule(case: Case, assessment: Assessment, policy: Policy, facts: Facts) -> Decision:

@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from countersign.chances import per_cent
+
 _LEVEL = 0.01
 _MINIMUM = 0.1
 _EXPECTED = 5.0
@@ -133,7 +135,8 @@ def _cramer(phi_square: float, freedom: int, total: int) -> float:
 
 def _most(rows: Mapping[str, tuple[int, int]], n_before: int, n_now: int) -> str:
     name, (old, new) = max(rows.items(), key=lambda row: abs(row[1][0] / n_before - row[1][1] / n_now))
-    return f"{name}: {100 * old / n_before:.1f} % before, {100 * new / n_now:.1f} % now"
+    was, now = (per_cent(share, digits=1, sign=" %") for share in (old / n_before, new / n_now))
+    return f"{name}: {was} before, {now} now"
 
 
 def _holm(values: Sequence[float]) -> list[float]:

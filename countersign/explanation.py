@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from countersign.assessment import Assessment, Unassessed, sureness
 from countersign.cases import Case
+from countersign.chances import risk_figure
 from countersign.decision import (
     Facts,
     Outcome,
@@ -59,7 +60,8 @@ def _by_rules(case: Case, assessment: Assessment, policy: Policy, facts: Facts) 
         f"Severity {severity}: the sources say {case.severity_floor}, the model says {assessment.severity}; "
         "the worse counts, and a model never lowers it."
     )
-    yield f"The model says {assessment.category} with a risk of {assessment.risk:.3f} ({sureness(assessment)})."
+    risk = risk_figure(assessment.risk)
+    yield f"The model says {assessment.category} with a risk of {risk} ({sureness(assessment)})."
     found = matching_rule(case, assessment, policy)
     asked = True
     for rule in policy.rules:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from countersign.assessment import Assessment, Unassessed, sureness
 from countersign.cases import Case
+from countersign.chances import chance
 from countersign.context import Found
 from countersign.decision import Decision, Outcome
 from countersign.drafts import CHANGE, Block, Draft
@@ -185,7 +186,7 @@ def _why_closed(case: Case, assessment: Assessment, decision: Decision) -> str:
     quiet = "" if case.born_in_desk else f"; {case.lead.source} was asked again and says that nothing fires"
     return (
         f'Rule "{decision.rule}": {assessment.category} at severity {decision.severity}, '
-        f"risk of a wrong close {assessment.risk:.0%}{quiet}."
+        f"risk of a wrong close {chance(assessment.risk)}{quiet}."
     )
 
 

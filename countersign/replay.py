@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from countersign.alerts import AlertState
 from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
+from countersign.chances import risk_figure
 from countersign.circumstances import Circumstances
 from countersign.decision import Decision, decide
 from countersign.errors import NotFound
@@ -120,7 +121,7 @@ def _differences(
 def _told(said: Assessment | Unassessed) -> str:
     if isinstance(said, Unassessed):
         return f"not assessed ({said.reason})"
-    return f"{said.model}: {said.category}, {said.severity}, risk {said.risk:.2f}"
+    return f"{said.model}: {said.category}, {said.severity}, risk {risk_figure(said.risk)}"
 
 
 def _alone(decision: Decision) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from countersign.assessment import STATED
 from countersign.calibration import Calibration, fit
+from countersign.chances import chance
 from countersign.labels import Versions
 
 # (raw confidence, was the answer right), one for each label.
@@ -38,7 +39,8 @@ class Refit:
     def words(self) -> str:
         """One sentence: what it rests on and what each stated confidence is worth."""
         worth = ", ".join(
-            f"{figure:.0%} is worth {1 - self.after.risk(figure):.0%} (was {1 - self.before.risk(figure):.0%})"
+            f"{chance(figure)} is worth {chance(1 - self.after.risk(figure))} "
+            f"(was {chance(1 - self.before.risk(figure))})"
             for figure in STATED.values()
         )
         labels = "1 label" if self.after.labels == 1 else f"{self.after.labels} labels"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from countersign.backtest import Backtest, CategoryFigures, Range, Ruling
+from countersign.chances import per_cent
 from countersign.errors import ConfigError
 from countersign.labels import Label
 from countersign.policy import Policy
@@ -54,7 +55,8 @@ def share_words(found: Estimate) -> str:
     """As "1.2 % (0.4 % to 3.1 %, n = 240)"; unknown without a label."""
     if found.value is None:
         return "unknown (no labelled case among them)"
-    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%}, n = {found.n:,})"
+    value, low, high = (per_cent(share, digits=1) for share in (found.value, found.low, found.high))
+    return f"{value} ({low} to {high}, n = {found.n:,})"
 
 
 def range_words(found: Range) -> str:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from countersign.actions import Close, CreateTicket, DraftChange, Effect, Note, Route
 from countersign.assessment import Assessment, sureness
+from countersign.chances import per_cent, risk_figure
 from countersign.context import Context, Found, Missing
 from countersign.decision import Decision
 from countersign.drafts import plain
@@ -43,7 +44,7 @@ _SOURCES = {"person": "", "bot": " (a bot)", "bulk": " (with many tickets at onc
 
 def _changed(one: Correction) -> str:
     if one.distance is not None:
-        return f" {one.field}: {one.distance:.0%} of its words are other ones"
+        return f" {one.field}: {per_cent(one.distance)} of its words are other ones"
     return f" {one.field}: {one.before or '-'} -> {one.after}" if one.field else f" {one.text}".rstrip()
 
 
@@ -85,7 +86,7 @@ def _decision(record: DecisionRecord) -> Iterator[str]:
     if isinstance(said, Assessment):
         kind = "a language model" if said.is_llm else "a local classifier, not a language model"
         yield f"  {said.model} ({kind}), prompt {said.prompt} ({said.prompt_hash}), said:"
-        yield f"    {said.category}, severity {said.severity}, risk {said.risk:.2f} ({sureness(said)})"
+        yield f"    {said.category}, severity {said.severity}, risk {risk_figure(said.risk)} ({sureness(said)})"
         yield from (f"    less sure, because {doubt}" for doubt in said.doubts)
         yield f"    {said.summary}"
         yield f"    cause: {said.likely_cause}"

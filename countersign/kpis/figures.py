@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from countersign.chances import per_cent
+
 Unit = Literal["h", "share", "count", "usd", "min"]
 Better = Literal["lower", "higher", "neither"]
 
@@ -73,7 +75,7 @@ def _time(hours: float, size: float) -> str:
 
 
 _FORMS: dict[Unit, Callable[[float], str]] = {
-    "share": lambda value: f"{value * 100:.1f} %",
+    "share": lambda value: per_cent(value, digits=1, sign=" %"),
     "usd": lambda value: f"${value:,.2f}",
     "min": lambda value: f"{value:.1f} min",
     "count": lambda value: f"{value:,.0f}" if float(value).is_integer() else f"{value:.2f}",

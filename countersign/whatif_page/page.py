@@ -13,6 +13,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from countersign.backtest import Backtest, CategoryFigures, Range
+from countersign.chances import per_cent
 from countersign.thresholds.binomial import Estimate
 from countersign.thresholds.curve import Point
 
@@ -119,7 +120,7 @@ def _share(found: Estimate) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value * 100:.1f}\N{NO-BREAK SPACE}%"
+    return per_cent(value, digits=1, sign="\N{NO-BREAK SPACE}%")
 
 
 def _range(found: Range) -> str:

@@ -139,7 +139,7 @@ def test_noise_that_has_gone_quiet_is_closed() -> None:
 OBJECTIONS = {
     "still firing": (CASE, ASSESSMENT, replace(CALM, firing=Firing.YES), "says that it still fires", False),
     "silent source": (CASE, ASSESSMENT, replace(CALM, firing=Firing.UNKNOWN), "could not say", True),
-    "too risky": (CASE, replace(ASSESSMENT, risk=0.1), CALM, "the risk 0.10 is not below 0.1", True),
+    "too risky": (CASE, replace(ASSESSMENT, risk=0.1), CALM, "the risk 0.1 is not below 0.1", True),
     "protected service": (
         replace(CASE, alerts=(replace(CASE.lead, service="payments"),)),
         ASSESSMENT,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from countersign.chances import per_cent
 from countersign.exports.problems import ExportError
 from countersign.policy import Policy
 from workers.commands.baseline import AnEncoding, Dates, Zone, known_zone, order, pair, problem_notes
@@ -182,4 +183,5 @@ def _tell_before(before: _Before) -> None:
 def _share(found: Estimate) -> str:
     if found.value is None:
         return "unknown"
-    return f"{round(found.value * found.n):,} of {found.n:,}: {found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+    value, low, high = (per_cent(share, digits=1) for share in (found.value, found.low, found.high))
+    return f"{round(found.value * found.n):,} of {found.n:,}: {value} ({low} to {high})"
