@@ -51,28 +51,6 @@ def _command(verb: str, rest: str) -> Command:
     )
 
 
-# A person who takes a ticket may be about to approve.
-_EXPECTED = frozenset({"assignee"})
-_QUIET = re.compile(r"\s*/countersign[^\S\n]+(?!wrong\b|reject\b)", re.IGNORECASE)
-
-
-def voided_by(change: TicketChange, *, approver: str, bot: bool = False) -> str:
-    """Why a change after the offer voids an approval, as a clause; "" if it does not.
-
-    Whatever changes the ticket does, by whomever; and so does a comment by another person, a customer's too: it may
-    say why not to close. Taking the ticket, a bot's comment, and a question or praise to us don't.
-    """
-    if change.kind is ChangeKind.ACKNOWLEDGED or change.field in _EXPECTED:
-        return ""
-    if change.kind is not ChangeKind.COMMENT:
-        return f"{change.author} has changed {change.field or 'its state'} since it was offered"
-    lines = [line for line in change.text.splitlines() if line.strip()]
-    only_asks = change.internal and all(_QUIET.match(line) for line in lines)
-    if bot or change.author == approver or only_asks:
-        return ""
-    return f"{change.author} has commented since it was offered"
-
-
 def may_approve(person: str, groups: frozenset[str], approvers: Approvers) -> bool:
     """Whether a person with these desk groups may approve under the policy; nobody may if it names nobody."""
     named = {approvers.servicenow_group, approvers.jira_group} - {None}

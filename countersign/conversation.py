@@ -16,12 +16,11 @@ from countersign.decision import Decision, Outcome, mismatches
 from countersign.drafts import Block, Draft
 from countersign.lanes import Lane
 from countersign.ledger import ActionRecord, DecisionRecord, Story
+from countersign.plans import AFTER_ALL
 from countersign.policy import Policy
 from countersign.spans import quote
 from countersign.tickets import TicketChange
 
-# After everything that a decision plans, so that an answer holds nothing up.
-_AFTER = 90
 _MOST_RULES = 6
 _COMMANDS = "/countersign approve CODE, reject CODE, wrong category=..., good, or a question"
 _WHAT_CAME_OF_IT = {
@@ -50,7 +49,7 @@ def reply(story: Story, change: TicketChange, policy: Policy) -> Action | None:
     )
     return Action(
         key=key, case_id=case.id, use_case=case.use_case, desk=policy.scope.desk, ticket=change.ref,
-        effect=Note(draft=explained(story, record, policy)), seq=_AFTER,
+        effect=Note(draft=explained(story, record, policy)), seq=AFTER_ALL,
     )  # fmt: skip
 
 
@@ -138,7 +137,7 @@ def _bounds(policy: Policy) -> Iterator[str]:
 
 def _done(actions: tuple[ActionRecord, ...]) -> Iterator[str]:
     for record in actions:
-        if record.action.seq != _AFTER:
+        if record.action.seq != AFTER_ALL:
             by = f", approved by {record.approved_by}" if record.approved_by else ""
             yield f"{record.action.effect.kind.replace('_', ' ')}: {record.state.replace('_', ' ')}{by}"
 

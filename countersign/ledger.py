@@ -24,6 +24,7 @@ from countersign.feedback.sources import Source
 from countersign.labels import Versions
 from countersign.ports import Unreadable
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage
+from countersign.voids import Approval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,7 +229,7 @@ class ClaimedAction:
     """An action that this worker may post; its audit intent is written already.
 
     `in_doubt`: it may have happened, so its marker is looked for first. `earlier` holds the receipts of the
-    case's actions done before, by kind. `undoes` is the effect that it takes back.
+    case's actions done before, by kind. `undoes` is the effect that it takes back; `approval` is a person's.
     """
 
     action: Action
@@ -237,19 +238,23 @@ class ClaimedAction:
     in_doubt: bool
     earlier: Mapping[str, Receipt] = field(default_factory=dict)
     undoes: Effect | None = None
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settled:
     """How an action went. DONE needs the receipt; IN_DOUBT and RETRY are due again `again_in` from now;
-    DEAD is a dead letter; WITHDRAWN was not tried (the worker gives its lease back, the attempt is not counted)."""
+    DEAD is a dead letter; WITHDRAWN was not tried (the worker gives its lease back, the attempt is not counted);
+    VOID was not tried either and waits for another approval, by somebody who knows of the changes `known`; EXPIRED
+    is dropped."""
 
     key: str
     fence: int
-    result: Literal["done", "in_doubt", "retry", "dead", "withdrawn"]
+    result: Literal["done", "in_doubt", "retry", "dead", "withdrawn", "void", "expired"]
     detail: str = ""
     again_in: timedelta = timedelta(0)
     receipt: Receipt | None = None
+    known: tuple[str, ...] = ()
 
 
 class ActionBook(Protocol):
@@ -283,6 +288,10 @@ class ActionBook(Protocol):
 
         The same change again gives the same keys, so that it may be heard twice.
         """
+        ...
+
+    def void(self, case_id: str, code: str, *, why: str, known: Sequence[str]) -> None:
+        """Records that an approval of planned actions did not count; they go on waiting. `known` as in `Approval`."""
         ...
 
     def drop(self, case_id: str, code: str, *, by: str, why: str) -> int:
@@ -375,8 +384,9 @@ class WatchBook(Protocol):
         """Drops planned actions that waited too long; gives the cases they belong to."""
         ...
 
-    def changes_since_offer(self, case_id: str, code: str) -> tuple[TicketChange, ...]:
-        """What others than we did in the ticket since this was offered for approval, oldest first."""
+    def changes_since_offer(self, case_id: str, code: str) -> tuple[tuple[TicketChange, ...], frozenset[str]]:
+        """What others than we did in the ticket since this was offered for approval, oldest first; and what of that
+        voided an earlier approval, by id, as in `Approval`."""
         ...
 
     def fire_once(self, name: str, fire_time: datetime) -> bool:

@@ -15,6 +15,8 @@ from countersign.redaction import redact
 
 # The order in which the actions of a case are done: what others refer to comes first.
 ORDER = ("create_ticket", "draft_change", "note", "route", "close")
+# The `seq` of notes that no decision plans: after everything that one does, so that they hold nothing up.
+AFTER_ALL = 90
 
 
 def plan(
@@ -91,11 +93,12 @@ def _action(case: Case, policy: Policy, seq: int, intent: Intent, effect: Effect
 
 def _offers(actions: Sequence[Action]) -> tuple[Offer, ...]:
     return tuple(
-        Offer(code=action.code, to=_words(action.effect)) for action in actions if action.needs_approval
+        Offer(code=action.code, to=words(action.effect)) for action in actions if action.needs_approval
     )
 
 
-def _words(effect: Effect) -> str:
+def words(effect: Effect) -> str:
+    """What doing it comes to, as words after «to»."""
     match effect:
         case Close():
             return "closes this ticket"

@@ -16,7 +16,7 @@ from countersign.mails import Mail
 from countersign.pinned import same_model
 from countersign.policy.schema import Autonomy
 from countersign.prompts import Prompt
-from countersign.tickets import Receipt, Ticket, TicketPage, TicketRef
+from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage, TicketRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,13 +85,21 @@ class AlertSource(Protocol):
         ...
 
 
-class Desk(Protocol):
-    @property
-    def name(self) -> str: ...
+class TicketLog(Protocol):
+    """What happened in tickets."""
 
     def changes(self, cursor: str | None) -> Iterator[TicketPage]:
         """Tickets in scope that changed since the cursor and what people did in them, oldest first."""
         ...
+
+    def changes_in(self, ticket: TicketRef, since: datetime) -> Sequence[TicketChange]:
+        """What was done in one ticket since then, by anybody, as the desk has it now and not as its search lags."""
+        ...
+
+
+class Desk(TicketLog, Protocol):
+    @property
+    def name(self) -> str: ...
 
     def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
         """The open tickets that carry these keys (an alert's dedup key, a source URL or a ticket id), by key."""

@@ -10,11 +10,13 @@ import structlog
 
 from countersign.actions import Action, Effect, Note
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from countersign.feedback.sources import is_bot
 from countersign.ledger import ClaimedAction, Settled
 from countersign.permits import permitted
 from countersign.policy.schema import DESK_HOLDS
 from countersign.ports import Desk, Receipt
 from countersign.undo import overwritten
+from countersign.voids import Void, expired, void_note, voided
 from workers.parts import Parts, Wake
 from workers.tracing import Value, span
 
@@ -34,12 +36,13 @@ def act(parts: Parts, keys: Sequence[str]) -> Iterator[Wake]:
     lease = max(parts.settings.timing.lease, *(policy.desk_hold for policy in parts.policies.values()))
     until = parts.monotonic() + parts.settings.timing.lease.total_seconds() / 2
     claimed = parts.ledger.actions.claim_actions(keys, worker=parts.worker, lease=lease)
-    settled = [_traced(parts, one, until) for one in claimed]
-    if settled and (ready := parts.ledger.actions.settle(settled)):
+    notes: list[str] = []
+    settled = [_traced(parts, one, until, notes) for one in claimed]
+    if settled and (ready := (*parts.ledger.actions.settle(settled), *notes)):
         yield Wake("act", ready)
 
 
-def _traced(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
+def _traced(parts: Parts, claimed: ClaimedAction, until: float, notes: list[str]) -> Settled:
     action = claimed.action
     told: dict[str, Value] = {
         "case": action.case_id,
@@ -48,17 +51,22 @@ def _traced(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
         "attempt": claimed.attempt,
     }
     with span("countersign.action", told):
-        return _post(parts, claimed, until)
+        return _post(parts, claimed, until, notes)
 
 
-def _post(parts: Parts, claimed: ClaimedAction, until: float) -> Settled:
-    """One action on its desk. What a desk may answer is a table of five; nothing else leaves a desk."""
+def _post(parts: Parts, claimed: ClaimedAction, until: float, notes: list[str]) -> Settled:
+    """One action on its desk. What a desk may answer is a table of five; nothing else leaves a desk.
+
+    `notes` gets the keys of notes that were planned by it.
+    """
     if why := _refusal(parts, claimed, until):
         return _settled(claimed, "withdrawn", why)
     action = _naming_change(claimed)
     try:
         with permitted(lambda: _refusal(parts, claimed, until)):
             receipt = _write_once(parts, claimed, action)
+            if isinstance(receipt, Void):
+                return _voided(parts, claimed, receipt, notes)
     except Unsure as doubt:
         return _settled(claimed, "in_doubt", str(doubt), _hold(parts, action))
     except Transient as problem:
@@ -89,7 +97,19 @@ def _refusal(parts: Parts, claimed: ClaimedAction, until: float) -> str:
     return parts.ledger.actions.refusal(claimed.action.key, claimed.fence)
 
 
-def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt:
+def _voided(parts: Parts, claimed: ClaimedAction, void: Void, notes: list[str]) -> Settled:
+    """Given back to people, who are told in the ticket before it is settled: then no end in between is silent."""
+    action, approval = claimed.action, claimed.approval
+    policy = parts.policies.get(action.use_case)
+    if policy is not None and approval is not None:
+        note = void_note(action, void, policy, change=approval.change)
+        parts.ledger.replies.plan(note, asked_by=approval.by)
+        notes.append(note.key)
+    result = "expired" if void.expired else "void"
+    return replace(_settled(claimed, result, f"The approval does not hold: {void.why}."), known=void.known)
+
+
+def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt | Void:
     desk = parts.desks.get(action.desk)
     if desk is None:
         raise Transient(
@@ -100,7 +120,22 @@ def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt
         return found
     if claimed.undoes is not None:
         _look_again(desk, action, claimed.undoes)
-    return desk.write(action)
+    return _void(parts, claimed, desk) or desk.write(action)
+
+
+def _void(parts: Parts, claimed: ClaimedAction, desk: Desk) -> Void | None:
+    """Whether a person's approval holds no more: much may happen between it and a late write."""
+    action, approval = claimed.action, claimed.approval
+    if approval is None:
+        return None
+    policy = parts.policies.get(action.use_case)
+    if policy is not None and (late := expired(approval, policy.approvals.expires_after)):
+        return late
+    if action.ticket is None:
+        return None
+    done = desk.changes_in(action.ticket, approval.offered_at)
+    changes = [(change, is_bot(change, parts.settings.bots)) for change in done]
+    return voided(changes, approver=approval.by, change=approval.change, known=approval.known)
 
 
 def _look_again(desk: Desk, action: Action, effect: Effect) -> None:

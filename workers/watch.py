@@ -8,7 +8,7 @@ from dataclasses import replace
 import structlog
 
 from countersign.actions import Close, Note
-from countersign.approvals import Command, may_approve, read_commands, voided_by
+from countersign.approvals import Command, may_approve, read_commands
 from countersign.conversation import reply
 from countersign.errors import OutsideError
 from countersign.feedback.edits import distance, text_of, without_marker
@@ -17,6 +17,7 @@ from countersign.ledger import Correction, Watched
 from countersign.policy import Policy
 from countersign.redaction import redact
 from countersign.tickets import ChangeKind
+from countersign.voids import Void, void_note, voided
 from workers.learn import learn, relabel_cases
 from workers.parts import Parts, Wake
 
@@ -131,22 +132,32 @@ def _obey(
         return "rejected", ()
     if not command.code:
         return "refused", ()
-    if changed := _changed(parts, one, command):
+    if void := _void(parts, one, command):
         # What was approved is not what was offered: people look at it as it is now.
-        parts.ledger.actions.drop(one.case_id, command.code, by="policy", why=f"void: {changed}")
-        _log.warning("approval.void", case=one.case_id, by=author, why=changed)
-        return "void", ()
+        _log.warning("approval.void", case=one.case_id, by=author, why=void.why)
+        return "void", _asked_again(parts, one, command, void, policy)
     keys = parts.ledger.actions.approve(one.case_id, command.code, by=author, change_id=one.change.id)
     _log.info("approval.given", case=one.case_id, by=author, actions=len(keys))
     return "approved" if keys else "refused", keys
 
 
-def _changed(parts: Parts, one: Watched, command: Command) -> str:
-    """What voids an approval: what others did in the ticket since it was offered. "" if nothing does."""
-    later = parts.ledger.watch.changes_since_offer(one.case_id, command.code)
-    by_bots = parts.settings.bots
-    found = (voided_by(change, approver=one.change.author, bot=is_bot(change, by_bots)) for change in later)
-    return next((why for why in found if why), "")
+def _void(parts: Parts, one: Watched, command: Command) -> Void | None:
+    """What voids an approval: what others did in the ticket since it was offered. None if nothing does."""
+    later, known = parts.ledger.watch.changes_since_offer(one.case_id, command.code)
+    changes = [(change, is_bot(change, parts.settings.bots)) for change in later]
+    return voided(changes, approver=one.change.author, change=one.change.id, known=known)
+
+
+def _asked_again(parts: Parts, one: Watched, command: Command, void: Void, policy: Policy) -> tuple[str, ...]:
+    """The notes that tell why an approval did not count; what was offered goes on waiting."""
+    records = parts.ledger.reading.story(one.case_id).actions
+    offered = [r.action for r in records if r.action.code == command.code and r.state == "planned"]
+    author, keys = one.change.author, list[str]()
+    for action in offered:
+        note = void_note(action, void, policy, change=one.change.id)
+        keys += parts.ledger.replies.plan(note, asked_by=author)
+    parts.ledger.actions.void(one.case_id, command.code, why=f"void: {void.why}", known=void.known)
+    return tuple(keys)
 
 
 def _not_entitled(parts: Parts, desk: str, one: Watched, policy: Policy) -> str:

@@ -17,7 +17,7 @@ from connectors.jira.writes import Writer
 from countersign.actions import Action, Attach, Detach
 from countersign.errors import Permanent
 from countersign.ports import Check
-from countersign.tickets import Receipt, Ticket, TicketPage, TicketState
+from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage, TicketRef, TicketState
 
 _DESK_KEY = f"{mapping.DESK}:"
 _KEYS_AT_ONCE = 100
@@ -40,6 +40,9 @@ class JiraDesk:
 
     def changes(self, cursor: str | None) -> Iterator[TicketPage]:
         return self._history.pages(cursor)
+
+    def changes_in(self, ticket: TicketRef, since: datetime) -> Sequence[TicketChange]:
+        return self._history.of(ticket, since)
 
     def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
         """Two searches per 100 keys. A key is an alert's dedup key, or jira: and an issue's key."""

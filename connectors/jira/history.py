@@ -38,8 +38,7 @@ class History:
         since = since_of(cursor, self._client, self._clock)
         start = last = cursor or since.isoformat()
         jql = f"project = {quoted(self._client.config.project)} AND {updated_since(since)} {_ORDER}"
-        fields = (*mapping.fields_of(self._client.config.fields), "comment")
-        for page in self._client.search(jql, fields):
+        for page in self._client.search(jql, self._fields):
             fresh = [issue for issue in page if self._is_fresh(issue)]
             tickets = readable(fresh, self._client)
             last = max([last, *(ticket.updated_at.isoformat() for ticket in tickets)])
@@ -50,6 +49,14 @@ class History:
             self._remember(fresh)
         yield from self._drafts(since, start)
         yield TicketPage(tickets=(), changes=(), cursor=last)
+
+    def of(self, ticket: TicketRef, since: datetime) -> tuple[TicketChange, ...]:
+        """What was done in one issue: two reads."""
+        return self._changes([self._client.issue(ticket.id, self._fields)], since)
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        return (*mapping.fields_of(self._client.config.fields), "comment")
 
     def _drafts(self, since: datetime, start: str) -> Iterator[TicketPage]:
         """What people wrote over in our drafted change requests, where these live in a project of their own."""

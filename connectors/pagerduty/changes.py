@@ -8,13 +8,13 @@ from typing import Any
 
 import structlog
 
-from connectors.cursor import Pace, advanced, window
+from connectors.cursor import Pace, Window, advanced, window
 from connectors.pagerduty.client import PagerDutyClient
 from connectors.pagerduty.log import entries
 from connectors.pagerduty.mapping import to_ref, to_ticket
 from connectors.payload import Node, text_in
 from countersign.errors import UnreadableAlert
-from countersign.tickets import ChangeKind, Ticket, TicketChange, TicketPage
+from countersign.tickets import ChangeKind, Ticket, TicketChange, TicketPage, TicketRef
 
 _log = structlog.get_logger()
 # PagerDuty's published list has no entry for a reopening. This is what its name would be.
@@ -46,6 +46,13 @@ class Changes:
                 cursor = advanced(cursor, last, wanted.until)
                 yield TicketPage(tickets=tickets, changes=changes, cursor=cursor)
         yield TicketPage(tickets=(), changes=(), cursor=advanced(cursor, wanted.until, wanted.until))
+
+    def of(self, ticket: TicketRef, since: datetime, now: datetime) -> tuple[TicketChange, ...]:
+        """What people did in one incident; the account's log is read for it."""
+        wanted = Window(since=since, until=now)
+        found = [entry for piece in entries(self._client, wanted) for entry in piece if _by_a_person(entry)]
+        changes, _ = self._read([entry for entry in found if text_in(entry.get("incident")) == ticket.id])
+        return tuple({change.id: change for change in changes}.values())
 
     def _read(self, batch: list[Any]) -> tuple[tuple[TicketChange, ...], tuple[Ticket, ...]]:
         changes, tickets = [], {}

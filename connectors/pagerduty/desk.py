@@ -19,7 +19,7 @@ from countersign.actions import Action, Close, Note, RetractNote, SetFields
 from countersign.drafts import Draft, plain
 from countersign.errors import Permanent, UnreadableAlert
 from countersign.ports import Check
-from countersign.tickets import Receipt, Ticket, TicketPage, TicketRef, TicketState
+from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage, TicketRef, TicketState
 
 _ID = re.compile(r"[PQ][A-Z0-9]{5,19}")
 _URL = re.compile(r"https://[\w.-]+\.pagerduty\.com/incidents/([A-Z0-9]{6,20})(?:[/?#].*)?")
@@ -41,6 +41,10 @@ class PagerDutyDesk:
 
     def changes(self, cursor: str | None) -> Iterator[TicketPage]:
         return Changes(self.client, self.name, self.pace).pages(cursor, self.clock())
+
+    def changes_in(self, ticket: TicketRef, since: datetime) -> Sequence[TicketChange]:
+        now = self.clock()
+        return Changes(self.client, self.name, self.pace).of(ticket, since, now) if since < now else ()
 
     def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
         """Open incidents by `pagerduty:<id>`, by address or by id; other keys are not PagerDuty's."""

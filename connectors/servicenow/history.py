@@ -45,13 +45,17 @@ class History:
         for rows in pages(self._client, reading):
             last = max(last, raw(rows[-1], "sys_updated_on"))
             tickets = readable(rows, self._client.url)
-            yield TicketPage(tickets=tickets, changes=self._changes(tickets, since), cursor=last)
+            refs = {ticket.ref.id: ticket.ref for ticket in tickets}
+            yield TicketPage(tickets=tickets, changes=self._changes(refs, since), cursor=last)
         if edits := self._edits(since):
             yield TicketPage(tickets=(), changes=edits, cursor=last)
         yield TicketPage(tickets=(), changes=(), cursor=last)
 
-    def _changes(self, tickets: Sequence[Ticket], since: str) -> tuple[TicketChange, ...]:
-        refs = {ticket.ref.id: ticket.ref for ticket in tickets}
+    def of(self, ticket: TicketRef, since: datetime) -> tuple[TicketChange, ...]:
+        """What was done in one ticket: two reads."""
+        return self._changes({ticket.id: ticket}, mapping.stamp(since))
+
+    def _changes(self, refs: Mapping[str, TicketRef], since: str) -> tuple[TicketChange, ...]:
         if not refs:
             return ()
         changes = [*self._comments(refs, since), *self._field_changes(refs, since)]

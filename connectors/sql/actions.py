@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, bindparam, case, select, update
 
 from connectors.sql import audit
+from connectors.sql.approvals import approval_of, now_known
 from connectors.sql.burial import Grave, bury_actions
 from connectors.sql.codec import EFFECT, RECEIPT, TICKET, plain
 from connectors.sql.engine import Database
@@ -22,6 +23,7 @@ from countersign.actions import KINDS, Action, ActionState, Effect
 from countersign.audit import Event
 from countersign.ledger import ClaimedAction, Settled
 from countersign.tickets import Receipt, TicketRef
+from countersign.voids import Approval
 
 _DUE = (
     select(actions.c.key)
@@ -100,7 +102,9 @@ class SqlActions:
             rows = connection.execute(_CLAIMABLE, {"keys": list(keys), "now": now}).all()
             graves, taken = _sorted_out(rows)
             receipts = _receipts(connection, [row.case_id for row, _ in taken])
-            claimed = _claimed(taken, receipts, _undone(connection, taken))
+            claimed = _claimed(
+                taken, receipts, _undone(connection, taken), _approvals(connection, taken, now)
+            )
             if claimed:
                 taken_keys = [one.action.key for one in claimed]
                 connection.execute(_CLAIM, {"keys": taken_keys, "by": worker, "until": now + lease})
@@ -166,6 +170,25 @@ class SqlActions:
                 )
             )
             return tuple(before.scalars())
+
+    def void(self, case_id: str, code: str, *, why: str, known: Sequence[str]) -> None:
+        with self._db.write() as connection:
+            waiting = select(actions).where(
+                actions.c.case_id == case_id,
+                actions.c.code == plain(code).strip().lower(),
+                actions.c.state == ActionState.PLANNED.value,
+            )
+            events = []
+            for row in connection.execute(waiting.with_for_update()).all():
+                told = {"known_changes": now_known(row, known), "detail": plain(why)}
+                connection.execute(update(actions).where(actions.c.key == row.key).values(told))
+                detail: dict[str, object] = {"kind": row.kind, "detail": why}
+                events.append(
+                    Event(
+                        actor="policy", event="action.void", case_id=case_id, subject=row.key, detail=detail
+                    )
+                )
+            audit.append(connection, events, at=self._db.now(connection))
 
     def drop(self, case_id: str, code: str, *, by: str, why: str) -> int:
         """As the port says. What makes no sense without a dropped action is dropped with it."""
@@ -249,10 +272,17 @@ def _undone(connection: Connection, taken: Sequence[tuple[Row[Any], Action]]) ->
     return {row.key: EFFECT.load(row.effect) for row in found}
 
 
+def _approvals(
+    connection: Connection, taken: Sequence[tuple[Row[Any], Action]], now: datetime
+) -> Mapping[str, Approval | None]:
+    return {action.key: approval_of(connection, row, now) for row, action in taken}
+
+
 def _claimed(
     taken: Sequence[tuple[Row[Any], Action]],
     receipts: Mapping[str, dict[str, Receipt]],
     undone: Mapping[str, Effect],
+    approvals: Mapping[str, Approval | None],
 ) -> tuple[ClaimedAction, ...]:
     return tuple(
         ClaimedAction(
@@ -262,6 +292,7 @@ def _claimed(
             in_doubt=row.doubtful or row.state in (ActionState.POSTING, ActionState.IN_DOUBT),
             earlier=receipts[row.case_id],
             undoes=undone.get(row.undoes),
+            approval=approvals[action.key],
         )
         for row, action in taken
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, tuple_, update
 
+from connectors.sql.approvals import now_known
 from connectors.sql.burial import Grave, bury_actions
 from connectors.sql.codec import EFFECT, RECEIPT, TICKET, TICKET_REF, plain
 from connectors.sql.engine import Database
@@ -36,7 +37,18 @@ _WRITE = (
             "worker": None,
             **{
                 name: bindparam(f"new_{name}")
-                for name in ("state", "due_at", "attempts", "doubtful", "detail", "receipt", "done_at")
+                for name in (
+                    "state",
+                    "due_at",
+                    "attempts",
+                    "doubtful",
+                    "detail",
+                    "receipt",
+                    "done_at",
+                    "approved_by",
+                    "approved_change",
+                    "known_changes",
+                )
             },
         }
     )
@@ -111,40 +123,51 @@ def _written(row: Row[Any], settled: Settled, at: datetime) -> Mapping[str, obje
             raise ValueError(
                 f"Action {settled.key} is told done without its receipt; give what the desk answered."
             )
-        return _columns(
-            settled, state=ActionState.DONE, due_at=None, attempts=row.attempts, doubtful=False, done_at=at
-        )
-    untried = settled.result == "withdrawn"
+        return _columns(row, settled, state=ActionState.DONE, doubtful=False, done_at=at)
     doubtful = row.doubtful or settled.result == "in_doubt"
+    untried = settled.result in ("withdrawn", "void", "expired")
+    attempts = row.attempts - 1 if untried else row.attempts
+    if settled.result == "void":
+        return _columns(row, settled, state=ActionState.PLANNED, doubtful=doubtful, attempts=attempts) | {
+            "new_approved_by": "",
+            "new_approved_change": "",
+            "new_known_changes": now_known(row, settled.known),
+        }
+    if settled.result == "expired":
+        return _columns(row, settled, state=ActionState.DROPPED, doubtful=doubtful, attempts=attempts)
     waits = ActionState.APPROVED if untried else ActionState.FAILED
     return _columns(
+        row,
         settled,
         state=ActionState.IN_DOUBT if doubtful else waits,
-        due_at=at + settled.again_in,
-        attempts=row.attempts - 1 if untried else row.attempts,
         doubtful=doubtful,
-        done_at=None,
+        attempts=attempts,
+        due_at=at + settled.again_in,
     )
 
 
 def _columns(
+    row: Row[Any],
     settled: Settled,
     *,
     state: ActionState,
-    due_at: datetime | None,
-    attempts: int,
     doubtful: bool,
-    done_at: datetime | None,
-) -> Mapping[str, object]:
+    attempts: int | None = None,
+    due_at: datetime | None = None,
+    done_at: datetime | None = None,
+) -> dict[str, object]:
     return {
         "action": settled.key,
         "new_state": state.value,
         "new_due_at": due_at,
-        "new_attempts": attempts,
+        "new_attempts": row.attempts if attempts is None else attempts,
         "new_doubtful": doubtful,
         "new_detail": plain(settled.detail),
         "new_receipt": RECEIPT.dump(settled.receipt) if settled.receipt is not None else None,
         "new_done_at": done_at,
+        "new_approved_by": row.approved_by,
+        "new_approved_change": row.approved_change,
+        "new_known_changes": row.known_changes,
     }
 
 

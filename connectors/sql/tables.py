@@ -253,6 +253,8 @@ actions = Table(
     Column("needs_approval", Boolean, nullable=False),
     _text("approved_by"),
     _text("approved_change"),
+    # JSON list of the ids of changes that voided approvals so far: whoever approves now was told of them.
+    Column("known_changes", Text, nullable=False, server_default="[]"),
     Column("payload_hash", String, nullable=False),
     Column("code", String, nullable=False),
     Column("effect", Text, nullable=False),

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select, tuple_, update
 from connectors.sql import audit
 from connectors.sql import feeds as feed_rows
 from connectors.sql import tickets as ticket_rows
+from connectors.sql.approvals import known_of, offered_at
 from connectors.sql.codec import TICKET_CHANGE, key_text, plain
 from connectors.sql.corrections import complete, row_of, set_apart
 from connectors.sql.engine import Database
@@ -127,36 +128,31 @@ class SqlWatch:
             audit.append(connection, events, at=now)
         return tuple(sorted({row.case_id for row in expired}))
 
-    def changes_since_offer(self, case_id: str, code: str) -> tuple[TicketChange, ...]:
-        """As the port says. The desk's clock may be behind ours: its own time of our note counts if it is earlier."""
+    def changes_since_offer(self, case_id: str, code: str) -> tuple[tuple[TicketChange, ...], frozenset[str]]:
+        """As the port says."""
         code = plain(code).strip().lower()
-        planned = select(func.min(actions.c.planned_at)).where(
+        planned = select(actions.c.planned_at, actions.c.known_changes).where(
             actions.c.case_id == case_id,
             actions.c.code == code,
             actions.c.state == ActionState.PLANNED.value,
         )
-        noted = select(func.min(ticket_changes.c.at)).where(
-            ticket_changes.c.case_id == case_id,
-            ticket_changes.c.by_us.is_(True),
-            ticket_changes.c.body.contains(f"/countersign approve {code}", autoescape=True),
-        )
         with self._db.read() as connection:
-            offered = connection.execute(planned).scalar_one()
-            if offered is None:
-                return ()
-            since = min(offered, connection.execute(noted).scalar_one() or offered)
+            rows = connection.execute(planned).all()
+            if not rows:
+                return (), frozenset()
+            since = offered_at(connection, case_id, code, min(row.planned_at for row in rows))
             later = (
                 select(ticket_changes.c.body)
                 .where(
                     ticket_changes.c.case_id == case_id,
                     ticket_changes.c.by_us.is_(False),
-                    # Desks know whole seconds.
-                    ticket_changes.c.at >= since.replace(microsecond=0),
+                    ticket_changes.c.at >= since,
                 )
                 .order_by(ticket_changes.c.at)
                 .limit(_AT_ONCE)
             )
-            return tuple(TICKET_CHANGE.load(body) for body in connection.execute(later).scalars())
+            changes = tuple(TICKET_CHANGE.load(body) for body in connection.execute(later).scalars())
+            return changes, frozenset(known for row in rows for known in known_of(row.known_changes))
 
     def fire_once(self, name: str, fire_time: datetime) -> bool:
         with self._db.write() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -243,6 +244,36 @@ def test_a_doubt_stays_until_it_is_seen_done(world: World) -> None:
     assert (claimed.in_doubt, claimed.attempt) == (True, 2)
     world.ledger.actions.settle([told(claimed, "retry")])
     assert world.take_one().in_doubt
+
+
+def test_a_void_approval_is_asked_for_again(world: World) -> None:
+    """It waits as before, its approver forgotten; who approves next is known to know what voided it."""
+    case_id = world.decided(effects=[CLOSE], asks=["close"], on=ticket())
+    (record,) = world.ledger.reading.story(case_id).actions
+    actions, code = world.ledger.actions, record.action.code
+    actions.approve(case_id, code, by="dana", change_id="approval-1")
+    world.clock.turn(MINUTE)
+    claimed = world.take_one()
+    assert claimed.approval is not None
+    assert (claimed.approval.by, claimed.approval.age) == ("dana", MINUTE)
+    actions.settle([replace(told(claimed, "void", detail="why"), known=("approval-1", "c1"))])
+    assert (world.take(), world.states(case_id)) == ((), {"close": "planned"})
+    actions.void(case_id, code, why="again", known=["c2"])
+    actions.approve(case_id, code, by="ann", change_id="approval-2")
+    again = world.take_one()
+    assert again.approval is not None
+    assert (again.approval.by, again.approval.known) == ("ann", {"approval-1", "c1", "c2"})
+    assert (again.attempt, world.events(case_id).count("action.void")) == (1, 2)
+
+
+def test_an_expired_approval_drops_the_action(world: World) -> None:
+    """It is not done and not asked for again."""
+    case_id = world.decided(effects=[CLOSE], asks=["close"], on=ticket())
+    (record,) = world.ledger.reading.story(case_id).actions
+    world.ledger.actions.approve(case_id, record.action.code, by="dana", change_id="approval-1")
+    world.ledger.actions.settle([told(world.take_one(), "expired", detail="too late")])
+    world.clock.turn(60 * MINUTE)
+    assert (world.take(), world.states(case_id)) == ((), {"close": "dropped"})
 
 
 def test_the_doubt_of_a_crash_outlives_giving_it_back(world: World) -> None:

@@ -238,6 +238,27 @@ def test_what_people_did_is_read_and_what_machines_did_is_not(box: Sandbox, inci
     ]
 
 
+def test_what_was_done_in_one_incident_is_read_alone(box: Sandbox, incident: dict[str, Any]) -> None:
+    """By its own log entries, from a time on: what approvals are held against before a late write."""
+
+    def people() -> None:
+        other = box.pagerduty.fire("Disk full", "reporting", "error", "another", {}, box.world.clock.now())
+        for one, text in ((incident["id"], "before"), (other, "elsewhere")):
+            box.pagerduty.add_note(one, ENGINEER, text)
+        box.world.clock.step(timedelta(minutes=5))
+        box.pagerduty.add_note(incident["id"], ENGINEER, "hold on")
+        box.world.clock.step(timedelta(seconds=2))
+
+    box.run(people)
+    desk, ref = _desk(box), _action(incident, Note(draft=DRAFT)).ticket
+    assert ref is not None
+    since_then = [
+        [one.text for one in desk.changes_in(ref, START + after)]
+        for after in (timedelta(0), timedelta(minutes=1))
+    ]
+    assert since_then == [["before", "hold on"], ["hold on"]]
+
+
 def test_a_persons_resolution_and_acknowledgement_are_changes(box: Sandbox, incident: dict[str, Any]) -> None:
     """Kinds of change are told apart."""
     desk = _desk(box)

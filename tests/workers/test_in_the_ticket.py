@@ -108,7 +108,7 @@ def test_an_approval_is_void_once_the_ticket_has_changed(home: House) -> None:
     home.box.run(lambda: desk.set_fields(desk.incident(ticket)["sys_id"], OTHER, category="network"))
     _say(home, ticket, LEAD, f"/countersign approve {code}")
     story = _story(home, ticket)
-    assert (_close(home, ticket), _open(home, ticket)) == ("dropped", True)
+    assert (_close(home, ticket), _open(home, ticket)) == ("planned", True)
     assert [one.verdict for one in story.corrections if one.by == LEAD] == ["void"]
     assert any("void: lena.fischer has changed category" in str(one.detail) for one in story.audit)
 

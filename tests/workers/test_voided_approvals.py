@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from countersign.policy import Policy
+from sandbox.faults import Fault
 from tests.workers.house import House, house
+from workers import act as acting
+from workers.tasks import STAGES
 
-LEAD, OTHER, CUSTOMER = "dana.okafor", "lena.fischer", "cara.customer"
+LEAD, SECOND, OTHER, CUSTOMER = "dana.okafor", "amir.haddad", "lena.fischer", "cara.customer"
 TITLE = "Certificate of mail-relay was renewed"
 TEXT = "Certificate renewal finished, valid for 90 days, no action needed"
 QUIET = {
@@ -25,30 +28,46 @@ QUIET = {
 
 @dataclass
 class Ticket:
-    """An open ticket in which a close was offered, at either desk."""
+    """An open ticket in which a close was offered, at either desk. `said` are the notes and comments in it."""
 
     home: House
+    vendor: str
     key: str
     note: Callable[[str, str, bool], object]
     edit: Callable[..., object]
+    said: Callable[[], list[str]]
 
-    def approve(self) -> tuple[str, str]:
-        """The lead approves what is offered: what became of the close, and how the approval was recorded."""
+    def approve(self, who: str = LEAD) -> tuple[str, str]:
+        """A lead approves what is offered: what became of the close, and how the approval was recorded."""
         self.home.run("watch", "sweep")
-        code = next(one.action.code for one in self._actions() if one.state == "planned")
-        self.note(LEAD, f"/countersign approve {code}", True)
+        code = next(one.action.code for one in self._actions() if one.state in ("planned", "dropped"))
+        self.note(who, f"/countersign approve {code}", True)
         self.home.run("watch", "sweep")
         story = self.home.parts.ledger.reading.story(self.key)
-        verdicts = [one.verdict for one in story.corrections if one.by == self._lead and one.verdict != "why"]
-        return next(one.state for one in self._actions()), verdicts[-1]
+        verdicts = [
+            one.verdict for one in story.corrections if one.verdict in ("approved", "void", "refused")
+        ]
+        return self.close, verdicts[-1]
+
+    def approve_while_down(self) -> None:
+        """A lead approves, and the desk goes away before the close is written: for an hour nothing is."""
+        self.home.run("watch", "sweep")
+        (offered,) = (one for one in self._actions() if one.state == "planned")
+        self.note(LEAD, f"/countersign approve {offered.action.code}", True)
+        list(STAGES["watch"](self.home.parts, [self.vendor]))
+        self.home.box.faults.add(Fault(vendor=self.vendor, kind="status", status=503, times=None))
+        self.home.act([offered.action.key])
+        assert self.close == "approved"
+
+    def back(self, **ahead: float) -> str:
+        """The desk is back, after so long: what becomes of the close."""
+        self.home.box.faults.clear()
+        self.home.later(**ahead)
+        return self.close
 
     @property
-    def _lead(self) -> str:
-        return (
-            self.home.box.run(lambda: self.home.box.jira.records.account_of(LEAD))
-            if "-" in self.key
-            else LEAD
-        )
+    def close(self) -> str:
+        return next(one.state for one in self._actions())
 
     def _actions(self) -> list[Any]:
         story = self.home.parts.ledger.reading.story(self.key)
@@ -60,7 +79,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One house for all: each test has a ticket of its own."""
     folder: Path = tmp_path_factory.mktemp("voided")
     with house(folder, f"sqlite:///{folder / 'ledger.db'}") as one:
-        one.box.run(lambda: one.box.jira.add_group("ops-engineers", [LEAD]))
+        one.box.run(lambda: one.box.jira.add_group("ops-engineers", [LEAD, SECOND]))
         changes = {"control_lane": 0.0, "autonomy": "draft", "limits": {"closes_per_service_per_day": 99}}
         jira = one.parts.policies["jira-triage"].model_dump(by_alias=True)
         jira |= {**changes, "rules": [QUIET, jira["rules"][-1]], "never_close": {"first_seen": False}}
@@ -84,7 +103,9 @@ def _incident(home: House) -> Ticket:
     fields = {"description": "description", "assignee": "assigned_to"}
     return Ticket(
         home=home,
+        vendor="servicenow",
         key=str(row["number"]),
+        said=lambda: home.box.run(lambda: [str(one["value"]) for one in desk.journal(sys_id)]),
         note=lambda who, text, internal: home.box.run(
             lambda: desk.add_note(sys_id, who, text, internal=internal)
         ),
@@ -104,7 +125,9 @@ def _issue(home: House) -> Ticket:
     home.once()
     return Ticket(
         home=home,
+        vendor="jira",
         key=issue.key,
+        said=lambda: home.box.run(lambda: [one.body.text for one in issue.comments]),
         note=lambda who, text, internal: home.box.run(
             lambda: desk.add_comment(issue.key, who, text, internal=internal)
         ),
@@ -120,25 +143,25 @@ def test_an_untouched_ticket_is_closed_by_its_approval(ticket: Ticket) -> None:
 def test_another_description_voids_it(ticket: Ticket) -> None:
     """Whatever the ticket says now, it is not what was offered."""
     ticket.edit(OTHER, description="It is down again")
-    assert ticket.approve() == ("dropped", "void")
+    assert ticket.approve() == ("planned", "void")
 
 
 def test_a_comment_by_somebody_else_voids_it(ticket: Ticket) -> None:
     """A colleague may have said why not to close, in words that nobody has to parse."""
     ticket.note(OTHER, "Hold on, I still see errors", True)
-    assert ticket.approve() == ("dropped", "void")
+    assert ticket.approve() == ("planned", "void")
 
 
 def test_a_customers_comment_voids_it(ticket: Ticket) -> None:
     """So does what a customer writes, even in the words of a question to us."""
     ticket.note(CUSTOMER, "/countersign why is my mail still broken?", False)
-    assert ticket.approve() == ("dropped", "void")
+    assert ticket.approve() == ("planned", "void")
 
 
 def test_a_disagreement_by_command_voids_it(ticket: Ticket) -> None:
     """`wrong` by a colleague is no question: the lead has to look again."""
     ticket.note(OTHER, "/countersign wrong category=security", True)
-    assert ticket.approve() == ("dropped", "void")
+    assert ticket.approve() == ("planned", "void")
 
 
 def test_taking_the_ticket_does_not_void_it(ticket: Ticket) -> None:
@@ -152,3 +175,58 @@ def test_questions_and_the_approvers_own_words_do_not_void_it(ticket: Ticket) ->
     ticket.note(OTHER, "/countersign why\n/countersign good", True)
     ticket.note(LEAD, "Looked at the relay, it is fine", True)
     assert ticket.approve() == ("done", "approved")
+
+
+def test_what_was_voided_is_asked_for_again_in_the_ticket(ticket: Ticket) -> None:
+    """A note names who did what and how to approve all the same; whoever approves after it is heard."""
+    ticket.note(OTHER, "Hold on, I still see errors", True)
+    assert ticket.approve() == ("planned", "void")
+    note = ticket.said()[-1]
+    assert "has commented since it was offered" in note and "/countersign approve" in note
+    assert ticket.approve(SECOND) == ("done", "approved")
+
+
+def test_what_changes_after_that_voids_the_next_approval_too(ticket: Ticket) -> None:
+    """Only what was told of is known: another comment has to be told of again."""
+    ticket.note(OTHER, "Hold on, I still see errors", True)
+    ticket.approve()
+    ticket.note(OTHER, "And now it is worse", True)
+    assert ticket.approve() == ("planned", "void")
+
+
+def test_an_approved_close_that_is_late_is_done_when_nothing_has_changed(ticket: Ticket) -> None:
+    """The desk was away for an hour: its return is enough."""
+    ticket.approve_while_down()
+    assert ticket.back(hours=1) == "done"
+
+
+def test_a_change_between_approval_and_a_late_close_voids_it(ticket: Ticket) -> None:
+    """What happens in the ticket meanwhile is looked at before the close is written: it is asked for again instead."""
+    ticket.approve_while_down()
+    ticket.note(OTHER, "It has come back, leave it open", True)
+    assert ticket.back(hours=1) == "planned"
+    assert "has commented since it was offered" in ticket.said()[-1]
+    assert not any("Closed by policy" in said for said in ticket.said())
+    assert ticket.approve() == ("done", "approved")
+
+
+def test_an_edit_between_approval_and_a_late_close_voids_it(ticket: Ticket) -> None:
+    """A field that somebody sets is such a change too."""
+    ticket.approve_while_down()
+    ticket.edit(OTHER, description="It is down again")
+    assert ticket.back(hours=1) == "planned"
+
+
+def test_without_that_look_it_would_be_closed(ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same evening without the guard: the ticket is closed over what somebody has written meanwhile."""
+    monkeypatch.setattr(acting, "_void", lambda *_: None)
+    ticket.approve_while_down()
+    ticket.note(OTHER, "It has come back, leave it open", True)
+    assert ticket.back(hours=1) == "done"
+
+
+def test_an_approval_that_has_expired_is_not_used_late(ticket: Ticket) -> None:
+    """The desk was away for longer than an offer holds: the close is dropped, and a note says so."""
+    ticket.approve_while_down()
+    assert ticket.back(hours=25) == "dropped"
+    assert "is not offered again" in ticket.said()[-1]

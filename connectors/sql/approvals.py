@@ -1,0 +1,46 @@
+"""Approvals in the ledger: what was offered when, and what has voided approvals since. Over one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from connectors.sql.tables import ticket_changes
+from countersign.voids import Approval
+
+
+def approval_of(connection: Connection, row: Row[Any], now: datetime) -> Approval | None:
+    """The approval of an action by a person; None where the policy or a question was enough."""
+    if not row.approved_change:
+        return None
+    return Approval(
+        by=row.approved_by,
+        change=row.approved_change,
+        offered_at=offered_at(connection, row.case_id, row.code, row.planned_at),
+        age=now - row.planned_at,
+        known=known_of(row.known_changes),
+    )
+
+
+def offered_at(connection: Connection, case_id: str, code: str, planned_at: datetime) -> datetime:
+    """In whole seconds. The desk's clock may be behind ours: its own time of our note counts if it is earlier."""
+    noted = select(func.min(ticket_changes.c.at)).where(
+        ticket_changes.c.case_id == case_id,
+        ticket_changes.c.by_us.is_(True),
+        ticket_changes.c.body.contains(f"/countersign approve {code}", autoescape=True),
+    )
+    return min(planned_at, connection.execute(noted).scalar_one() or planned_at).replace(microsecond=0)
+
+
+def known_of(column: str) -> frozenset[str]:
+    """What the column `known_changes` holds."""
+    return frozenset(json.loads(column))
+
+
+def now_known(row: Row[Any], more: Sequence[str]) -> str:
+    """The column with these added."""
+    return json.dumps(sorted({*known_of(row.known_changes), *more}))
