@@ -540,7 +540,11 @@ class RollupBook(Protocol):
 class Reading(Protocol):
     """What people ask of the ledger."""
 
-    def cases(self, *, limit: int, stage: str = "", ticket: str = "") -> tuple[CaseLine, ...]: ...
+    def cases(
+        self, *, limit: int, stage: str = "", ticket: str = "", use_case: str = ""
+    ) -> tuple[CaseLine, ...]:
+        """Newest first. `ticket` is its key (INC0010023) or its id."""
+        ...
 
     def story(self, case_id: str) -> Story:
         """Accepts a case id, a unique beginning of one, or a ticket key. Raises NotFound."""

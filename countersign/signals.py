@@ -55,11 +55,16 @@ class DriftBook(Protocol):
         """Today, by the ledger's clock; None if somebody has looked already."""
         ...
 
-    def judge(self, use_case: str, day: date, why: str) -> Raised | None:
+    def judge(self, use_case: str, day: date, why: str, *, share: float) -> Raised | None:
         """Records once for all workers what this day's look came to; gives the raised lane from now on, if any.
 
         A `why` raises the lane, or keeps it raised, for RAISED_FOR; without one it goes back to what the policy says.
+        `share` is what it is raised to, for the audit log.
         """
+        ...
+
+    def begun(self, *, within: timedelta) -> Mapping[str, Raised]:
+        """By use case: the lanes that are raised, and were raised first so short a time ago."""
         ...
 
     def raised(self, use_case: str) -> bool:

@@ -3,36 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
 from countersign.drift import Drift
+from countersign.lanes import audit_share
 from countersign.policy import Policy
-from countersign.signals import NOW, OTHER_MODEL, REFERENCE, DriftBook, compared, told
-from workers.owners import owner_of
+from countersign.policy.phrases import percent
+from countersign.signals import NOW, OTHER_MODEL, REFERENCE, DriftBook, Raised, compared, told
+from workers.owners import RETOLD, owner_of, tell_owner
 from workers.parts import Parts
 
 _log = structlog.get_logger()
 _DAY = timedelta(days=1)
+_HEADLINE = "Drift: for a while more cases go to people unseen"
+# So many of the newest cases are looked at for one that has a ticket.
+_LATEST = 50
 
 
-def look(parts: Parts) -> None:
-    """Holds the last week against the four weeks before it, for each policy, once a day whoever looks first."""
-    book = parts.ledger.drifts
+def look(parts: Parts) -> Iterator[str]:
+    """Holds the last week against the four weeks before it, for each policy, once a day whoever looks first.
+
+    Yields the notes that tell the owners what has begun to drift.
+    """
     for policy in parts.policies.values():
-        today = book.due(policy.use_case)
-        if today is None:
-            continue
-        middle = today - NOW
-        before = book.counts(policy.use_case, since=middle - REFERENCE, until=middle)
-        why = told(compared(before, book.counts(policy.use_case, since=middle, until=today)))
-        raised = book.judge(policy.use_case, today, why)
-        if why and raised is not None:
-            _log.warning(
-                "drift.found", use_case=policy.use_case, why=why, owner=owner_of(policy),
-                lane_raised_until=raised.until.isoformat(),
-            )  # fmt: skip
+        today = parts.ledger.drifts.due(policy.use_case)
+        if today is not None:
+            _judge(parts, policy, today)
+    # Also what a worker may have died before telling; what was told is not told again.
+    for use_case, raised in parts.ledger.drifts.begun(within=RETOLD).items():
+        if use_case in parts.policies:
+            yield from _tell(parts, parts.policies[use_case], raised)
+
+
+def _judge(parts: Parts, policy: Policy, today: date) -> None:
+    book = parts.ledger.drifts
+    middle = today - NOW
+    before = book.counts(policy.use_case, since=middle - REFERENCE, until=middle)
+    why = told(compared(before, book.counts(policy.use_case, since=middle, until=today)))
+    share = audit_share(policy.control_lane)
+    raised = book.judge(policy.use_case, today, why, share=share)
+    if why and raised is not None:
+        _log.warning(
+            "drift.found", use_case=policy.use_case, why=why, owner=owner_of(policy), control_lane=share,
+            lane_raised_until=raised.until.isoformat(),
+        )  # fmt: skip
+
+
+def _tell(parts: Parts, policy: Policy, raised: Raised) -> Iterator[str]:
+    """Once for each time that the lane is raised, in the newest ticket: the system that the owner works in."""
+    decided = parts.ledger.reading.cases(limit=_LATEST, stage="decided", use_case=policy.use_case)
+    case_id = next((line.id for line in decided if line.ticket), "")
+    then = (
+        f"Look at the drift table of the report. Until {raised.until:%Y-%m-%d} at least, "
+        f"{percent(audit_share(policy.control_lane))} of cases go into the control lane, where people judge them "
+        f"without seeing the verdict, instead of {percent(policy.control_lane)}; nothing else changes"
+    )
+    event = f"drift:{policy.use_case}:{raised.since.isoformat()}"
+    yield from tell_owner(parts, case_id, policy, event, _HEADLINE, raised.why.rstrip("."), then)
 
 
 def drift_of(book: DriftBook, use_case: str, *, since: datetime, until: datetime) -> tuple[Drift, ...]:

@@ -12,7 +12,7 @@ from countersign.labelling import Judgeable, finding
 from countersign.local_readings import judged
 from countersign.monitors import reopen_bound, tripped
 from countersign.promises import Demotion, PromiseBook, Relabelled, Reopens
-from workers.owners import owner_of, tell_owner
+from workers.owners import RETOLD, owner_of, tell_owner
 from workers.parts import Parts
 
 _log = structlog.get_logger()
@@ -22,8 +22,6 @@ _log = structlog.get_logger()
 USUALLY_REOPENED = 0.1
 WINDOW = timedelta(days=7)
 AT_ONCE = 1_000
-# A worker that dies between demoting and telling leaves the telling to the sweeper.
-RETOLD = timedelta(minutes=10)
 
 
 def learn(parts: Parts, case_ids: Iterable[str]) -> Iterator[str]:

@@ -30,8 +30,6 @@ def told_of_others(parts: Parts, case: Case, calls: Sequence[ModelCall], policy:
             "model.other", use_case=policy.use_case, case=case.id, asked=asked, answered_by=gave,
             owner=owner_of(policy),
         )  # fmt: skip
-        if policy.autonomy == "observe":
-            return ()
         why = (
             f"{asked} was asked, and its provider says that {gave} answered: no certificate of the one covers "
             "what the other says"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from countersign.actions import Action, Note, action_key
 from countersign.drafts import Block, Draft
@@ -10,6 +11,8 @@ from countersign.policy import Policy
 from countersign.tickets import Ticket
 from workers.parts import Parts
 
+# A worker that dies between finding and telling leaves the telling to the sweeper, for so long.
+RETOLD = timedelta(minutes=10)
 MAIL_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -18,11 +21,12 @@ def tell_owner(
 ) -> tuple[str, ...]:
     """Plans a note for the owner in a case's ticket, once for its event; gives its key if it may be done now.
 
-    An owner who is named by a mail address gets it there too, where a mail server is configured.
+    An owner who is named by a mail address gets it there too, where a mail server is configured. A policy that only
+    observes writes no note; nor is there one without a case ("").
     """
-    ticket = parts.ledger.reading.story(case_id).case.ticket
+    ticket = parts.ledger.reading.story(case_id).case.ticket if case_id else None
     _mail_owner(parts, policy, event, ticket, (headline, why, remedy))
-    if ticket is None:
+    if ticket is None or policy.autonomy == "observe":
         return ()
     draft = Draft(
         headline=headline,

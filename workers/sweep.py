@@ -28,10 +28,11 @@ class Due(Protocol):
 
 def sweep(parts: Parts) -> Iterator[Wake]:
     """Yields due cases, actions and reports, looks for drift, and drops approvals that nobody gave in time."""
-    look(parts)
+    # First, so that a report that is due now says what was found.
+    drifted = tuple(look(parts))
     _pack(parts)
     yield from fire(parts)
-    if notes := tuple(retell(parts)):
+    if notes := (*drifted, *retell(parts)):
         yield Wake("act", notes)
     for policy in parts.policies.values():
         expired = parts.ledger.watch.expire_approvals(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import (
     Column,
@@ -108,7 +108,7 @@ class SqlDrifts:
             )
             return None if connection.execute(looked).first() is not None else today
 
-    def judge(self, use_case: str, day: date, why: str) -> Raised | None:
+    def judge(self, use_case: str, day: date, why: str, *, share: float) -> Raised | None:
         with self._db.write() as connection:
             now = self._db.now(connection)
             fired = {"name": _schedule(use_case), "fire_time": _midnight(day), "fired_at": now}
@@ -120,15 +120,25 @@ class SqlDrifts:
                 standing = Raised(since=now, until=now + RAISED_FOR, why=plain(why))
                 row = {"since": now, "until": standing.until, "why": standing.why}
                 connection.execute(insert(raised_lanes).values(use_case=use_case, **row))
-                _record(connection, use_case, "lane.raised", standing, now)
+                _record(connection, use_case, "lane.raised", standing, now, share=share)
             elif why and standing is not None:
                 standing = _moved(connection, use_case, standing, until=now + RAISED_FOR, why=plain(why))
-                _record(connection, use_case, "lane.kept_raised", standing, now)
+                _record(connection, use_case, "lane.kept_raised", standing, now, share=share)
             elif standing is not None:
                 _moved(connection, use_case, standing, until=now, why=standing.why, ended=now)
                 _record(connection, use_case, "lane.lowered", standing, now)
                 standing = None
             return standing
+
+    def begun(self, *, within: timedelta) -> Mapping[str, Raised]:
+        with self._db.read() as connection:
+            now = self._db.now(connection)
+            begun = raised_lanes.c.since > now - within, raised_lanes.c.ended_at.is_(None)
+            asked = select(raised_lanes).where(*begun, raised_lanes.c.until > now)
+            return {
+                row.use_case: Raised(since=row.since, until=row.until, why=row.why)
+                for row in connection.execute(asked)
+            }
 
     def raised(self, use_case: str) -> bool:
         with self._db.read() as connection:
@@ -186,8 +196,18 @@ def _moved(
     return Raised(since=raised.since, until=until, why=why, ended=ended)
 
 
-def _record(connection: Connection, use_case: str, event: str, raised: Raised, now: datetime) -> None:
-    detail = {"why": raised.why, "until": raised.until.isoformat()}
+def _record(
+    connection: Connection,
+    use_case: str,
+    event: str,
+    raised: Raised,
+    now: datetime,
+    *,
+    share: float | None = None,
+) -> None:
+    detail: dict[str, object] = {"why": raised.why, "until": raised.until.isoformat()}
+    if share is not None:
+        detail["share"] = share
     told = Event(actor="drift", event=event, case_id="", subject=use_case, detail=detail)
     audit.append(connection, [told], at=now)
 

@@ -45,11 +45,14 @@ class SqlReading:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def cases(self, *, limit: int, stage: str = "", ticket: str = "") -> tuple[CaseLine, ...]:
-        """Newest first. `ticket` is its key (INC0010023) or its id."""
+    def cases(
+        self, *, limit: int, stage: str = "", ticket: str = "", use_case: str = ""
+    ) -> tuple[CaseLine, ...]:
         asked = select(cases, tickets.c.key.label("ticket_key")).outerjoin(tickets, with_ticket)
         if stage:
             asked = asked.where(cases.c.stage == stage)
+        if use_case:
+            asked = asked.where(cases.c.use_case == use_case)
         if ticket := plain(ticket):
             asked = asked.where(or_(tickets.c.key == ticket, tickets.c.id == ticket))
         with self._db.read() as connection:

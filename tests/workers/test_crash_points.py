@@ -35,7 +35,7 @@ STEPS = {
     ),
     "sweep": (
         "deliveries.fire", "deliveries.due", "watch.expire_approvals", "actions.newer_kinds", "cases.end_leases",
-        "cases.due_cases", "actions.due_actions", "drifts.due", "promises.demotions",
+        "cases.due_cases", "actions.due_actions", "drifts.due", "drifts.begun", "promises.demotions",
         "rollups.waiting", "rollups.sum_up",
     ),
 }  # fmt: skip

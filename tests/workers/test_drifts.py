@@ -6,16 +6,20 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
+from connectors.smtp.mailer import SmtpConfig, SmtpMailer
 from connectors.sql.drifts import count_signals
 from connectors.sql.ledger import SqlLedger
 from countersign.composition import Period
 from countersign.reports import Report, as_csv, mail_text
 from countersign.signals import CATEGORY, LANGUAGE
+from tests.mailbox import Mailbox, mailbox
 from tests.workers.house import House, house
 from workers.figures import report_of
 from workers.tasks import STAGES
@@ -58,9 +62,42 @@ def _share(home: House, title: str) -> float:
     return facts.control_share
 
 
-def _audited(home: House) -> list[str]:
+def _records(home: House) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in home.ledger.trail.export()]
-    return [line["event"] for line in lines if line["actor"] == "drift"]
+    return [line for line in lines if line["actor"] == "drift"]
+
+
+def _audited(home: House) -> list[str]:
+    return [line["event"] for line in _records(home)]
+
+
+def _drift(home: House) -> None:
+    """What comes in today is not what came before."""
+    _count(home, range(8, 36), ALWAYS)
+    _count(home, range(1, 8), {"c": 30})
+
+
+def _notes(home: House) -> list[str]:
+    """What tickets say of drift."""
+    notes = [json.dumps(write.body) for write in home.writes]
+    return [note for note in notes if "Drift:" in note]
+
+
+def _mails(box: Mailbox) -> list[tuple[str, EmailMessage]]:
+    """What was mailed of drift; a report may be due besides."""
+    return [mail for mail in box.mails if "Drift:" in mail[1]["Subject"]]
+
+
+@pytest.fixture
+def mailed(either: House) -> Iterator[tuple[House, Mailbox]]:
+    """The same with a mail server, and a ticket that was decided."""
+    with mailbox() as box:
+        config = SmtpConfig(
+            host="127.0.0.1", port=box.port, sender="countersign@example.com", tls="none", timeout_s=5
+        )
+        wired = replace(either, parts=replace(either.parts, mailer=SmtpMailer(config)))
+        assert _share(wired, "Disk is full") == 0.1
+        yield wired, box
 
 
 def _report(home: House, **ahead: float) -> Report:
@@ -88,7 +125,66 @@ def test_drift_raises_the_share_of_the_next_decisions_and_the_report_tells_it(ei
     assert "control lane" in report.attention[1]
     assert "control lane" in " ".join(mail_text(report).split())
     assert "drift.category,Drift: category" in as_csv(report)
-    assert _audited(either) == ["lane.raised"]
+    (record,) = _records(either)
+    assert (record["event"], record["detail"]["share"]) == ("lane.raised", 0.2)
+
+
+def test_the_owner_is_told_of_drift_once_in_the_newest_ticket_and_by_mail(
+    mailed: tuple[House, Mailbox],
+) -> None:
+    """As of a demotion; while it lasts nothing is said again, and what begins anew is told anew."""
+    home, box = mailed
+    _drift(home)
+    home.clock.ahead += timedelta(days=1)
+    home.run("sweep")
+    home.run("sweep")
+    (note,) = _notes(home)
+    assert "category (c:" in note
+    assert "20 % of cases go into the control lane" in note
+    assert "noc-lead@example.com" in note
+    (told,) = _mails(box)
+    assert told[0] == "noc-lead@example.com"
+    assert told[1]["Subject"].startswith("[alert-triage] Drift:")
+    assert "category (c:" in told[1].get_content()
+    home.later(days=1)
+    assert _audited(home)[-1] == "lane.kept_raised"
+    assert (len(_notes(home)), len(_mails(box))) == (1, 1)
+    home.clock.ahead += timedelta(days=40)
+    _drift(home)
+    home.run("sweep")
+    assert (len(_notes(home)), len(_mails(box))) == (2, 2)
+
+
+def test_drift_that_a_worker_died_before_telling_is_told_by_the_next(
+    mailed: tuple[House, Mailbox],
+) -> None:
+    """It had recorded what it found, and no more."""
+    home, box = mailed
+    home.clock.ahead += timedelta(days=1)
+    home.ledger.drifts.judge("alert-triage", home.clock().date(), "It has changed.", share=0.2)
+    home.run("sweep")
+    assert (len(_notes(home)), len(_mails(box))) == (1, 1)
+
+
+def test_a_policy_that_only_observes_tells_of_drift_by_mail_alone(mailed: tuple[House, Mailbox]) -> None:
+    """Nothing is written into any ticket."""
+    home, box = mailed
+    home = home.with_policy(autonomy="observe")
+    _drift(home)
+    home.later(days=1)
+    assert (_notes(home), len(_mails(box))) == ([], 1)
+
+
+def test_status_says_which_control_lanes_are_raised(calm: House) -> None:
+    """And why; nothing while none is."""
+    assert "control lane" not in calm.command("status").stdout
+    _drift(calm)
+    calm.run("sweep")
+    said = calm.command("status").stdout
+    assert "control lane  alert-triage" in said
+    assert "category (c:" in said
+    (raised,) = json.loads(calm.command("status", "--json").stdout)["control_lanes_raised"].values()
+    assert "category (c:" in raised["why"]
 
 
 def test_it_ends_when_the_drift_is_gone(calm: House) -> None:
@@ -121,9 +217,9 @@ def test_a_day_is_looked_at_once_by_whoever_comes_first(either: House) -> None:
     _count(either, range(8, 36), ALWAYS)
     _count(either, range(1, 8), {"c": 30})
     today, book = either.clock().date(), either.ledger.drifts
-    first = book.judge("alert-triage", today, "It has changed.")
+    first = book.judge("alert-triage", today, "It has changed.", share=0.2)
     again = SqlLedger.open(either.parts.settings.ledger.get_secret_value(), clock=either.clock)
-    assert again.drifts.judge("alert-triage", today, "") == first
+    assert again.drifts.judge("alert-triage", today, "", share=0.2) == first
     list(STAGES["sweep"](replace(either.parts, ledger=again), []))
     again.close()
     assert _audited(either) == ["lane.raised"]

@@ -11,22 +11,27 @@ from workers.console import AsJson, Config, as_plain, new_app, show_json, show_t
 from workers.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from countersign.promises import PromiseBook
+    from countersign.signals import DriftBook, Raised
 
 app = new_app("Count what came in, what was done and what waits; say which policies are in force.")
 
 
 @app.command()
 def status(config: Config = None, as_json: AsJson = False) -> None:
-    """Show the counts of the whole ledger, the policies in force, and the policy files that are refused."""
+    """Show the counts of the whole ledger, policies in force or refused, and control lanes that drift has raised."""
     from workers.wiring import open_ledger
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
         tally = ledger.reading.tally()
         versions, refused = _policies(settings, ledger.promises)
+        raised = _raised(ledger.drifts, versions)
     if as_json:
-        show_json({**as_plain(tally), "policies": versions, "policies_refused": refused})
+        policies = {"policies": versions, "policies_refused": refused, "control_lanes_raised": raised}
+        show_json({**as_plain(tally), **policies})
         return
     rows: list[tuple[str, str, object]] = [("alerts", "recorded", tally.alerts)]
     rows += [("cases", stage, count) for stage, count in sorted(tally.cases.items())]
@@ -35,7 +40,20 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
     rows += [("dead letters", "open", tally.dead_letters), ("waiting", "due now or later", tally.waiting)]
     rows += [("policy", use_case, f"version {version}") for use_case, version in versions.items()]
     rows += [("policy", "REFUSED", sentence) for sentence in refused]
+    rows += [
+        ("control lane", use_case, f"raised until {lane.until:%Y-%m-%d}: {lane.why}")
+        for use_case, lane in raised.items()
+    ]
     show_table(("what", "which", "how many"), rows, empty="The ledger is empty.")
+
+
+def _raised(book: DriftBook, use_cases: Iterable[str]) -> dict[str, Raised]:
+    """The control lanes that drift has raised and that are raised now."""
+    from workers.wiring import now
+
+    at = now()
+    found = {use_case: book.lanes(use_case, since=at, until=at) for use_case in use_cases}
+    return {use_case: lanes[-1] for use_case, lanes in found.items() if lanes and lanes[-1].ended is None}
 
 
 def _policies(settings: Settings, book: PromiseBook) -> tuple[dict[str, int], list[str]]:
