@@ -21,8 +21,7 @@ class Files:
         if ticket is None:
             raise Permanent("A file needs its ticket; plan this action again.", where=mapping.DESK)
         if isinstance(effect, Attach):
-            made = self._client.attach(ticket.key, action.file_name, effect.media_type, action.file_bytes)
-            return Receipt(handle=made, url=ticket.url)
+            return Receipt(handle=self._attach(action, effect, ticket.key), url=ticket.url)
         handle = effect.handle if isinstance(effect, Detach) else ""
         try:
             self._client.do("DELETE", f"attachment/{handle}")
@@ -30,6 +29,19 @@ class Files:
             if gone.status != 404:
                 raise
         return Receipt(handle=handle, url=ticket.url)
+
+    def _attach(self, action: Action, effect: Attach, key: str) -> str:
+        try:
+            return self._client.attach(key, action.file_name, effect.media_type, action.file_bytes)
+        except Permanent as gone:
+            if gone.status != 404:
+                raise
+            raise Permanent(
+                f"Jira shows no issue {key}; mend report: record in the policy, or let the integration user browse "
+                "its project.",
+                where=mapping.DESK,
+                status=404,
+            ) from gone
 
     def probe(self, action: Action) -> Receipt | None:
         if isinstance(action.effect, Attach):

@@ -193,6 +193,43 @@ def test_the_report_is_put_on_the_record_that_the_policy_names(
     assert "-report-" in str(file["file_name"])
 
 
+def _files_of_issue(home: House, key: str) -> list[str]:
+    return home.box.run(lambda: [str(one["filename"]) for one in home.box.jira.issue(key).attachments])
+
+
+def test_the_report_is_put_on_a_jira_issue_once_and_taken_off_by_a_rollback(
+    sqlite_home: House,
+) -> None:
+    """One file, whose name says what it is and when; a rollback takes that one off and leaves people's own there."""
+    home = sqlite_home
+    key = home.box.run(lambda: home.box.jira.open_issue(user="lena.fischer", summary="Weekly review").key)
+    theirs = {"id": "90001", "filename": "minutes.pdf"}
+    home.box.run(lambda: home.box.jira.issue(key).attachments.append(theirs))
+    changed = _recording(home, f"jira:{key}")
+    (_, file) = _files_of_issue(home, key)
+    assert file.startswith("countersign-")
+    assert "-report-" in file
+    assert _roll_back(changed, "--dry-run")["planned"] == 1
+    changed.later(minutes=1)
+    assert _files_of_issue(home, key) == ["minutes.pdf", file]
+    told = _roll_back(changed, "--by", "ana")
+    assert (told["planned"], told["review"]) == (1, [])
+    changed.later(minutes=1)
+    assert _files_of_issue(home, key) == ["minutes.pdf"]
+    assert _roll_back(changed, "--by", "ana")["planned"] == 0
+    changed.later(days=1)
+    assert len(_files_of_issue(home, key)) == 2
+
+
+def test_a_jira_issue_that_is_not_there_is_told_and_not_tried_again(sqlite_home: House) -> None:
+    """As at ServiceNow: a mistyped key is for whoever wrote the policy."""
+    with structlog.testing.capture_logs() as logs:
+        _recording(sqlite_home, "jira:OPS-99999")
+    (dead,) = [line["problem"] for line in logs if line["event"] == "report.dead"]
+    assert "OPS-99999" in dead
+    assert "report: record" in dead
+
+
 def test_a_record_that_is_not_there_is_told_and_not_tried_again(sqlite_home: House) -> None:
     """A mistyped number is for whoever wrote the policy."""
     with structlog.testing.capture_logs() as logs:
