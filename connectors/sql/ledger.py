@@ -107,9 +107,9 @@ class SqlLedger:
             return self.rollups.scanned(use_case, since=since, recorded=recorded, core=core)
         return found
 
-    def material(self, use_case: str, *, since: datetime) -> Iterator[Material]:
-        """The cases that people corrected since then, with what their model was shown and answered."""
-        return read_material(self._db, use_case, since)
+    def material(self, use_case: str, *, since: datetime, answers: bool = True) -> Iterator[Material]:
+        """The cases that people corrected since then; `answers`: with what their model was shown and said."""
+        return read_material(self._db, use_case, since, answers=answers)
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results:
         """What a report needs beside the histories."""

@@ -20,19 +20,23 @@ _AT_ONCE = 500
 _ANSWERED = ("answered", "cached")
 
 
-def read_material(db: Database, use_case: str, since: datetime) -> Iterator[Material]:
+def read_material(
+    db: Database, use_case: str, since: datetime, *, answers: bool = True
+) -> Iterator[Material]:
     """Cases of which something was said since then, in the order of their ids; a lot at a time is in memory."""
     after = ""
     while True:
         with db.read() as connection:
-            lot = _lot(connection, use_case, since, after)
+            lot = _lot(connection, use_case, since, after, answers=answers)
         yield from lot
         if len(lot) < _AT_ONCE:
             return
         after = lot[-1].case_id
 
 
-def _lot(connection: Connection, use_case: str, since: datetime, after: str) -> list[Material]:
+def _lot(
+    connection: Connection, use_case: str, since: datetime, after: str, *, answers: bool
+) -> list[Material]:
     told = select(corrections.c.case_id).where(corrections.c.at >= since, corrections.c.case_id > after)
     rows = connection.execute(
         select(cases)
@@ -48,8 +52,8 @@ def _lot(connection: Connection, use_case: str, since: datetime, after: str) -> 
         .order_by(corrections.c.at, corrections.c.change_id, corrections.c.verdict, corrections.c.field)
     ):
         said[given.case_id].append(given)
-    answers = _answers(connection, ids)
-    return [_material(row, said[row.id], answers.get(row.id)) for row in rows]
+    calls = _answers(connection, ids) if answers else {}
+    return [_material(row, said[row.id], calls.get(row.id)) for row in rows]
 
 
 def _answers(connection: Connection, ids: Sequence[str]) -> dict[str, ModelCall]:

@@ -34,8 +34,27 @@ class Material:
     corrections: tuple[Correction, ...]
 
     @property
-    def last_at(self) -> datetime:
-        return max(one.at for one in self.corrections)
+    def outline(self) -> Outline:
+        return Outline(
+            case_id=self.case_id,
+            cluster=self.cluster,
+            template=self.template,
+            last_at=max(one.at for one in self.corrections),
+            votes=tuple(
+                vote for told in self.corrections if (vote := vote_of(told, self.cluster)) is not None
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outline:
+    """A corrected case without its texts: all that its split, and what is settled of it, depend on."""
+
+    case_id: str
+    cluster: str
+    template: str
+    last_at: datetime
+    votes: tuple[Vote, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +101,7 @@ def cluster_of(fingerprint: str, template: str, desk: str, ticket_id: str) -> st
     return f"{WORDS}{template}" if born_there else fingerprint
 
 
-def splits(cases: Sequence[Material], *, share: float = EVAL_SHARE) -> dict[str, Split]:
+def splits(cases: Sequence[Outline], *, share: float = EVAL_SHARE) -> dict[str, Split]:
     """By case: the newest clusters are for evaluation, about this share of the cases; the rest is to be taught.
 
     Cases of one cluster, or with the words of one title, stay together. A group is as new as its newest case, so
@@ -96,14 +115,6 @@ def splits(cases: Sequence[Material], *, share: float = EVAL_SHARE) -> dict[str,
         split: Split = "eval" if len(found) < wanted and group is not groups[0] else "train"
         found |= dict.fromkeys((one.case_id for one in group), split)
     return found
-
-
-def votes_in(cases: Iterable[Material]) -> Iterator[Vote]:
-    """What people said by hand that the cases are."""
-    for case in cases:
-        for told in case.corrections:
-            if (vote := vote_of(told, case.cluster)) is not None:
-                yield vote
 
 
 def vote_of(told: Correction, cluster: str) -> Vote | None:
@@ -124,16 +135,17 @@ def vote_of(told: Correction, cluster: str) -> Vote | None:
     )
 
 
-def settled_in(cases: Sequence[Material], *, quorum: int, known: Iterable[str]) -> Mapping[str, Chosen]:
+def settled_in(cases: Sequence[Outline], *, quorum: int, known: Iterable[str]) -> Mapping[str, Chosen]:
     """By case, what a quorum says that it is: by the rules of the pool, without its caps."""
     all_of_them = len(cases) + 1
     caps = Caps(quorum=quorum, per_person=all_of_them, per_cluster=all_of_them, most=all_of_them)
-    chosen = select(votes_in(cases), caps, known=frozenset(known)).chosen
+    votes = (vote for case in cases for vote in case.votes)
+    chosen = select(votes, caps, known=frozenset(known)).chosen
     return {one.case_id: one for one in chosen}
 
 
 def rows_of(
-    cases: Sequence[Material], split: Mapping[str, Split], settled: Mapping[str, Chosen]
+    cases: Iterable[Material], split: Mapping[str, Split], settled: Mapping[str, Chosen]
 ) -> Iterator[Row]:
     """One row a correction, oldest case first."""
     people: dict[str, str] = {}
@@ -177,7 +189,7 @@ def _row(case: Material, told: Correction, person: str, split: Split, settled: s
     )
 
 
-def _groups(cases: Sequence[Material]) -> list[list[Material]]:
+def _groups(cases: Sequence[Outline]) -> list[list[Outline]]:
     """Cases that share a cluster or a title's words, directly or by others."""
     parent: dict[str, str] = {}
 
@@ -191,7 +203,7 @@ def _groups(cases: Sequence[Material]) -> list[list[Material]]:
         names = [f"cluster {case.cluster}"] + ([f"words {case.template}"] if case.template else [])
         for name in names:
             parent[root(name)] = root(names[0])
-    groups: dict[str, list[Material]] = {}
+    groups: dict[str, list[Outline]] = {}
     for case in sorted(cases, key=lambda one: one.case_id):
         groups.setdefault(root(f"cluster {case.cluster}"), []).append(case)
     return list(groups.values())

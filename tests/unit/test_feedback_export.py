@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,9 +14,10 @@ import pytest
 
 from countersign.assessment import triage_answer
 from countersign.feedback.examples import Lesson, Without, as_chat, as_preference, lesson, without_similar
-from countersign.feedback.files import COLUMNS, as_csv, as_lines, as_parquet
+from countersign.feedback.files import COLUMNS, csv_lines, json_lines, parquet_groups
 from countersign.feedback.pool import Chosen
-from countersign.feedback.rows import Material, rows_of, settled_in, splits
+from countersign.feedback.rows import Material, Row, Split, rows_of, settled_in
+from countersign.feedback.rows import splits as splits_of
 from countersign.labels import Versions
 from countersign.ledger import About, Correction
 from tests.unit.builders import NOW
@@ -33,6 +35,19 @@ ABOUT = About(
     decision="c1/1", policy_version=3, policy_hash="abc", versions=Versions(policy="p", prompt="q", model="local"),
     category="capacity", confidence=0.9, risk=0.1, lane="treated", cluster="f1", seen=True,
 )  # fmt: skip
+
+
+def splits(cases: Sequence[Material]) -> dict[str, Split]:
+    return splits_of([case.outline for case in cases])
+
+
+def as_csv(rows: Iterable[Row]) -> bytes:
+    return b"".join(csv_lines(rows))
+
+
+def as_parquet(rows: Iterable[Row]) -> bytes:
+    (one,) = parquet_groups(rows)
+    return one
 
 
 def _told(by: str, after: str = "network", *, field: str = "category", **more: object) -> Correction:
@@ -68,7 +83,8 @@ def test_the_newest_clusters_are_for_evaluation_and_no_cluster_is_in_both() -> N
         {case.template for case in cases if found[case.case_id] == side} - {""} for side in ("train", "eval")
     ]
     newest = [
-        max(case.last_at for case in cases if found[case.case_id] == side) for side in ("train", "eval")
+        max(case.outline.last_at for case in cases if found[case.case_id] == side)
+        for side in ("train", "eval")
     ]
     assert sides[0] & sides[1] == set()
     assert words[0] & words[1] == set()
@@ -88,7 +104,7 @@ def test_clusters_of_the_same_words_stay_together() -> None:
 def test_an_export_is_not_capped_as_the_pool_is() -> None:
     """Whatever is settled is exported: thousands of cases by two people, all of one cluster."""
     cases = [_case(_told("ann"), _told("bob"), number=number, cluster="f") for number in range(2_100)]
-    assert len(settled_in(cases, quorum=2, known=CATEGORIES)) == 2_100
+    assert len(settled_in([case.outline for case in cases], quorum=2, known=CATEGORIES)) == 2_100
 
 
 def test_one_cluster_alone_is_taught() -> None:
@@ -115,7 +131,7 @@ def test_examples_have_the_forms_that_are_tuned_with() -> None:
     assert [one["role"] for one in chat["messages"]] == ["system", "user", "assistant"]
     assert pair["prompt"] == chat["messages"][:2]
     assert (pair["chosen"][0]["content"], pair["rejected"][0]["content"]) == (found.chosen, found.rejected)
-    assert as_lines([chat, pair]).decode().count("\n") == 2
+    assert b"".join(json_lines([chat, pair])).decode().count("\n") == 2
 
 
 def test_other_fields_are_taken_from_those_who_settled_it_alone() -> None:
@@ -166,7 +182,11 @@ def test_rows_are_the_same_in_both_tables_and_name_nobody() -> None:
         _case(_told("ann@example.com", "network", text="=HYPERLINK(1)", distance=0.25), number=n)
         for n in (1, 2)
     ]
-    rows = list(rows_of(cases, splits(cases), settled_in(cases, quorum=1, known=CATEGORIES)))
+    rows = list(
+        rows_of(
+            cases, splits(cases), settled_in([case.outline for case in cases], quorum=1, known=CATEGORIES)
+        )
+    )
     read = list(csv.DictReader(io.StringIO(as_csv(rows).decode())))
     frame = polars.read_parquet(io.BytesIO(as_parquet(rows)))
     assert tuple(frame.columns) == tuple(read[0]) == COLUMNS

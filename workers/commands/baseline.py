@@ -13,6 +13,7 @@ import typer
 
 from countersign.errors import ConfigError
 from workers.console import AsJson, new_app, show_json, show_table
+from workers.progress import Bar
 
 if TYPE_CHECKING:
     from countersign.exports.reading import Export
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from workers.export_files import ExportFile
 
 app = new_app("Compute the figures from a ticket export, before starting: baseline EXPORT.csv.")
-_BAR = 30
 _SHOWN = 20
 Dates = Annotated[str, typer.Option(help="day-first or month-first, where dates leave it open.")]
 Zone = Annotated[str, typer.Option(help="Zone of times that name none, as Europe/Rome.")]
@@ -141,7 +141,7 @@ class _Progress:
     def __init__(self, file: ExportFile, kept: Checkpoints) -> None:
         self._file, self._kept = file, kept
         self._begun = False
-        self._terminal = sys.stderr.isatty()
+        self._bar = Bar()
 
     def __enter__(self) -> _Progress:
         return self
@@ -149,16 +149,11 @@ class _Progress:
     def __call__(self, rows: int) -> None:
         """Called with the number of rows."""
         self._tell_resumed()
-        if self._terminal:
-            share = min(self._file.share(), 1.0)
-            bar = "█" * round(share * _BAR)
-            sys.stderr.write(f"\r{bar:░<{_BAR}} {share:4.0%}  {rows:,} rows read")
-            sys.stderr.flush()
+        self._bar.draw(min(self._file.share(), 1.0), f"{rows:,} rows read")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._tell_resumed()
-        if self._terminal:
-            sys.stderr.write("\n")
+        self._bar.end()
         if kind is KeyboardInterrupt:
             rows = self._kept.rows
             then = f"goes on after {rows:,} rows" if rows else "starts over: too little was read to be kept"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -15,6 +16,7 @@ from countersign.feedback.pool import PoolBook, PoolVersion
 from countersign.policy import Policy, load_policy
 from countersign.promises import Relabelled
 from workers.console import AsJson, Config, new_app, show_json, show_table
+from workers.progress import Bar
 from workers.settings import Settings, load_settings
 from workers.warrants import By, Key, ask
 
@@ -77,18 +79,24 @@ def export(
     if kind not in FORMATS:
         raise ConfigError(f"--format is one of {', '.join(FORMATS)}, not {kind!r}.")
     settings = load_settings(config)
+    bar = Bar()
     with closing(open_ledger(settings)) as ledger:
         policy = _one(_in_force(settings, ledger.promises, use_case))
-        cases = tuple(ledger.material(use_case, since=now() - length(since)))
-        entries = ledger.pool.entries(use_case, ledger.pool.active(use_case))
-    told = write_export(
-        Export.of(policy, cases),
-        cast("Format", kind),
-        out,
-        prompt_of=lambda name: prompt_named(settings, name),
-        entries=entries,
-        unsettled=unsettled,
-    )
+        cases = partial(ledger.material, use_case, since=now() - length(since))
+        try:
+            told = write_export(
+                Export.of(policy, cases, progress=bar.draw),
+                cast("Format", kind),
+                out,
+                prompt_of=lambda name: prompt_named(settings, name),
+                entries=ledger.pool.entries(use_case, ledger.pool.active(use_case)),
+                unsettled=unsettled,
+            )
+        except KeyboardInterrupt:
+            bar.end()
+            typer.echo(f"Interrupted; what is in {out} is as it was before.", err=True)
+            raise typer.Exit(130) from None
+    bar.end()
     if as_json:
         show_json({"export": told, "sha256": digest(out, list(told.files))})
         return
