@@ -18,7 +18,7 @@ from countersign.report_page.charts import line_chart, whisker
 from countersign.reports import Report, change, headline, standing, verdict
 
 _Words = tuple[str, ...]
-_NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:%|h|d|min)(?:\W|$))")
+_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:%|h|d|min)(?:\W|$))|(?<=n) (?== \d)|(?<==) (?=\d)")
 
 
 @cache
@@ -29,13 +29,14 @@ def _environment() -> Environment:
     environment.filters.update(
         shown=lambda value, unit: _together(shown(value, unit)),
         interval=lambda figure: _together(shown_interval(figure)),
+        together=_together,
     )
     return environment
 
 
 def _together(text: str) -> str:
     """The text with numbers kept on one line with their units."""
-    return _NUMBER_AND_UNIT.sub("\\1\N{NO-BREAK SPACE}", text)
+    return _NUMBER_AND_UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 @cache
@@ -84,7 +85,10 @@ def render_mail(report: Report) -> str:
         cards=cards,
         changes=any(card["change"] for card in cards),
         alt=described(report),
-        tables=tuple(_tables(report)),
+        tables=tuple(
+            (heading, head, tuple(tuple(map(_together, line)) for line in lines), asides)
+            for heading, head, lines, asides in _tables(report)
+        ),
         style=_part("mail.css"),
     )
 

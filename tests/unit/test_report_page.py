@@ -49,6 +49,17 @@ DRIFT = (
     ),
     Drift(name="accept rate", fires=False, n_before=3, n_now=9, unknown="fewer than 50 before or now"),
 )  # fmt: skip
+POLICY = (
+    PolicyLine(
+        category="informational", threshold="at most 2 % of closes are wrong, 95 % sure", labels_needed=0,
+        certificate="for risks up to 0.08: 1 of 412 labels wrong, since 2026-03-02", autonomy="act: closes",
+    ),
+    PolicyLine(
+        category="flapping", threshold="at most 2 % of closes are wrong, 95 % sure", labels_needed=149,
+        certificate="withdrawn on 2026-04-02: 7 of 40 audited closes were wrong",
+        autonomy="draft: asks before it closes",
+    ),
+)  # fmt: skip
 VOID = {"meta", "br", "line", "rect", "circle", "polygon", "polyline"}
 
 
@@ -380,11 +391,13 @@ def test_everybody_can_read_the_page(
 def test_everybody_can_read_the_mail(
     report: Report, browser: Browser, tmp_path: Path, scheme: Scheme, width: int
 ) -> None:
-    """As the page, its picture not loaded: what the picture shows is there in words."""
+    """As the page, its picture not loaded: what it shows is there in words. Nothing sticks out on a phone."""
     file = tmp_path / "mail.html"
-    file.write_text(render_mail(replace(report, drift=DRIFT, attention=("Look at that.",))), encoding="utf-8")
+    full = replace(report, drift=DRIFT, attention=("Look at that.",), policy=POLICY)
+    file.write_text(render_mail(full), encoding="utf-8")
     browser.show(file, scheme=scheme, width=width)
     assert browser.findings() == []
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
     seen = " ".join(browser.evaluate("document.body.innerText").split())
     assert all(words in seen for words in (verdict(report), "Look at that.", "category", "no price list"))
     assert "in the week of" in browser.evaluate("document.querySelector('img').alt")
