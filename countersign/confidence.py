@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from countersign.chances import per_cent
 from countersign.context import SimilarCase
 from countersign.labels import Versions
+from countersign.severity import Severity
 
 # What people said of an earlier case when the category or the close of it was not right.
 _AGAINST = frozenset({"wrong", "corrected", "reopened", "rejected"})
@@ -23,12 +24,13 @@ _HALF = 0.5
 class SecondOpinion:
     """What the embedded model reads in the same text; it follows no instructions, because it understands none.
 
-    `of` is the passage it is about, where it is not the whole. `versions` says by what it was read, where that
-    counts.
+    `confidence` is that of the category. `of` is the passage it is about, where it is not the whole. `severity` is
+    None where nobody asked. `versions` says by what it was read, where that counts.
     """
 
     category: str
     confidence: float
+    severity: Severity | None = None
     of: str = ""
     versions: Versions | None = None
 
@@ -51,6 +53,7 @@ def confidence_of(
 ) -> Confidence:
     """The stated figure, halved by each signal that speaks against the category.
 
+    `second` speaks against it with another category, or with the same one and the `severity` it has.
     `agreement` is the share of a model's own answers that say the same, where it was asked several times: the
     figure is lowered to that share of it.
     """
@@ -64,9 +67,12 @@ def confidence_of(
 
 
 def _doubts(category: str, second: SecondOpinion | None, similar: Sequence[SimilarCase]) -> Iterator[str]:
-    if second is not None and second.category != category and second.confidence >= _SURE:
+    if second is not None and second.confidence >= _SURE:
         what = f"“{second.of}”" if second.of else "it"
-        yield f"the local classifier reads {what} as {second.category}"
+        if second.category != category:
+            yield f"the local classifier reads {what} as {second.category}"
+        elif second.severity is not None:
+            yield f"the local classifier reads {what} as {category} of severity {second.severity}"
     told = [past for past in similar if past.category == category and past.verdict]
     wrong = [past for past in told if past.verdict in _AGAINST]
     if wrong and 2 * len(wrong) >= len(told):

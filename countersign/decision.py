@@ -9,7 +9,8 @@ How it thinks, in the order of `decide`:
 2. The severity is the worse of what the source and the model say.
 3. The first rule that matches decides what is wanted.
 4. A close is wanted: every objection is collected. Any objection turns the close into a draft; where a person
-   may overrule it, the draft offers the close for approval.
+   may overrule it, the draft offers the close for approval. A change request is wanted: it is drafted where the
+   answer is more likely right than wrong.
 5. Autonomy turns what is wanted into intents: `observe` writes nothing, `draft` asks, `act` does.
 6. Stopped, control lane, no ticket, or a ticket that people have finished: nothing is written, and what would
    have been done is recorded.
@@ -172,6 +173,8 @@ def wanted(case: Case, assessment: Assessment | Unassessed, policy: Policy, fact
     return not any(objections(case, assessment, rule, policy, promised))
 
 
+# At this risk an answer is as likely wrong as right.
+EVEN_ODDS = 0.5
 # Categories that claim something about now, which only the source can confirm.
 CLAIMS_QUIET = frozenset({"recovered", "flapping"})
 
@@ -251,6 +254,14 @@ def _threshold(assessment: Assessment, rule: Rule, facts: Facts) -> Iterator[Obj
         )
 
 
+def too_doubtful(assessment: Assessment) -> str:
+    """Why no change request is drafted; "" where nothing speaks against it."""
+    if assessment.risk < EVEN_ODDS:
+        return ""
+    risk = risk_figure(assessment.risk)
+    return f"no change request is drafted: with a risk of {risk} it is as likely not {assessment.category}"
+
+
 def _by_rule(case: Case, assessment: Assessment, policy: Policy, facts: Facts) -> Decision:
     rule = matching_rule(case, assessment, policy)
     severity = effective_severity(case, assessment)
@@ -262,6 +273,8 @@ def _by_rule(case: Case, assessment: Assessment, policy: Policy, facts: Facts) -
             outcome = Outcome.DRAFT_NOTE
             offered = not any(objection.final for objection in against)
             because = (*(objection.because for objection in against), *because)
+    elif outcome is Outcome.DRAFT_CHANGE and (doubt := too_doubtful(assessment)):
+        outcome, because = Outcome.DRAFT_NOTE, (doubt, *because)
     return Decision(
         outcome=outcome,
         rule=rule.name,

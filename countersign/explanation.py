@@ -16,6 +16,7 @@ from countersign.decision import (
     matching_rule,
     mismatches,
     objections,
+    too_doubtful,
 )
 from countersign.lanes import Lane
 from countersign.ledger import DecisionRecord
@@ -74,6 +75,8 @@ def _by_rules(case: Case, assessment: Assessment, policy: Policy, facts: Facts) 
             yield f"  against closing without a person: {objection.because}{final}."
         if not against:
             yield "  nothing speaks against closing without a person."
+    elif found.then == "draft_change" and (doubt := too_doubtful(assessment)):
+        yield f"  {doubt}."
 
 
 def _rule(rule: Rule, case: Case, assessment: Assessment, severity: Severity, *, asked: bool) -> str:

@@ -1,14 +1,14 @@
 """Passages: a case's text read in pieces, so that no piece can talk a reader out of what another one says.
 
-A close that nobody approves needs the title by itself, and the title with every other passage by itself, to be read
-as something to close. A text that is added adds pieces and takes none away: it can turn a close into a question for
-people, and never a question into a close.
+What is done without a person needs the title by itself, and the title with every other passage by itself, to be read
+as something to do it to. A text that is added adds pieces and takes none away: it can turn a close into a question
+for people, and never a question into a close; the same goes for a change request.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -22,6 +22,8 @@ from countersign.ports import Completion, Reader
 from countersign.prompts import Prompt
 from countersign.spans import CLOSE, OPEN, cut
 
+# What a rule does beyond a draft note or a route to people.
+DONE = frozenset({"close", "draft_change"})
 # A case of 800 tokens has a few dozen; whoever writes more has them read by people.
 MOST = 120
 _OWN_LINE = re.compile(r"^\[[at]\d{1,3}\] .*$", re.MULTILINE)
@@ -35,11 +37,13 @@ _HALF = 0.5
 _TOO_LONG = SecondOpinion(category="too long to be checked", confidence=1.0)
 
 Read = Callable[[Sequence[str]], Sequence[SecondOpinion]]
+# Whether a reading of category and severity would have the same done.
+Agrees = Callable[[SecondOpinion], bool]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Against:
-    """What the pieces say against a close: the surest other reading if there is one, and the least certainty left."""
+    """What the pieces say against: the surest other reading if there is one, and the least certainty left."""
 
     loudest: SecondOpinion | None
     least: float
@@ -48,22 +52,35 @@ class Against:
 def doubted(
     completion: Completion, said: Assessment, prompt: Prompt, case: Case, policy: Policy, reader: Reader
 ) -> tuple[Completion, SecondOpinion | None]:
-    """An answer that would close a case, with no more confidence than its pieces leave, and the reading against it.
+    """An answer that would have something done, with no more confidence than its pieces leave, and what is against it.
 
-    What a language model says of itself stands: it is halved by the reading against it, where that is sure.
+    What a language model says of itself stands: it is halved by the reading against it, where that is sure. An answer
+    that has nothing done is given back as it is.
     """
-    found = against(
-        prompt.case.text,
-        partial(reader.read, categories=policy.categories),
-        frozenset(
-            category
-            for category in policy.categories
-            if matching_rule(case, replace(said, category=category), policy).then == "close"
-        ),
-    )
+    agrees = would_do_the_same(said, case, policy)
+    if agrees is None:
+        return completion, None
+    found = against(prompt.case.text, partial(reader.read, categories=policy.categories), agrees)
     if not completion.is_llm:
         completion = replace(completion, confidence=min(completion.confidence or 0.0, found.least))
-    return completion, found.loudest
+    loudest = found.loudest
+    if loudest is not None and loudest.category != said.category:
+        loudest = replace(loudest, severity=None)
+    return completion, loudest
+
+
+def would_do_the_same(said: Assessment, case: Case, policy: Policy) -> Agrees | None:
+    """What to ask of the readings of the pieces; None for an answer that has nothing done."""
+    then = matching_rule(case, said, policy).then
+    if then not in DONE:
+        return None
+
+    def agrees(one: SecondOpinion) -> bool:
+        severity = said.severity if one.severity is None else one.severity
+        read = replace(said, category=one.category, severity=severity)
+        return matching_rule(case, read, policy).then == then
+
+    return agrees
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -85,31 +102,39 @@ def pieces(text: str) -> Iterator[str]:
         yield from (f"{head}\n[a2] {OPEN}{other}{CLOSE}" for other in (*anchors, *others) if other != anchor)
 
 
-def against(text: str, read: Read, closing: Collection[str]) -> Against:
-    """What a reader finds in the pieces of a text. `closing`: the categories under which it would be closed."""
-    found = list(islice(pieces(text), MOST + 1))
-    if not found:
-        return Against(loudest=None, least=1.0)
-    if len(found) > MOST:
-        return Against(loudest=_TOO_LONG, least=0.0)
+def read_of(text: str) -> tuple[str, ...]:
+    """All that is read of a text: the whole and its pieces; nothing where they are too many to be checked."""
     # The whole is read too: what is dear here is the call, and the model may have been another.
-    told = [(piece, one) for piece, one in zip((text, *found), read((text, *found)), strict=True)]
-    other = [(piece, one) for piece, one in told if one.category not in closing]
+    found = list(islice(pieces(text), MOST + 1))
+    return () if len(found) > MOST else (text, *found)
+
+
+def against(text: str, read: Read, agrees: Agrees) -> Against:
+    """What a reader finds in the pieces of a text that speaks against doing it."""
+    asked = read_of(text)
+    if not asked:
+        return Against(loudest=_TOO_LONG, least=0.0)
+    told = list(zip(asked, read(asked), strict=True))
+    other = [(piece, one) for piece, one in told if not agrees(one)]
     loudest = max(other, key=lambda pair: pair[1].confidence, default=None)
-    least = min(_left(one, closing) for _, one in told)
-    return Against(loudest=None if loudest is None else _named(*loudest, whole=text), least=least)
+    return Against(
+        loudest=None if loudest is None else _named(*loudest, whole=text),
+        least=least_left((one for _, one in told), agrees),
+    )
 
 
-def _left(one: SecondOpinion, closing: Collection[str]) -> float:
-    """How certain a close can still be: of another reading no more is left than what it does not claim."""
-    return one.confidence if one.category in closing else min(_HALF, 1 - one.confidence)
+def least_left(readings: Iterable[SecondOpinion], agrees: Agrees) -> float:
+    """How certain it can still be: of another reading no more is left than what it does not claim."""
+    return min(
+        (one.confidence if agrees(one) else min(_HALF, 1 - one.confidence) for one in readings), default=0.0
+    )
 
 
 def _named(piece: str, one: SecondOpinion, *, whole: str) -> SecondOpinion:
     if piece == whole:
         return one
     last = piece.rpartition(OPEN)[2].rpartition(CLOSE)[0]
-    return SecondOpinion(category=one.category, confidence=one.confidence, of=cut(last, _QUOTE))
+    return replace(one, of=cut(last, _QUOTE))
 
 
 def _title(line: str) -> str:

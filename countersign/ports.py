@@ -189,7 +189,7 @@ class Model(Protocol):
 
 
 class Reader(Model, Protocol):
-    """A model of our own process that can also be asked for no more than the category, of many texts at once."""
+    """A model of our own process that can also be asked for category and severity alone, of many texts at once."""
 
     def read(self, texts: Sequence[str], categories: Sequence[str]) -> Sequence[SecondOpinion]:
         """What each text (in the form of a case's text) reads as, and how sure that is."""

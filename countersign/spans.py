@@ -42,6 +42,7 @@ _SAID = re.compile(r"⟦([^⟦⟧]*)⟧")
 # A value cut in its middle would not be known for what it is, so more is redacted than is kept.
 _READ_AHEAD = 4
 _QUOTE = 240
+_BODY = 900
 _PROSE = ("body", "text")
 
 
@@ -69,6 +70,11 @@ def case_text(case: Case, visible: frozenset[str], redactor: Redactor) -> Redact
     if unknown != "not known: " and tokens(unknown) < left:
         lines.append(unknown)
     return Redacted("\n".join(lines), redactor.hidden)
+
+
+def ticket_text(title: str, body: str, redactor: Redactor) -> str:
+    """A ticket without a case, as one that was born in a desk is read: its title and its text."""
+    return _line(Span(id="a1", title=title, fields=(("body", body, _BODY),)), redactor)
 
 
 def quote(case: Case, span_id: str, visible: frozenset[str]) -> str | None:
@@ -198,7 +204,7 @@ def _alert_span(case: Case, number: int, alert: Alert, visible: frozenset[str]) 
         ("service", alert.service, 80) if "service" in visible else ("", "", 0),
         ("ci", alert.ci, 80) if "ci" in visible else ("", "", 0),
         ("tags", ", ".join(alert.tags), 160) if "tags" in visible else ("", "", 0),
-        ("body", alert.body, 900) if "body" in visible else ("", "", 0),
+        ("body", alert.body, _BODY) if "body" in visible else ("", "", 0),
     )
     title = alert.summary if "summary" in visible else ""
     return Span(id=f"a{number}", title=title, facts=", ".join(facts), fields=fields)

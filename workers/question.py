@@ -25,7 +25,6 @@ from countersign.calibration import Calibration
 from countersign.cases import Case
 from countersign.confidence import SecondOpinion
 from countersign.context import Found
-from countersign.decision import matching_rule
 from countersign.labels import Versions
 from countersign.ledger import ClaimedCase, ModelCall
 from countersign.local_readings import alone, reading_versions
@@ -117,11 +116,11 @@ def _assessment(
     worth: Calibration,
     agreement: float | None,
 ) -> Assessment:
-    """The assessment; where it would close a ticket, with what the local reader finds in each piece of the text."""
+    """The assessment; where something would be done, with what the local reader finds in each piece of the text."""
     similar = case.context.similar.value if isinstance(case.context.similar, Found) else ()
     make = partial(assessment_from, answer, similar=similar, agreement=agreement)
     said = make(completion, worth, prompt)
-    if parts.local is None or matching_rule(case, said, policy).then != "close":
+    if parts.local is None:
         return said
     completion, second = doubted(completion, said, prompt, case, policy, parts.local)
     return make(completion, worth, prompt, second=second)

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from connectors.pagerduty.client import PagerDutyClient
     from connectors.servicenow.client import ServiceNowClient
     from connectors.splunk.client import SplunkClient
-    from countersign.tryout.outcome import Assess, Learn
+    from countersign.tryout import Assess
+    from countersign.tryout.outcome import Learn
 
 LOCAL = "local"
 EXAMPLES = "triage/examples.jsonl"

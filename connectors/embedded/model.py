@@ -16,6 +16,7 @@ from connectors.embedded.classifier import TextClassifier, Verdict
 from countersign.confidence import SecondOpinion
 from countersign.ports import Completion
 from countersign.prompts import Example, Prompt
+from countersign.severity import Severity
 from countersign.spans import cut, first_title, said, span_ids
 
 NAME = "local"
@@ -110,13 +111,20 @@ class EmbeddedModel:
         return self._told(self.learn().read(texts), categories) if texts else []
 
     def read(self, texts: Sequence[str], categories: Sequence[str]) -> list[SecondOpinion]:
-        """The category of each case's text, or of a piece of one, with its measured probability."""
+        """Category and severity of each case's text, or of a piece of one; the probability is the category's."""
         among = _known(self.learn(), categories)
         if not among or not texts:
             return [SecondOpinion(category=_OTHER, confidence=0.0) for _ in texts]
         rows = self.learn().read([_read(text) for text in texts])
-        verdicts = self.learn().classify("category", rows, among)
-        return [SecondOpinion(category=one.label, confidence=one.confidence) for one in verdicts]
+        told = zip(
+            self.learn().classify("category", rows, among),
+            self.learn().classify("severity", rows),
+            strict=True,
+        )
+        return [
+            SecondOpinion(category=one.label, confidence=one.confidence, severity=Severity(severity.label))
+            for one, severity in told
+        ]
 
     def _told(self, rows: Any, categories: Sequence[str] | None) -> list[Told]:
         classifier = self.learn()

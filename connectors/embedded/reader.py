@@ -8,8 +8,8 @@ from connectors.embedded.classifier import TextClassifier
 from connectors.embedded.model import EmbeddedModel
 from countersign.prompts import Example
 from countersign.severity import Severity
-from countersign.tryout import Seen
-from countersign.tryout.outcome import Assess, Learn
+from countersign.tryout import Assess, Seen
+from countersign.tryout.outcome import Learn
 
 _TAUGHT = 4_000  # more teach little more and take minutes
 _AT_ONCE = 5_000

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from countersign.backtest.history import History, Integers, microseconds
 from countersign.circumstances import Circumstances
-from countersign.decision import Decision, Facts, Outcome, decide
+from countersign.decision import EVEN_ODDS, Decision, Facts, Outcome, decide
 from countersign.policy import Policy
 from countersign.severity import Severity
 
@@ -132,7 +132,7 @@ def _situations(history: History, policy: Policy, certified: Mapping[str, float]
     times = [microseconds(bound) for window in windows for bound in window.bounds]
     situation = _alike(history, policy)[history.kind]
     for values, marks in (
-        (history.risk, [*risks, *certified.values()]),
+        (history.risk, [*risks, *certified.values(), EVEN_ODDS]),
         (history.at, times),
         (history.alerts, [policy.storms.at_least]),
     ):

@@ -113,8 +113,8 @@ class Rule(Part):
         default=_EVERYTHING, description="What the rule matches; leave it out to match everything."
     )
     then: Then = Field(
-        description="What may happen: close the ticket, draft a change request, draft a note, "
-        "route to people without a draft, or hold (record only)."
+        description="What may happen: close the ticket, draft a change request (a note where the answer is as "
+        "likely wrong), draft a note, route to people without a draft, or hold (record only)."
     )
     threshold: Threshold | None = Field(
         default=None, description="Needed with `then: close`, and only there."

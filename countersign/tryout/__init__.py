@@ -4,10 +4,12 @@ It imports numpy, so commands import it only when they are called.
 """
 
 from countersign.tryout.columns import Columns, columns_of
-from countersign.tryout.outcome import Given, Groups, Seen, Tried, try_out
+from countersign.tryout.outcome import Given, Groups, Tried, try_out
 from countersign.tryout.reading import OldTicket, Tickets, read_tickets
+from countersign.tryout.seeing import Assess, Seen
 
 __all__ = [
+    "Assess",
     "Columns",
     "Given",
     "Groups",

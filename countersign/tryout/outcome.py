@@ -16,19 +16,11 @@ from countersign.ports import Firing
 from countersign.severity import Severity
 from countersign.thresholds.binomial import Estimate, weighted_share
 from countersign.tryout.reading import OldTicket
+from countersign.tryout.seeing import Assess, Seen, in_pieces
 
 _START = datetime(2000, 1, 1, tzinfo=UTC)
 # Tickets are put so far apart that the limits on closes per hour and day don't shape the answer.
 _APART = timedelta(days=1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Seen:
-    """What the model says of one text, `confidence` from 0 to 1."""
-
-    category: str
-    severity: Severity
-    confidence: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +69,17 @@ class Tried:
     wrong_if_all: Estimate
 
 
-Assess = Callable[[Sequence[str]], Sequence[Seen]]
 # (texts, their groups, texts to tell) -> a group for each.
 Learn = Callable[[Sequence[str], Sequence[str], Sequence[str]], Sequence[str]]
 
 
 def try_out(tickets: Sequence[OldTicket], policy: Policy, *, assess: Assess, learn: Learn) -> Tried:
-    """Decides every ticket as if the policy acted, without a control lane and without a certificate."""
+    """Decides every ticket as if the policy acted, without a control lane and without a certificate.
+
+    What would be closed or get a change request is read in pieces, as at work.
+    """
     seen = assess([ticket.text for ticket in tickets])
+    seen = in_pieces(tickets, seen, History.of(_past(tickets, seen)), policy, assess)
     history = History.of(_past(tickets, seen))
     now = replay(history, policy, certified={})
     later = replay(history, policy, certified=dict.fromkeys(policy.categories, _promised(policy)))

@@ -286,6 +286,15 @@ def test_a_risk_at_the_threshold_is_not_below_it() -> None:
     assert closed(records, shipped()) == ["below"]
 
 
+def test_a_change_request_at_even_odds_is_a_note() -> None:
+    """The replay tells it apart from one that is drafted, though no number of the policy lies between them."""
+    past = History.of(calm(f"d{risk}", category="capacity", risk=risk) for risk in (0.4, 0.5, 0.6))
+    ruled = replay(past, shipped(), certified={})
+    assert [ruled[index].outcome for index in range(3)] == [
+        Outcome.DRAFT_CHANGE, Outcome.DRAFT_NOTE, Outcome.DRAFT_NOTE,
+    ]  # fmt: skip
+
+
 def test_order_of_records_does_not_matter() -> None:
     """Records are replayed in order of time, however they come."""
     records = [calm(f"d{minute}", minutes=minute) for minute in range(9)]

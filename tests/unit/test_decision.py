@@ -136,6 +136,23 @@ def test_noise_that_has_gone_quiet_is_closed() -> None:
     assert (decision.outcome, _kinds(decision), decision.rule) == (Outcome.CLOSE, ["close"], "noise")
 
 
+@pytest.mark.parametrize(
+    ("risk", "outcome", "kinds"),
+    [
+        (0.4999, Outcome.DRAFT_CHANGE, ["draft_change", "note"]),
+        (0.5, Outcome.DRAFT_NOTE, ["note"]),
+    ],
+)
+def test_a_change_request_is_drafted_where_the_answer_is_more_likely_right(
+    risk: float, outcome: Outcome, kinds: list[str]
+) -> None:
+    """At even odds people get a note, which says why."""
+    decision = decide(CASE, replace(ASSESSMENT, category="capacity", risk=risk), shipped(), CALM)
+    assert (decision.outcome, _kinds(decision), decision.rule) == (outcome, kinds, "capacity")
+    said = "no change request is drafted: with a risk of 0.5 it is as likely not capacity"
+    assert (said in decision.because) == (outcome is Outcome.DRAFT_NOTE)
+
+
 OBJECTIONS = {
     "still firing": (CASE, ASSESSMENT, replace(CALM, firing=Firing.YES), "says that it still fires", False),
     "silent source": (CASE, ASSESSMENT, replace(CALM, firing=Firing.UNKNOWN), "could not say", True),

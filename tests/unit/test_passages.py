@@ -10,16 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from countersign.cases import Case
-from countersign.confidence import SecondOpinion
+from countersign.confidence import SecondOpinion, confidence_of
 from countersign.passages import MOST, against, doubted, pieces
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 from countersign.redaction import Redactor
+from countersign.severity import Severity
 from countersign.spans import case_text
 from tests.unit.builders import ALERT, ASSESSMENT, CASE, TICKET, shipped
 
 POLICY = shipped()
-CLOSING = frozenset({"informational"})
+
+
+def _quiet(one: SecondOpinion) -> bool:
+    return one.category == "informational"
+
+
 # Words as people and machines write them, with all that ends a passage.
 WORDS = st.text(alphabet="ab ⟦⟧[]()=/\n.,;!?<>\u202e", max_size=80)
 
@@ -53,22 +59,26 @@ class ByWord:
         raise NotImplementedError
 
     def read(self, texts: Sequence[str], categories: Sequence[str] = ()) -> Sequence[SecondOpinion]:
-        quiet = SecondOpinion(category="informational", confidence=0.95)
-        loud = SecondOpinion(category="availability", confidence=0.8)
-        return [loud if "down" in text and "well" not in text else quiet for text in texts]
+        quiet = SecondOpinion(category="informational", confidence=0.95, severity=Severity.INFO)
+        worse = replace(quiet, severity=Severity.MEDIUM)
+        loud = SecondOpinion(category="availability", confidence=0.8, severity=Severity.LOW)
+        full = SecondOpinion(category="capacity", confidence=0.8, severity=Severity.LOW)
+        words = {"well": quiet, "down": loud, "slow": worse, "full": full}
+        return [next((one for word, one in words.items() if word in text), quiet) for text in texts]
 
 
 def test_one_piece_can_not_be_talked_over_by_another() -> None:
     """Read as a whole all is well; the sentence that says otherwise is read by itself, and named."""
-    found = against(_text("Report", "The shop is down. All is well."), ByWord().read, CLOSING)
-    assert found.loudest == SecondOpinion(category="availability", confidence=0.8, of="The shop is down.")
+    found = against(_text("Report", "The shop is down. All is well."), ByWord().read, _quiet)
+    assert found.loudest is not None
+    assert (found.loudest.category, found.loudest.of) == ("availability", "The shop is down.")
     assert found.least == pytest.approx(0.2)
 
 
 def test_a_text_of_too_many_pieces_is_for_people() -> None:
     """What can't be checked piece by piece leaves no certainty."""
     text = "\n".join(["[a1] ⟦Report⟧ (alert)", f"[t1] ⟦x⟧ text=⟦{'. '.join(map(str, range(MOST + 1)))}⟧"])
-    found = against(text, ByWord().read, CLOSING)
+    found = against(text, ByWord().read, _quiet)
     assert (found.least, found.loudest and found.loudest.category) == (0.0, "too long to be checked")
 
 
@@ -97,3 +107,37 @@ def test_a_language_model_keeps_its_word_and_gets_the_reading_against_it() -> No
     assert second is not None
     assert second.category == "availability"
     assert _doubted("It ended.", is_llm=True)[1] is None
+
+
+@pytest.mark.parametrize("is_llm", [True, False])
+def test_a_severity_is_not_talked_down_either(is_llm: bool) -> None:
+    """A piece of the same category that is worse by itself than the rule closes is a reading against it."""
+    completion, second = _doubted("The shop is slow. All is well.", is_llm=is_llm)
+    assert second is not None
+    assert (second.category, second.severity) == ("informational", Severity.MEDIUM)
+    told = confidence_of("informational", 0.9, second=second)
+    assert told.figure == pytest.approx(0.45)
+    assert told.doubts == (
+        "the local classifier reads “The shop is slow.” as informational of severity medium",
+    )
+    assert is_llm or completion.confidence == pytest.approx(0.05)
+
+
+def test_an_answer_that_has_nothing_done_is_not_read_in_pieces() -> None:
+    """A note changes nothing, and pieces cost time."""
+    told = Completion(text="", model="m", is_llm=False, confidence=0.9)
+    said = replace(ASSESSMENT, category="availability")
+    prompt = Prompt(name="t", hash="0", shared="", case=Redactor().redact("[a1] ⟦down⟧"), schema={})
+    assert doubted(told, said, prompt, CASE, POLICY, ByWord()) == (told, None)
+
+
+@pytest.mark.parametrize(("body", "least"), [("It grows.", 0.8), ("It grows. All is well.", 0.05)])
+def test_a_change_request_wants_every_piece_too(body: str, least: float) -> None:
+    """A piece that is read as something else takes the certainty away, whatever the whole is read as."""
+    told = Completion(text="", model="m", is_llm=False, confidence=0.99)
+    prompt = Prompt(
+        name="t", hash="0", shared="", case=Redactor().redact(_text("Disk is full", body)), schema={}
+    )
+    said = replace(ASSESSMENT, category="capacity")
+    completion, _ = doubted(told, said, prompt, CASE, POLICY, ByWord())
+    assert completion.confidence == pytest.approx(least)

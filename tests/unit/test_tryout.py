@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from countersign.exports.problems import ExportError
+from countersign.passages import MOST
 from countersign.policy import Policy, load_policy
 from countersign.severity import Severity
 from countersign.tryout import Seen, read_tickets, try_out
@@ -108,6 +109,28 @@ def test_a_promise_without_a_certificate_drafts_and_says_what_it_would_close() -
     found = read_tickets(_export(_row(1), _row(2)), {})
     given = try_out(found.tickets, promised, assess=_assess, learn=_learn).given[0]
     assert (given.closed, given.drafted, given.once_certified) == (0, 2, 2)
+
+
+def test_what_would_be_closed_is_read_in_pieces_as_at_work() -> None:
+    """A sentence that is read as something else keeps a ticket open, though the whole reads as one to close."""
+    export = io.StringIO(
+        "number,short_description,description\n"
+        f"INC1,{QUIET},It took an hour.\nINC2,{QUIET},It took an hour. {LOUD}!\n"
+        f"INC3,{QUIET},{' '.join(f'{n}.' for n in range(MOST + 1))}\n"
+    )
+    asked: list[str] = []
+
+    def assess(texts: Sequence[str]) -> list[Seen]:
+        asked.extend(texts)
+        loud = Seen(category="capacity", severity=Severity.HIGH, confidence=0.9)
+        return [
+            loud if text.endswith(f"{LOUD}!") and "hour" not in text else _assess([QUIET])[0]
+            for text in texts
+        ]
+
+    given = try_out(read_tickets(export, {}).tickets, _policy(), assess=assess, learn=_learn).given[0]
+    assert (given.tickets, given.closed, given.drafted) == (3, 1, 2)
+    assert {f"{QUIET}\n{LOUD}!", f"{QUIET}\nIt took an hour."} <= set(asked)
 
 
 def test_bad_rows_are_told_by_row_and_column() -> None:
