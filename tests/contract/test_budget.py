@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import redis
@@ -19,12 +21,12 @@ from connectors.redis.budget import RedisPurse
 from connectors.redis.server import EmbeddedRedis
 from connectors.sql.ledger import SqlLedger
 from connectors.sql.migrate import migrate
-from countersign.budget import Account, Allowance, Spent, account, allowance
+from countersign.budget import Account, Allowance, Grant, Spent, account, allowance
 from countersign.errors import OverBudget, Transient
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 from countersign.redaction import Redacted
-from workers.metered import Metered, Tab, refill
+from workers.metered import Metered, Tab, paid, refill
 
 DAY = Account(use_case="alert-triage", policy_version=3, day="2026-11-20")
 LIMIT = Allowance(limit=10_000, warn=8_000)
@@ -179,6 +181,73 @@ def test_a_call_is_held_made_and_settled_in_both_places(purse: RedisPurse, ledge
     (row,) = ledger.spending.on(DAY)
     assert (row.held, row.micro_usd, row.category, row.tokens_in) == (400, 150, "capacity", 9)
     assert purse.reserve(DAY, "next", 0, LIMIT).used == 150
+
+
+class Forgetful(RedisPurse):
+    """A purse whose Redis loses everything just after its first grant; another call fills and uses it meanwhile."""
+
+    def __init__(self, url: str, ledger: SqlLedger, taken: int) -> None:
+        super().__init__(url, prefix="test:")
+        self._book, self._taken, self._lose = ledger.spending, taken, True
+
+    def reserve(self, account: Account, call_id: str, micro_usd: int, allowance: Allowance) -> Grant:
+        grant = super().reserve(account, call_id, micro_usd, allowance)
+        lost, self._lose = self._lose, False
+        for _ in range(lost):
+            self._redis.flushall()
+            assert refill(self, self._book, account)
+            super().reserve(account, "other", self._taken, allowance)
+        return grant
+
+
+@pytest.mark.parametrize(("taken", "asked", "cost"), [(9_700, 0, 0), (9_600, 1, 150)])
+def test_a_grant_that_redis_lost_before_its_row_is_asked_for_again(
+    redis_url: str, purse: RedisPurse, ledger: SqlLedger, taken: int, asked: int, cost: int
+) -> None:
+    """Counters that were filled without it may have given its money away: then the call is not made."""
+    model, forgetful = Priced(), Forgetful(redis_url, ledger, taken)
+    tab = replace(_tab(ledger, purse), purse=forgetful)
+    with suppress(OverBudget):
+        Metered(model, tab).complete(PROMPT)
+    assert (model.asked, tab.spent_out) == (asked, not asked)
+    assert ledger.spending.on(DAY)[0].micro_usd == cost
+    assert purse.reserve(DAY, "next", 0, LIMIT).used == taken + cost
+    forgetful.close()
+
+
+def test_a_closed_account_takes_no_settlement(redis_url: str, purse: RedisPurse, ledger: SqlLedger) -> None:
+    """The ledger has it; in Redis it would be a sum without its day's other calls, which nothing ever takes away."""
+    purse.reserve(DAY, "a", 400, LIMIT)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        purse.settle(DAY, "a", 150, category="capacity")
+        assert client.keys("test:budget:*") == []
+    ledger.spending.settle(_spent("a", 400, 150))
+    assert refill(purse, ledger.spending, DAY)
+    assert purse.reserve(DAY, "next", 0, LIMIT).used == 150
+
+
+@pytest.mark.parametrize(("when_spent", "answers"), [("route", 0), ("local", 1)])
+@pytest.mark.parametrize("candidates", [("priced", "free"), ("priced",)])
+def test_a_spent_budget_sends_to_people_what_the_policy_does_not_leave_to_the_local_model(
+    purse: RedisPurse, ledger: SqlLedger, when_spent: Literal["route", "local"], answers: int,
+    candidates: tuple[str, ...],
+) -> None:  # fmt: skip
+    """`when_spent: route` asks nothing more, not even what is free and stands among the candidates."""
+    models = {"priced": Priced(), "free": Priced(most=0)}
+    tab = replace(_tab(ledger, purse, limit=399), when_spent=when_spent)
+    asked = paid([models[name] for name in candidates], tab, models["free"])
+    for model in asked:
+        with suppress(OverBudget):
+            model.complete(PROMPT)
+    assert (models["priced"].asked, models["free"].asked) == (0, answers)
+
+
+def test_what_may_not_be_asked_is_no_candidate(purse: RedisPurse, ledger: SqlLedger) -> None:
+    """Under `when_spent: route` the local model is not put behind the policy's own: it would be refused, and say so."""
+    tab = _tab(ledger, purse)
+    assert len(paid([Priced()], tab, Priced(most=0))) == 1
+    assert len(paid([Priced()], replace(tab, when_spent="local"), Priced(most=0))) == 2
 
 
 def test_nothing_is_asked_when_the_budget_does_not_pay(purse: RedisPurse, ledger: SqlLedger) -> None:
