@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sandbox.jira_records import JIRA_FIELDS
 from tests.workers.house import House
 
 TEXT = "mast lamp out of order"
@@ -55,6 +56,51 @@ def test_another_close_code_is_a_correction_and_the_first_one_is_not(
     home.run("watch")
     found = [one for one in home.ledger.reading.story(case_id).corrections if one.field == "close_code"]
     assert [(one.before, one.after) for one in found] == [(before, after)] * told
+
+
+def test_what_a_person_changes_in_servicenow_is_a_correction(home: House) -> None:
+    """Category, priority, item and group, each with what it was and what it is now."""
+    desk = home.box.servicenow
+    for item in ("db-1", "db-3"):
+        home.box.run(lambda: desk.add_ci(item))  # noqa: B023
+    before = {"category": "software", "cmdb_ci": "db-1", "assignment_group": "NOC"}
+    row = home.box.run(lambda: desk.open_incident(short_description=TEXT, description=TEXT, **before))
+    home.once()
+    after = {"category": "network", "impact": "1", "cmdb_ci": "db-3", "assignment_group": "tier-2"}
+    home.box.run(lambda: desk.set_fields(row["sys_id"], "lena.fischer", **after))
+    home.run("watch")
+    assert _corrected(home, str(row["number"])) == {
+        "category": ("software", "network"),
+        "priority": ("5", "3"),
+        "ci": ("db-1", "db-3"),
+        "group": ("NOC", "tier-2"),
+    }
+
+
+def test_what_a_person_changes_in_jira_is_a_correction(home: House) -> None:
+    """The same, where the item stands in a label and the rest in fields of the site's own."""
+    jira, category, group = home.box.jira, JIRA_FIELDS["category"], JIRA_FIELDS["group"]
+    before = {"labels": ["ci:db-1"], "priority": "Low", group: "NOC", category: "software"}
+    text = {"issuetype": "Incident", "summary": TEXT, "description": TEXT}
+    key = home.box.run(lambda: jira.open_issue(**text, **before).key)
+    home.once()
+    after = {"labels": ["ci:db-3"], "priority": "High", group: "tier-2", category: "network"}
+    home.box.run(lambda: jira.set_fields(key, "lena.fischer", **after))
+    home.run("watch")
+    assert _corrected(home, key) == {
+        "category": ("software", "network"),
+        "priority": ("Low", "High"),
+        "ci": ("db-1", "db-3"),
+        "group": ("ops-on-call", "tier-2"),  # where the policy had routed it
+    }
+
+
+def _corrected(home: House, ticket: str) -> dict[str, tuple[str, str]]:
+    """What a person has changed in a ticket, by field."""
+    (line,) = home.ledger.reading.cases(limit=2, ticket=ticket)
+    told = home.ledger.reading.story(line.id).corrections
+    assert {(one.verdict, one.source) for one in told} == {("corrected", "person")}
+    return {one.field: (one.before, one.after) for one in told}
 
 
 def test_a_bot_approves_nothing(home: House) -> None:
