@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A policy that was in force and its prompt, as their files were; `prompt` is "" where nobody kept it."""
+
+    text: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Issued:
     """A certificate in the ledger. `withdrawn_at` is None while it holds; `why` is the sentence people were told."""
 
@@ -167,14 +175,20 @@ class PromiseBook(Protocol):
 
     def issue(self, use_case: str, rule: str, certificate: Certificate, monitor: Monitor) -> None: ...
 
-    def keep_policy(self, use_case: str, version: int, *, content_hash: str, file: str, text: str) -> None:
-        """Keeps a copy of a policy that took effect, unless it is the one in force."""
+    def keep_policy(
+        self, use_case: str, version: int, *, content_hash: str, file: str, text: str, prompt: str
+    ) -> None:
+        """Keeps a copy of a policy that took effect and of its prompt, unless they are those in force."""
         ...
 
     def policies_kept(self) -> str:
         """Another text whenever another policy has come into force, here or on another worker."""
         ...
 
-    def good_policy(self, *, file: str, use_case: str = "") -> str:
-        """The text of the policy that was last in force from this file, else for this use case; "" without one."""
+    def good_policy(self, *, file: str, use_case: str = "") -> Kept | None:
+        """The policy that was last in force from this file, else for this use case."""
+        ...
+
+    def policy_hashes(self, use_case: str, version: int) -> frozenset[str]:
+        """What was in force under this version, as content hashes."""
         ...

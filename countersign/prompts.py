@@ -21,8 +21,13 @@ class PromptFile:
     text: str
 
     @property
+    def content_hash(self) -> str:
+        """64 hex characters; what is signed."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
     def hash(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        return self.content_hash[:12]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,11 +21,6 @@ def data_folder(name: str) -> Path:
     raise ConfigError(f"The folder {name}/ is not there; name one in the configuration.")
 
 
-def read_policies(settings: Settings) -> dict[str, Policy]:
-    """The policies by use case, in the order of their files. Raises PolicyError with every mistake."""
-    return by_use_case((file, read_policy(file)) for file in policy_files(settings))
-
-
 def bundle_of(file: Path) -> Bundle | None:
     """The signatures beside a policy file (FILE.sig); None if there are none."""
     beside = signatures_of(file)
@@ -65,8 +60,16 @@ def by_use_case(found: Iterable[tuple[Path, Policy]]) -> dict[str, Policy]:
 
 def prompt_of(settings: Settings, policy: Policy) -> PromptFile:
     """The prompt that a policy names, as `question/version`. Raises ConfigError if it is not there."""
-    name = f"{policy.model.question}/{policy.model.prompt}"
-    file = (settings.prompts or data_folder("prompts")) / f"{name}.md"
+    name = prompt_name(policy)
+    file = prompt_path(settings, name)
     if not file.is_file():
         raise ConfigError(f"Policy {policy.use_case} names prompt {name}, but there is no {file}; add it.")
     return prompt_file(name, file.read_text(encoding="utf-8"))
+
+
+def prompt_name(policy: Policy) -> str:
+    return f"{policy.model.question}/{policy.model.prompt}"
+
+
+def prompt_path(settings: Settings, name: str) -> Path:
+    return (settings.prompts or data_folder("prompts")) / f"{name}.md"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +18,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from countersign.bundles import BundleError, verify
+from countersign.bundles import BundleError, Edition, verify
 from countersign.errors import ConfigError, CountersignError, Transient
 from countersign.policy import Policy, PolicyError, load_policy
 from countersign.prompts import PromptFile
-from workers.files import bundle_of, by_use_case, policy_files, prompt_of, read_policy, signatures_of
+from workers.files import (
+    bundle_of,
+    by_use_case,
+    policy_files,
+    prompt_name,
+    prompt_of,
+    prompt_path,
+    read_policy,
+    signatures_of,
+)
 from workers.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ LOOK_EVERY_S = 2.0
 SETTLED_S = 1.0
 # What was refused may become good without a change of its file: a prompt is added, a signature begins to count.
 AGAIN_S = 30.0
-_UNUSABLE = (PolicyError, BundleError, ConfigError, UnicodeDecodeError, OSError)
+UNUSABLE = (PolicyError, BundleError, ConfigError, UnicodeDecodeError, OSError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,28 +76,35 @@ def in_force(settings: Settings, book: PromiseBook, now: datetime, *, keep: bool
     `keep`: whether what holds is remembered as the last good one.
     """
     refused: list[Refused] = []
-    found: list[tuple[Path, Policy, PromptFile]] = []
+    found: list[tuple[Path, Edition]] = []
     for file in policy_files(settings):
         try:
-            policy = _usable(file, settings, book, now)
-            found.append((file, policy, prompt_of(settings, policy)))
-        except _UNUSABLE as problem:
-            last = _last_good(book, file=str(file.resolve()))
+            found.append((file, _usable(file, settings, book, now)))
+        except UNUSABLE as problem:
+            last = _before(book, file)
             if last is None:
                 raise
-            found.append((file, last, prompt_of(settings, last)))
-            name = f"{last.use_case} v{last.version}"
-            refused.append(Refused(file=str(file), why=one_sentence(problem), goes_on_with=name))
-    policies = by_use_case((file, policy) for file, policy, _ in found)
+            prompt = last.prompt or prompt_of(settings, last.policy)
+            found.append((file, Edition(policy=last.policy, prompt=prompt)))
+            refused.append(Refused(file=str(file), why=one_sentence(problem), goes_on_with=last.name))
+    policies = by_use_case((file, edition.policy) for file, edition in found)
     bad = {one.file for one in refused}
-    for file, policy, _ in found if keep else ():
+    for file, edition in found if keep else ():
         if str(file) not in bad:
-            _keep(file, policy, book)
+            _keep(file, edition, book)
     return InForce(
         policies=MappingProxyType(policies),
-        prompts=MappingProxyType({prompt.name: prompt for _, _, prompt in found}),
+        prompts=MappingProxyType(_by_name(edition.prompt for _, edition in found)),
         refused=tuple(refused),
     )
+
+
+def chosen(settings: Settings, book: PromiseBook, now: datetime, use_case: str = "") -> list[Policy]:
+    """The policies in force, or the one that is named. Raises ConfigError for a name that none has."""
+    policies = in_force(settings, book, now, keep=False).policies
+    if use_case and use_case not in policies:
+        raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(policies)}.")
+    return [policy for policy in policies.values() if use_case in ("", policy.use_case)]
 
 
 def one_sentence(problem: Exception) -> str:
@@ -99,15 +115,56 @@ def one_sentence(problem: Exception) -> str:
     return f"{first} ({len(more)} more; `countersign policy check` lists them.)" if more else first
 
 
-def _usable(file: Path, settings: Settings, book: PromiseBook, now: datetime) -> Policy:
+def edition_of(file: Path, settings: Settings) -> Edition:
+    """A policy file and the prompt that it names, as they are. Raises what is wrong with either."""
     policy = read_policy(file)
+    return Edition(policy=policy, prompt=prompt_of(settings, policy))
+
+
+def _usable(file: Path, settings: Settings, book: PromiseBook, now: datetime) -> Edition:
+    edition = edition_of(file, settings)
     if settings.keys:
-        last = _last_good(book, file=str(file.resolve()), use_case=policy.use_case)
-        verify(policy, bundle_of(file), keys=settings.keys, in_force=last, now=now)
-    return policy
+        last = last_good(book, file=str(file.resolve()), use_case=edition.policy.use_case)
+        verify(edition, bundle_of(file), keys=settings.keys, in_force=last, now=now)
+    else:
+        _refuse_another(edition, book)
+    return edition
 
 
-def _keep(file: Path, policy: Policy, book: PromiseBook) -> None:
+def _before(book: PromiseBook, file: Path) -> Edition | None:
+    """What goes on for a refused file: of its use case where that can be read, else what was last read from it."""
+    try:
+        last = last_good(book, use_case=read_policy(file).use_case)
+    except UNUSABLE:
+        last = None
+    return last or last_good(book, file=str(file.resolve()))
+
+
+def _refuse_another(edition: Edition, book: PromiseBook) -> None:
+    """One version says one thing: what was decided under it can be looked up, on every worker."""
+    policy = edition.policy
+    known = book.policy_hashes(policy.use_case, policy.version)
+    if known and policy.content_hash not in known:
+        raise ConfigError(
+            f"Policy {edition.name} says something else than the version {policy.version} that was in force; "
+            "raise `version`."
+        )
+
+
+def _by_name(prompts: Iterable[PromptFile | None]) -> dict[str, PromptFile]:
+    """Raises ConfigError where two policies go on with two texts of one prompt."""
+    found: dict[str, PromptFile] = {}
+    for prompt in prompts:
+        if prompt is not None and found.setdefault(prompt.name, prompt) != prompt:
+            raise ConfigError(
+                f"Two policies are in force with two texts of prompt {prompt.name}; give the new text a version of "
+                "its own."
+            )
+    return found
+
+
+def _keep(file: Path, edition: Edition, book: PromiseBook) -> None:
+    policy = edition.policy
     try:
         book.keep_policy(
             policy.use_case,
@@ -115,19 +172,24 @@ def _keep(file: Path, policy: Policy, book: PromiseBook) -> None:
             content_hash=policy.content_hash,
             file=str(file.resolve()),
             text=file.read_text(encoding="utf-8"),
+            prompt=edition.prompt.text if edition.prompt else "",
         )
     except (Transient, ConfigError) as problem:
-        # The file itself is good; its copy is kept when the ledger is back.
+        # The files themselves are good; their copy is kept when the ledger is back.
         _log.warning("policy.not_kept", file=str(file), problem=str(problem))
 
 
-def _last_good(book: PromiseBook, *, file: str, use_case: str = "") -> Policy | None:
+def last_good(book: PromiseBook, *, file: str = "", use_case: str = "") -> Edition | None:
     """The newest that was in force of the use case; of an unreadable file, of the one that was last read from it."""
     kept = book.good_policy(file=file, use_case=use_case)
-    last = load_policy(kept, name=f"{file}, as last kept") if kept else None
-    if last is None or use_case:
-        return last
-    return _last_good(book, file="", use_case=last.use_case)
+    if kept is None:
+        return None
+    policy = load_policy(kept.text, name=f"{file or use_case}, as last kept")
+    if not use_case:
+        return last_good(book, use_case=policy.use_case)
+    return Edition(
+        policy=policy, prompt=PromptFile(prompt_name(policy), kept.prompt) if kept.prompt else None
+    )
 
 
 class Current:
@@ -157,7 +219,7 @@ class Current:
         try:
             seen = tuple(_state(parts))
             again = bool(self._told) and self._looked - self._read >= AGAIN_S
-            if (seen == self._seen and not again) or _unsettled(parts.settings):
+            if (seen == self._seen and not again) or _unsettled(parts):
                 return
             found = in_force(parts.settings, parts.ledger.promises, parts.clock())
             self._read, self._seen = self._looked, tuple(_state(parts))
@@ -194,18 +256,24 @@ def _version(policy: Policy | None) -> str:
 
 
 def _state(parts: Parts) -> Iterator[object]:
-    """What changes when a policy does: the files, and where they are signed what others have taken up."""
-    for file in policy_files(parts.settings):
-        for one in (file, signatures_of(file)):
-            yield (
-                (str(one), one.stat().st_mtime_ns, one.stat().st_size, one.stat().st_ino)
-                if one.is_file()
-                else str(one)
-            )
+    """What changes when a policy or its prompt does; where they are signed, also what others have taken up."""
+    for one in _files(parts):
+        yield (
+            (str(one), one.stat().st_mtime_ns, one.stat().st_size, one.stat().st_ino)
+            if one.is_file()
+            else str(one)
+        )
     if parts.settings.keys:
         yield parts.ledger.promises.policies_kept()
 
 
-def _unsettled(settings: Settings) -> bool:
-    files = [one for file in policy_files(settings) for one in (file, signatures_of(file))]
-    return any(abs(time.time() - file.stat().st_mtime) < SETTLED_S for file in files if file.is_file())
+def _unsettled(parts: Parts) -> bool:
+    return any(
+        abs(time.time() - file.stat().st_mtime) < SETTLED_S for file in _files(parts) if file.is_file()
+    )
+
+
+def _files(parts: Parts) -> list[Path]:
+    policies = policy_files(parts.settings)
+    prompts = [prompt_path(parts.settings, name) for name in parts.prompts]
+    return [*policies, *map(signatures_of, policies), *prompts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, func, or_, select
 
@@ -10,6 +11,7 @@ from connectors.sql import audit
 from connectors.sql.engine import Database
 from connectors.sql.promises import good_policies
 from countersign.audit import Event
+from countersign.promises import Kept
 
 
 def keep(
@@ -18,13 +20,12 @@ def keep(
     use_case: str,
     version: int,
     content_hash: str,
-    file: str,
-    text: str,
+    said: Mapping[str, str],
 ) -> None:
-    """Keeps a copy of a policy that took effect, with an audit record if another one was in force before."""
+    """Keeps what took effect (file, text, prompt), with an audit record if another policy was in force before."""
     db.alone(connection, "countersign policies")
     now = db.now(connection)
-    body = json.dumps({"file": file, "text": text})
+    body = json.dumps(said)
     newest = (
         select(good_policies.c.content_hash, good_policies.c.body)
         .where(good_policies.c.use_case == use_case)
@@ -49,13 +50,21 @@ def keep(
     )
     if before is not None and before.content_hash == content_hash:
         return
-    detail: dict[str, object] = {"version": version, "content_hash": content_hash, "file": file}
+    detail: dict[str, object] = {"version": version, "content_hash": content_hash, "file": said["file"]}
     event = Event(actor="policy", event="policy.in_force", case_id="", subject=use_case, detail=detail)
     audit.append(connection, [event], at=now)
 
 
-def last_good(connection: Connection, file: str, use_case: str) -> str:
-    """The text of the policy that was last in force from this file, else for this use case; "" without one."""
+def hashes(connection: Connection, use_case: str, version: int) -> frozenset[str]:
+    """The contents that were in force under a version."""
+    asked = select(good_policies.c.content_hash).where(
+        good_policies.c.use_case == use_case, good_policies.c.version == version
+    )
+    return frozenset(connection.execute(asked).scalars())
+
+
+def last_good(connection: Connection, file: str, use_case: str) -> Kept | None:
+    """The policy that was last in force from this file, else for this use case."""
     beginning = json.dumps({"file": file})[:-1] + ","
     named = func.substr(good_policies.c.body, 1, len(beginning)) == beginning
     asked = (
@@ -65,7 +74,8 @@ def last_good(connection: Connection, file: str, use_case: str) -> str:
         .limit(1)
     )
     body = connection.execute(asked).scalar_one_or_none()
-    return str(json.loads(body)["text"]) if body else ""
+    said = json.loads(body) if body else None
+    return Kept(text=said["text"], prompt=said.get("prompt", "")) if said else None
 
 
 def state(connection: Connection) -> str:

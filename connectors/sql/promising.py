@@ -29,7 +29,7 @@ from countersign.labelling import RULE_VERSION, Finding, Judgeable, Told
 from countersign.labels import Label
 from countersign.lanes import Lane
 from countersign.monitors import Monitor
-from countersign.promises import Demotion, Issued, Relabelled, Reopens, Standing, Withdrawn
+from countersign.promises import Demotion, Issued, Kept, Relabelled, Reopens, Standing, Withdrawn
 from countersign.thresholds.certificate import Certificate
 from countersign.thresholds.words import promise_words
 
@@ -201,13 +201,20 @@ class SqlPromises:
             )
             audit.append(connection, [event], at=now)
 
-    def keep_policy(self, use_case: str, version: int, *, content_hash: str, file: str, text: str) -> None:
+    def keep_policy(
+        self, use_case: str, version: int, *, content_hash: str, file: str, text: str, prompt: str
+    ) -> None:
+        body = {"file": file, "text": text, "prompt": prompt}
         with self._db.write() as connection:
-            policies.keep(self._db, connection, use_case, version, content_hash, file, text)
+            policies.keep(self._db, connection, use_case, version, content_hash, body)
 
-    def good_policy(self, *, file: str, use_case: str = "") -> str:
+    def good_policy(self, *, file: str, use_case: str = "") -> Kept | None:
         with self._db.read() as connection:
             return policies.last_good(connection, file, use_case)
+
+    def policy_hashes(self, use_case: str, version: int) -> frozenset[str]:
+        with self._db.read() as connection:
+            return policies.hashes(connection, use_case, version)
 
     def policies_kept(self) -> str:
         with self._db.read() as connection:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from connectors.sql.ledger import SqlLedger
+from countersign.promises import Kept
 
 NOW = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 
@@ -20,11 +21,11 @@ def test_the_policy_that_was_last_in_force_is_kept(ledger: SqlLedger) -> None:
     """By its file, or by its use case; the same content put in force again is the newest again."""
     book = ledger.promises
     for version, content in ((1, "a"), (2, "b"), (1, "a")):
-        book.keep_policy("triage", version, content_hash=content, file="p.yaml", text=f"v{version}")
-    found = [
-        book.good_policy(file=file, use_case=case) for file, case in (("p.yaml", ""), ("q.yaml", "triage"))
-    ]
-    assert (found, book.good_policy(file="q.yaml")) == (["v1", "v1"], "")
+        book.keep_policy("triage", version, content_hash=content, file="p.yaml", text=f"v{version}", prompt="p")
+    assert book.good_policy(file="p.yaml") == Kept(text="v1", prompt="p")
+    assert book.good_policy(file="q.yaml", use_case="triage") == Kept(text="v1", prompt="p")
+    assert book.good_policy(file="q.yaml") is None
+    assert [book.policy_hashes("triage", version) for version in (1, 2, 3)] == [{"a"}, {"b"}, set()]
     ledger.close()
 
 

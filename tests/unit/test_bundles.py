@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from countersign.bundles import Bundle, BundleError, Role, read_bundle, sign, verify
+from countersign.bundles import Bundle, BundleError, Edition, Role, read_bundle, sign, verify
 from countersign.policy import Policy
+from countersign.prompts import PromptFile
 from tests.unit.builders import NOW, POLICIES
 from workers.commands.policy import read
 
@@ -27,10 +28,17 @@ def _policy(version: int = 1, **changes: Any) -> Policy:
     return Policy.model_validate(base | {"version": version, "rights": RIGHTS, "autonomy": "draft"} | changes)
 
 
+PROMPT = PromptFile("triage/v1", "Which of {categories}? Whose of {groups}?")
+
+
+def _edition(policy: Policy, prompt: PromptFile | None = PROMPT) -> Edition:
+    return Edition(policy=policy, prompt=prompt)
+
+
 def _signed(policy: Policy, *signers: tuple[str, Role]) -> Bundle | None:
     bundle: Bundle | None = None
     for by, role in signers:
-        bundle = sign(policy, bundle, by=by, role=role, key=PRIVATE[by], at=NOW)
+        bundle = sign(_edition(policy), bundle, by=by, role=role, key=PRIVATE[by], at=NOW)
     return bundle
 
 
@@ -42,7 +50,7 @@ OLD = _policy()
 
 def _verdict(policy: Policy, bundle: Bundle | None, *, days: float = 0, keys: dict[str, str] = KEYS) -> str:
     try:
-        verify(policy, bundle, keys=keys, in_force=OLD, now=NOW + timedelta(days=days))
+        verify(_edition(policy), bundle, keys=keys, in_force=_edition(OLD), now=NOW + timedelta(days=days))
     except BundleError as problem:
         return str(problem)
     return ""
@@ -65,8 +73,8 @@ def test_nobody_approves_what_they_wrote() -> None:
 def test_two_names_for_one_key_are_one_person() -> None:
     """Ana under Ben's name as well: her approval of what she wrote counts for nothing."""
     wider = _policy(2, **WIDER)
-    bundle = sign(wider, None, by="ana", role="author", key=PRIVATE["ana"], at=NOW)
-    bundle = sign(wider, bundle, by="ben", role="approver", key=PRIVATE["ana"], at=NOW)
+    bundle = sign(_edition(wider), None, by="ana", role="author", key=PRIVATE["ana"], at=NOW)
+    bundle = sign(_edition(wider), bundle, by="ben", role="approver", key=PRIVATE["ana"], at=NOW)
     assert "another person" in _verdict(wider, bundle, keys={"ana": KEYS["ana"], "ben": KEYS["ana"]})
 
 
@@ -85,7 +93,7 @@ def test_the_first_version_is_bound_by_its_own_rights(autonomy: str, enough: boo
 
     def verdict(*signers: tuple[str, Role]) -> str:
         try:
-            verify(first, _signed(first, *signers), keys=KEYS, in_force=None, now=NOW)
+            verify(_edition(first), _signed(first, *signers), keys=KEYS, in_force=None, now=NOW)
         except BundleError as problem:
             return str(problem)
         return ""
@@ -134,7 +142,7 @@ def test_unsigned_replayed_expired_and_forged_are_refused_with_one_sentence() ->
 
 def test_what_is_in_force_goes_on_without_signatures() -> None:
     """The same content needs no new signature: an expired one stops nothing that runs."""
-    verify(OLD, None, keys=KEYS, in_force=OLD, now=NOW)
+    verify(_edition(OLD), None, keys=KEYS, in_force=_edition(OLD), now=NOW)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 20_000, '{"use_case": "x"}', "x" * 100_000])
@@ -142,3 +150,41 @@ def test_what_is_no_bundle_is_one_sentence(text: str) -> None:
     """Empty, nested 20,000 deep, too large or half: refused."""
     with pytest.raises(BundleError, match="sign the policy again"):
         read_bundle(text, name="p.sig")
+
+
+OTHER = PromptFile("triage/v1", PROMPT.text + " Close everything.")
+
+
+def test_a_signature_covers_the_prompt_that_the_policy_names() -> None:
+    """Signed with one text and found with another: refused, whoever signed."""
+    narrower = _policy(2, **NARROWER)
+    bundle = _signed(narrower, ("ana", "author"), ("ben", "approver"))
+    with pytest.raises(BundleError, match="is not the text that was signed with policy alert-triage v2"):
+        verify(_edition(narrower, OTHER), bundle, keys=KEYS, in_force=_edition(OLD), now=NOW)
+
+
+def test_the_hash_of_the_prompt_is_under_the_signature() -> None:
+    """Whoever writes another prompt's hash into a bundle has to sign it anew."""
+    narrower = _policy(2, **NARROWER)
+    bundle = _signed(narrower, ("ana", "author"))
+    assert bundle is not None
+    forged = bundle.model_copy(update={"prompt_hash": OTHER.content_hash})
+    with pytest.raises(BundleError, match="is not valid"):
+        verify(_edition(narrower, OTHER), forged, keys=KEYS, in_force=_edition(OLD), now=NOW)
+
+
+def test_another_prompt_counts_as_more_autonomy() -> None:
+    """The same boundary asked about otherwise needs two people; one that nobody kept can't be compared."""
+    same = _edition(_policy(2), OTHER)
+    alone = sign(same, None, by="ana", role="author", key=PRIVATE["ana"], at=NOW)
+    with pytest.raises(BundleError, match="another person than its author"):
+        verify(same, alone, keys=KEYS, in_force=_edition(OLD), now=NOW)
+    verify(same, alone, keys=KEYS, in_force=_edition(OLD, None), now=NOW)
+    both = sign(same, alone, by="ben", role="approver", key=PRIVATE["ben"], at=NOW)
+    verify(same, both, keys=KEYS, in_force=_edition(OLD), now=NOW)
+
+
+def test_what_is_in_force_does_not_go_on_with_another_prompt() -> None:
+    """The version in force needs no signature, but its question is the one that it was signed with."""
+    with pytest.raises(BundleError, match="is not the text with which policy alert-triage v1 was signed"):
+        verify(_edition(OLD, OTHER), None, keys=KEYS, in_force=_edition(OLD), now=NOW)

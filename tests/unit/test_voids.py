@@ -23,7 +23,8 @@ def _voids(*changes: TicketChange, bot: bool = False, known: frozenset[str] = NO
 def test_words_that_were_not_enough_do_not_approve_when_they_are_heard_again() -> None:
     """A worker that died after voiding hears the same words anew; only new words count."""
     first = voided([(COMMENT, False)], approver="dana", change="approval", known=NONE)
-    assert first is not None and set(first.known) == {"approval", "c1"}
+    assert first is not None
+    assert set(first.known) == {"approval", "c1"}
     assert _voids(known=frozenset(first.known))
     assert voided([(COMMENT, False)], approver="dana", change="later", known=frozenset(first.known)) is None
 
@@ -41,4 +42,5 @@ def test_an_approval_expires_with_its_offer() -> None:
     approval = Approval(by="dana", change="approval", offered_at=NOW, age=day)
     assert expired(approval, day) is None
     late = expired(replace(approval, age=day + timedelta(seconds=1)), day)
-    assert late is not None and late.expired
+    assert late is not None
+    assert late.expired

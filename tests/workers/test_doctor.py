@@ -40,7 +40,8 @@ def _autonomous(home: House, folder: Path, autonomy: str) -> House:
     paged["approvals"] = {**paged["approvals"], "approvers": {"people": ["lead@example.com"]}}
     files = [folder / f"{policy['use_case']}.yaml" for policy in (*shipped, paged)]
     for file, policy in zip(files, (*shipped, paged), strict=True):
-        file.write_text(yaml.safe_dump(policy | {"autonomy": autonomy, "owners": shipped[0]["owners"]}))
+        changed = {"version": 2 + ("observe", "draft", "act").index(autonomy), "autonomy": autonomy}
+        file.write_text(yaml.safe_dump(policy | changed | {"owners": shipped[0]["owners"]}))
     config["policies"] = [str(file) for file in files]
     path = folder / "doctored.yaml"
     path.write_text(yaml.safe_dump(config))

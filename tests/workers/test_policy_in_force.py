@@ -16,9 +16,10 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from countersign.bundles import Role, sign
+from countersign.bundles import Edition, Role, sign
 from countersign.errors import CountersignError
 from countersign.policy import load_policy
+from countersign.prompts import PromptFile
 from tests.workers.house import ROOT, House, house
 from workers.app import new_app
 from workers.files import signatures_of
@@ -32,6 +33,7 @@ USE_CASE = "signed-triage"
 GOOD = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8").replace(
     "use_case: alert-triage", f"use_case: {USE_CASE}"
 ) + "rights: {change: [ana, ben], promote: [ben]}\n"
+PROMPT = ROOT / "prompts" / "triage" / "v1.md"
 WIDER = ("risk_below: 0.10", "risk_below: 0.20")
 
 
@@ -84,6 +86,14 @@ def _settle(path: Path) -> None:
     os.utime(path, (ago, ago))
 
 
+def _own_prompt(tmp_path: Path) -> Path:
+    """A folder of prompts of this test alone, with the prompt that the policy names."""
+    own = tmp_path / "prompts" / "triage" / "v1.md"
+    own.parent.mkdir(parents=True)
+    _write(own, PROMPT.read_bytes())
+    return own
+
+
 def _worker(home: House, **settings: object) -> Callable[[], House]:
     """A worker: the house as its next task finds it, some seconds later. It has had a task before."""
     parts = replace(home.parts, settings=home.parts.settings.model_copy(update=settings))
@@ -119,8 +129,9 @@ def _person(folder: Path, name: str) -> str:
     return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
-def _sign(file: Path, by: str, role: str) -> None:
+def _sign(file: Path, by: str, role: str, config: Path | None = None) -> None:
     arguments = ["--key", str(file.parent / f"{by}.pem"), "--by", by, "--role", role]
+    arguments += ["--config", str(config)] * (config is not None)
     with pytest.raises(SystemExit, match="0"):
         main(["policy", "sign", str(file), *arguments])
     _settle(signatures_of(file))
@@ -188,9 +199,9 @@ def test_another_scope_is_connected_anew(home: House, file: Path) -> None:
     assert "datadog" in worker().parts.sources
     document = yaml.safe_load(GOOD)
     document["scope"]["sources"].remove("datadog")
-    _write(file, yaml.safe_dump(document))
+    _write(file, yaml.safe_dump(document | {"version": 2}))
     assert "datadog" not in worker().parts.sources
-    _write(file, GOOD)
+    _write(file, GOOD.replace("version: 1", "version: 3"))
     assert "datadog" in worker().parts.sources
 
 
@@ -261,14 +272,11 @@ def test_doctor_names_the_file_and_what_goes_on(steadfast: House, capsys: pytest
 
 def test_a_prompt_that_comes_later_lets_the_policy_in(home: House, file: Path, tmp_path: Path) -> None:
     """Refused because its prompt is missing; once it is there the policy is taken up, though its file is the same."""
-    prompts = tmp_path / "prompts" / "triage"
-    prompts.mkdir(parents=True)
-    text = (ROOT / "prompts" / "triage" / "v1.md").read_text(encoding="utf-8")
-    (prompts / "v1.md").write_text(text, encoding="utf-8")
+    prompts = _own_prompt(tmp_path).parent
     worker = _worker(home, prompts=prompts.parent)
     _write(file, _v2(GOOD, ("prompt: v1", "prompt: v9")))
     assert _version(worker()) == 1
-    (prompts / "v9.md").write_text(text, encoding="utf-8")
+    _write(prompts / "v9.md", PROMPT.read_bytes())
     home.jump(timedelta(seconds=AGAIN_S))
     task = worker()
     assert (_version(task), sorted(task.parts.prompts)) == (2, ["triage/v9"])
@@ -290,6 +298,25 @@ def test_without_a_good_one_the_mistake_is_told(home: House, tmp_path: Path) -> 
     settings = home.parts.settings.model_copy(update={"policies": [never]})
     with pytest.raises(CountersignError):
         in_force(settings, home.parts.ledger.promises, now())
+
+
+def test_another_content_under_a_known_version_is_refused(
+    home: House, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What version 1 says is known: an edit that keeps the number changes nothing, and says to raise it."""
+    worker = _worker(home)
+    _write(file, GOOD.replace(*WIDER))
+    with structlog.testing.capture_logs() as logged:
+        task = worker()
+    assert task.parts.policies[USE_CASE].rules[0].threshold.risk_below == 0.1  # type: ignore[union-attr]
+    (told,) = [line["problem"] for line in logged if line["event"] == "policy.refused"]
+    assert "says something else than the version 1 that was in force; raise `version`." in told
+    assert told in _ask(home, capsys, "status")
+    _write(file, _v2(GOOD, WIDER))
+    assert _version(worker()) == 2
+    # What was in force before may come back, as it is known.
+    _write(file, f"# the same in other words\n{GOOD}")
+    assert _version(worker()) == 1
 
 
 # --- signatures -------------------------------------------------------------------------------------------------
@@ -352,12 +379,13 @@ def _signed_by_hand(file: Path, *, days: int, key: Ed25519PrivateKey) -> None:
     bens = load_pem_private_key((file.parent / "ben.pem").read_bytes(), password=None)
     assert isinstance(bens, Ed25519PrivateKey)
     bundle, role = None, "author"
+    edition = Edition(policy=policy, prompt=PromptFile("triage/v1", PROMPT.read_text(encoding="utf-8")))
     roles: tuple[tuple[str, Role, Ed25519PrivateKey], ...] = (
         ("ana", "author", key),
         ("ben", "approver", bens),
     )
     for by, role, own in roles:
-        bundle = sign(policy, bundle, by=by, role=role, key=own, at=at)
+        bundle = sign(edition, bundle, by=by, role=role, key=own, at=at)
     assert bundle is not None
     _write(signatures_of(file), bundle.model_dump_json())
 
@@ -404,6 +432,55 @@ def test_a_bundle_that_does_not_count_leaves_the_last_good_policy_in_force(
     (told,) = [line["problem"] for line in logged if line["event"] == "policy.refused"]
     assert (f"{USE_CASE} v1 goes on" in told, why in told, told.count("\n")) == (True, True, 0)
     assert told in _ask(home, capsys, "status")
+
+
+def test_a_prompt_that_nobody_signed_is_not_asked(
+    home: House, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The signed policy's prompt is written over: models are asked with the signed text, and status says why."""
+    signed_text, own = PROMPT.read_text(encoding="utf-8"), _own_prompt(tmp_path)
+    home = replace(home, parts=_worker(_configured(home, prompts=str(own.parents[1])))().parts)
+    signed = _signing(home)
+    _write(own, signed_text + "Close everything.")
+    with structlog.testing.capture_logs() as logged:
+        task = signed()
+    assert task.parts.prompts["triage/v1"].text == signed_text
+    (told,) = [line["problem"] for line in logged if line["event"] == "policy.refused"]
+    assert "Prompt triage/v1 is not the text with which" in told
+    assert told in _ask(home, capsys, "status")
+
+
+def test_a_prompt_is_signed_with_the_policy_that_names_it(home: House, file: Path, tmp_path: Path) -> None:
+    """Signed with one text and found with another: refused. Signed with the other, by two, it is taken up."""
+    own = _own_prompt(tmp_path)
+    home = _configured(home, prompts=str(own.parents[1]))
+    home = replace(home, parts=_worker(home)().parts)
+    signed = _signing(home)
+    _write(file, _v2(GOOD, ("risk_below: 0.10", "risk_below: 0.05")))
+    _sign(file, "ana", "author", home.config)
+    _write(own, PROMPT.read_text(encoding="utf-8") + "Be brief.")
+    assert _version(signed()) == 1
+    _sign(file, "ana", "author", home.config)
+    assert _version(signed()) == 1
+    _sign(file, "ben", "approver", home.config)
+    task = signed()
+    assert (_version(task), task.parts.prompts["triage/v1"].text.endswith("Be brief.")) == (2, True)
+
+
+def _configured(home: House, **more: object) -> House:
+    """The same house with more in its configuration."""
+    found = yaml.safe_load(home.config.read_text(encoding="utf-8")) | more
+    home.config.write_text(yaml.safe_dump(found), encoding="utf-8")
+    return replace(home, parts=replace(home.parts, settings=load_settings(home.config)))
+
+
+def test_an_unsigned_prompt_may_be_edited(home: House, tmp_path: Path) -> None:
+    """Without keys nothing of that holds: what the file says is asked."""
+    own = _own_prompt(tmp_path)
+    worker = _worker(_configured(home, prompts=str(own.parents[1])))
+    worker()
+    _write(own, PROMPT.read_text(encoding="utf-8") + "Be brief.")
+    assert worker().parts.prompts["triage/v1"].text.endswith("Be brief.")
 
 
 def test_a_worker_whose_own_copy_is_old_follows_the_others(home: House, file: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def _person(folder: Path, name: str) -> str:
 
 def _ruled(home: House, folder: Path, rights: str) -> House:
     """The house's configuration with one policy that has these rights, in force before keys are asked for."""
-    text = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8") + f"rights: {rights}\n"
+    shipped = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
+    text = shipped.replace("version: 1", "version: 2", 1) + f"rights: {rights}\n"
     (folder / "ruled.yaml").write_text(text, encoding="utf-8")
     _configure(home, policies=[str(folder / "ruled.yaml")])
     open_parts(load_settings(home.config)).close()

@@ -13,15 +13,14 @@ import typer
 
 from countersign.errors import ConfigError
 from countersign.feedback.pool import PoolBook, PoolVersion
-from countersign.policy import Policy, load_policy
+from countersign.policy import Policy
 from countersign.promises import Relabelled
 from workers.console import AsJson, Config, new_app, show_json, show_table
 from workers.progress import Bar
-from workers.settings import Settings, load_settings
+from workers.settings import load_settings
 from workers.warrants import By, Key, ask
 
 if TYPE_CHECKING:
-    from countersign.promises import PromiseBook
     from workers.exporting import Format
 
 app = new_app("Make labels anew, look at and activate what was learnt, export corrections as data.")
@@ -38,14 +37,15 @@ def feedback() -> None:
 def relabel(config: Config = None, use_case: UseCase = "", as_json: AsJson = False) -> None:
     """Make all labels anew from the corrections, by the rules of this version; the audit log keeps what they were."""
     from countersign.labelling import RULE_VERSION
+    from workers.in_force import chosen
     from workers.learn import relabel as anew
-    from workers.wiring import open_ledger
+    from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
         told = {
             policy.use_case: sum(anew(ledger.promises, policy.use_case), start=Relabelled())
-            for policy in _in_force(settings, ledger.promises, use_case)
+            for policy in chosen(settings, ledger.promises, now(), use_case)
         }
     if as_json:
         show_json(told)
@@ -74,6 +74,7 @@ def export(
     """Write corrections as chat examples, preference pairs, Parquet or CSV, the newest clusters kept for evaluation."""
     from workers.exporting import Export, digest, write_export
     from workers.figures import length
+    from workers.in_force import chosen
     from workers.wiring import now, open_ledger, prompt_named
 
     if kind not in FORMATS:
@@ -81,7 +82,7 @@ def export(
     settings = load_settings(config)
     bar = Bar()
     with closing(open_ledger(settings)) as ledger:
-        policy = _one(_in_force(settings, ledger.promises, use_case))
+        policy = _one(chosen(settings, ledger.promises, now(), use_case))
         cases = partial(ledger.material, use_case, since=now() - length(since))
         try:
             told = write_export(
@@ -123,19 +124,20 @@ def pool(
     as_json: AsJson = False,
 ) -> None:
     """Show what the embedded model may learn, and what waits or is disputed; build, activate or roll back versions."""
+    from workers.in_force import chosen
     from workers.pool import build as built
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
-        chosen, book = _in_force(settings, ledger.promises, use_case), ledger.pool
+        policies, book = chosen(settings, ledger.promises, now(), use_case), ledger.pool
         if build:
-            for policy in chosen:
+            for policy in policies:
                 made = built(book, policy, by=by or getpass.getuser())
                 typer.echo(f"{policy.use_case}: version {made.version} has {len(made.entries)} entries.")
         wanted = activate if rollback is None else rollback
         if wanted is not None:
-            policy = _one(chosen)
+            policy = _one(policies)
             _allowed(book, policy, wanted, back=rollback is not None)
             what = f"put version {wanted} of the pool of {policy.use_case} in force"
             who = ask(settings, ledger.controls, [policy], "retrain", what=what, at=now(), by=by, key=key)
@@ -146,7 +148,7 @@ def pool(
                 "the old one don't hold for it."
             )
         elif not build or versions:
-            _show(book, chosen, every=versions, as_json=as_json)
+            _show(book, policies, every=versions, as_json=as_json)
 
 
 def _allowed(book: PoolBook, policy: Policy, wanted: int, *, back: bool) -> None:
@@ -189,20 +191,3 @@ def _one(chosen: Sequence[Policy]) -> Policy:
     if len(chosen) != 1:
         raise ConfigError(f"Name one with --use-case: {', '.join(policy.use_case for policy in chosen)}.")
     return chosen[0]
-
-
-def _in_force(settings: Settings, book: PromiseBook, use_case: str) -> list[Policy]:
-    """The policies as they were last in force: an edited file that nobody has signed grants nothing.
-
-    Raises ConfigError for a use case that no policy has.
-    """
-    from workers.files import read_policies
-
-    written = read_policies(settings)
-    if use_case and use_case not in written:
-        raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(written)}.")
-    kept = {name: book.good_policy(file="", use_case=name) for name in written if use_case in ("", name)}
-    return [
-        load_policy(text, name=f"{name}, as last in force") if text else written[name]
-        for name, text in kept.items()
-    ]

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from countersign.bundles import Role
     from countersign.local_readings import LocalReadingBook
-    from countersign.promises import PromiseBook
     from workers.parts import Ledger
-    from workers.settings import Settings
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Policy file, as policies/alert-triage.yaml.")]
@@ -126,13 +124,14 @@ def certify(
     use_case: Annotated[str, typer.Option(help="Only this use case; all of them if left out.")] = "",
 ) -> None:
     """Put the promises of the rules to the labels: each look spends a part of what may go wrong."""
+    from workers.in_force import chosen
     from workers.settings import load_settings
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
-        for chosen in _chosen(settings, ledger.promises, use_case):
-            _certify(ledger, chosen, at=now())
+        for policy in chosen(settings, ledger.promises, now(), use_case):
+            _certify(ledger, policy, at=now())
 
 
 @app.command()
@@ -145,22 +144,23 @@ def calibrate(
 ) -> None:
     """Let labels say what a model's confidence is worth. A new scale of risk: certificates of the old one fall."""
     from workers.calibrating import asked_for, put_in_force
+    from workers.in_force import chosen
     from workers.settings import load_settings
     from workers.warrants import ask
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
-        for chosen in _chosen(settings, ledger.promises, use_case):
-            found = asked_for(ledger.scales, chosen)
+        for policy in chosen(settings, ledger.promises, now(), use_case):
+            found = asked_for(ledger.scales, policy)
             if not found:
-                typer.echo(f"{chosen.use_case}: no labels yet; confidences are taken at their word.")
+                typer.echo(f"{policy.use_case}: no labels yet; confidences are taken at their word.")
             elif dry_run:
-                typer.echo("\n".join(f"{chosen.use_case}: {one.words}" for one in found))
+                typer.echo("\n".join(f"{policy.use_case}: {one.words}" for one in found))
             else:
-                what = f"calibrate the confidences of {chosen.use_case} by its labels"
-                who = ask(settings, ledger.controls, [chosen], "retrain", what=what, at=now(), by=by, key=key)
-                typer.echo("\n".join(put_in_force(ledger.scales, chosen, found, by=who)))
+                what = f"calibrate the confidences of {policy.use_case} by its labels"
+                who = ask(settings, ledger.controls, [policy], "retrain", what=what, at=now(), by=by, key=key)
+                typer.echo("\n".join(put_in_force(ledger.scales, policy, found, by=who)))
 
 
 def _certify(ledger: Ledger, chosen: Policy, *, at: datetime) -> None:
@@ -293,20 +293,24 @@ def sign_(
     key: Annotated[Path, typer.Option(help="Your Ed25519 private key, in PEM.")],
     by: Annotated[str, typer.Option(help="Who you are, as in `keys` of the configuration.")],
     role: Annotated[str, typer.Option(help="author or approver.")] = "author",
+    config: Config = None,
 ) -> None:
-    """Sign a policy; the signatures lie beside it, in FILE.sig."""
+    """Sign a policy and the text of the prompt that it names; the signatures lie beside it, in FILE.sig."""
     from datetime import UTC, datetime
 
     from countersign.bundles import sign
     from workers.files import bundle_of, signatures_of
+    from workers.in_force import edition_of
+    from workers.settings import load_settings
     from workers.warrants import private_key
 
     if role not in ("author", "approver"):
         raise ConfigError(f"--role is author or approver, not {role!r}.")
-    policy, now = read(file), datetime.now(UTC)
-    bundle = sign(policy, bundle_of(file), by=by, role=cast("Role", role), key=private_key(key), at=now)
+    edition, now = edition_of(file, load_settings(config)), datetime.now(UTC)
+    bundle = sign(edition, bundle_of(file), by=by, role=cast("Role", role), key=private_key(key), at=now)
     signatures_of(file).write_text(bundle.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    typer.echo(f"{signatures_of(file)}: {policy.use_case} v{policy.version} is signed by {by} as {role}.")
+    asks = f" with its prompt {edition.prompt.name}" if edition.prompt else ""
+    typer.echo(f"{signatures_of(file)}: {edition.name}{asks} is signed by {by} as {role}.")
 
 
 @app.command("verify-bundle")
@@ -314,28 +318,17 @@ def verify_bundle(file: File, config: Config = None) -> None:
     """Say whether a policy and its signatures may take the place of the one in force."""
     from countersign.bundles import verify
     from workers.files import bundle_of
+    from workers.in_force import edition_of, last_good
     from workers.settings import load_settings
     from workers.wiring import now, open_ledger
 
-    settings, new = load_settings(config), read(file)
+    settings = load_settings(config)
+    new = edition_of(file, settings)
     with closing(open_ledger(settings)) as ledger:
-        kept = ledger.promises.good_policy(file=str(file.resolve()), use_case=new.use_case)
-    in_force = load_policy(kept, name="the policy in force") if kept else None
+        in_force = last_good(ledger.promises, file=str(file.resolve()), use_case=new.policy.use_case)
     verify(new, bundle_of(file), keys=settings.keys, in_force=in_force, now=now())
-    was = f"v{in_force.version} in force" if in_force else "nothing in force yet"
-    typer.echo(f"{file}: {new.use_case} v{new.version} may take effect ({was}).")
-
-
-def _chosen(settings: Settings, book: PromiseBook, use_case: str) -> list[Policy]:
-    """The policies in force, or the one that is named. Raises ConfigError for a name that none has."""
-    from workers.in_force import in_force
-    from workers.wiring import now
-
-    policies = in_force(settings, book, now(), keep=False).policies
-    chosen = [policy for policy in policies.values() if use_case in ("", policy.use_case)]
-    if not chosen:
-        raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(policies)}.")
-    return chosen
+    was = f"v{in_force.policy.version} in force" if in_force else "nothing in force yet"
+    typer.echo(f"{file}: {new.name} may take effect ({was}).")
 
 
 def read(file: Path) -> Policy:

@@ -39,14 +39,16 @@ def replay(
     from countersign.replay import policy_then
     from countersign.replay import replay as again
     from workers.again import asked_again
-    from workers.files import read_policies
+    from workers.in_force import in_force
     from workers.wiring import LOCAL, open_ledger, open_parts
+    from workers.wiring import now as clock
 
     settings = load_settings(config)
-    reading = open_ledger(settings).reading
-    story = reading.story(case_id)
-    policy = None if now else policy_then(story, reading.policy_text, revision=revision)
-    policy = policy or read_policies(settings).get(story.case.use_case)
+    ledger = open_ledger(settings)
+    story = ledger.reading.story(case_id)
+    policy = None if now else policy_then(story, ledger.reading.policy_text, revision=revision)
+    if policy is None:
+        policy = in_force(settings, ledger.promises, clock(), keep=False).policies.get(story.case.use_case)
     if policy is None:
         raise NotFound(f"There is no policy for use case {story.case.use_case}; put its file back.")
     answer = None

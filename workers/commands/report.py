@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from countersign.errors import ConfigError
 from countersign.ledger import RollupBook
 from workers.console import Config, as_plain, new_app
 from workers.settings import load_settings
@@ -41,25 +40,22 @@ def report(
     from countersign.composition import Period
     from countersign.kpis.summary import summary_text
     from workers.figures import files_of, length, report_of, write_files
-    from workers.files import read_policies
+    from workers.in_force import chosen
     from workers.mailing import unmailed
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
-    policies = read_policies(settings)
-    chosen = [policy for policy in policies.values() if use_case in ("", policy.use_case)]
-    if not chosen:
-        raise ConfigError(f"There is no use case {use_case}; the policies name {', '.join(policies)}.")
-    for why in unmailed(settings.mail, chosen):
-        typer.echo(why, err=True)
     ledger = open_ledger(settings)
+    policies = chosen(settings, ledger.promises, now(), use_case)
+    for why in unmailed(settings.mail, policies):
+        typer.echo(why, err=True)
     if check:
-        _check(ledger.rollups, [policy.use_case for policy in chosen])
+        _check(ledger.rollups, [policy.use_case for policy in policies])
         return
     until = ledger.known_until() or now()
     period = Period(since=until - length(since), until=until)
     figures, pages = {}, []
-    for policy in chosen:
+    for policy in policies:
         made = report_of(policy, ledger, period)
         figures[policy.use_case] = (*made.figures, *made.effects)
         folder = out / "reports" / policy.use_case

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from countersign.errors import ConfigError
-from countersign.policy import Policy, load_policy
+from countersign.policy import Policy
 from countersign.undo import Selection
 from workers.console import AsJson, Config, new_app, show_json, show_table, time_of
 from workers.parts import Parts
@@ -105,8 +105,10 @@ def _ruling(parts: Parts, which: Selection) -> tuple[Policy, ...]:
         return tuple(parts.policies.values())
     if use_case in parts.policies:
         return (parts.policies[use_case],)
-    kept = parts.ledger.promises.good_policy(file="", use_case=use_case)
-    return (load_policy(kept, name=f"{use_case}, as last kept"),) if kept else ()
+    from workers.in_force import last_good
+
+    last = last_good(parts.ledger.promises, use_case=use_case)
+    return (last.policy,) if last else ()
 
 
 def _rate(parts: Parts, which: Selection) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from countersign.errors import ConfigError
-from countersign.policy import PolicyError
 from workers.console import AsJson, Config, as_plain, new_app, show_json, show_table
 from workers.settings import Settings, load_settings
 
@@ -58,12 +56,12 @@ def _raised(book: DriftBook, use_cases: Iterable[str]) -> dict[str, Raised]:
 
 def _policies(settings: Settings, book: PromiseBook) -> tuple[dict[str, int], list[str]]:
     """The version in force of each use case, and what is refused; the counts are shown whatever the policies are."""
-    from workers.in_force import in_force, one_sentence
+    from workers.in_force import UNUSABLE, in_force, one_sentence
     from workers.wiring import now
 
     try:
         found = in_force(settings, book, now(), keep=False)
-    except (PolicyError, ConfigError, UnicodeDecodeError, OSError) as problem:
+    except UNUSABLE as problem:
         return {}, [one_sentence(problem)]
     versions = {use_case: policy.version for use_case, policy in found.policies.items()}
     return versions, [one.sentence for one in found.refused]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from countersign.errors import ConfigError
 from workers.console import Config, new_app
 from workers.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from countersign.promises import PromiseBook
 
 app = new_app("Write nothing anywhere until `countersign resume`; what is planned is kept.")
 EVERYTHING = "*"
@@ -24,8 +27,8 @@ def stop(config: Config = None, use_case: UseCase = EVERYTHING) -> None:
     from workers.wiring import open_ledger
 
     settings = load_settings(config)
-    _look_up(settings, use_case)
     ledger = open_ledger(settings)
+    _look_up(settings, ledger.promises, use_case)
     ledger.controls.stop(use_case, by=getpass.getuser())
     for one in ledger.controls.stopped():
         typer.echo(f"stopped: {told(one.use_case)}, by {one.by} at {one.at:%Y-%m-%d %H:%M:%S} UTC")
@@ -36,13 +39,14 @@ def told(use_case: str) -> str:
     return "every use case" if use_case == EVERYTHING else use_case
 
 
-def _look_up(settings: Settings, use_case: str) -> None:
+def _look_up(settings: Settings, book: PromiseBook, use_case: str) -> None:
     """Refuses a name that no policy has, which would stop nothing; while policies can't be read, any name will do."""
-    from workers.files import read_policies
+    from workers.in_force import UNUSABLE, in_force
+    from workers.wiring import now
 
     try:
-        known = read_policies(settings)
-    except ConfigError:
+        known = in_force(settings, book, now(), keep=False).policies
+    except UNUSABLE:
         return
     if use_case != EVERYTHING and use_case not in known:
         raise ConfigError(f"No policy is called {use_case}; name one of {', '.join(sorted(known))}.")
