@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -126,20 +126,24 @@ def logged(home: House, *, minutes: int) -> None:
 
 @pytest.mark.parametrize("use_case", ["", "alert-triage"])
 def test_the_command_writes_every_form_and_says_where(home: House, tmp_path: Path, use_case: str) -> None:
-    """One folder a use case; the last line names the summary of all. The same ledger, the same files."""
+    """One folder a use case, over the time that is asked for; the last line names the summary of all. The same ledger,
+    the same files."""
     home.once()
     out = tmp_path / "out"
     asked = ("--use-case", use_case) if use_case else ()
     contents = []
     for _ in range(2):
-        done = home.command("report", "--out", str(out), *asked)
+        done = home.command("report", "--out", str(out), "--since", "30d", *asked)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == str(out / "kpis.md")
         contents.append({file: file.read_bytes() for file in out.rglob("*") if file.is_file()})
     assert contents[0] == contents[1]
     folder = out / "reports" / "alert-triage"
     assert {file.name for file in folder.iterdir()} == set(FORMS)
-    assert json.loads((folder / "report.json").read_text(encoding="utf-8"))["use_case"] == "alert-triage"
+    told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert told["use_case"] == "alert-triage"
+    since, until = (datetime.fromisoformat(told[end]) for end in ("since", "until"))
+    assert until - since == timedelta(days=30)
 
 
 def test_open_shows_the_pages_in_the_browser(
