@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
+from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Row, String, Table, case, func, select
+from sqlalchemy import BigInteger, Column, Index, Insert, Integer, Row, String, Table, case, func, select
 
 from connectors.sql.engine import Database
 from connectors.sql.tables import Moment, alerts, cases, metadata
+from connectors.sql.together import Together
 from countersign.budget import Account, CostLine, Spent
 
 spending = Table(
@@ -49,23 +51,29 @@ class SqlSpending:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        insert = db.insert(spending)
+        self._hold = insert.on_conflict_do_nothing()
+        self._settle = insert.on_conflict_do_update(
+            index_elements=["call_id"],
+            set_={
+                name: insert.excluded[name] for name in ("micro_usd", "category", "tokens_in", "tokens_out")
+            },
+            where=spending.c.micro_usd.is_(None),
+        )
+        # Hundreds of calls end in the same second, each with a row that must be on the disk before it goes on.
+        self._holds = Together(partial(self._write, self._hold))
+        self._settlements = Together(partial(self._write, self._settle))
 
     def hold(self, spent: Spent) -> None:
-        with self._db.write() as connection:
-            row = _row(spent) | {"micro_usd": None, "at": self._db.now(connection)}
-            connection.execute(self._db.insert(spending).on_conflict_do_nothing(), [row])
+        self._holds.write(_row(spent) | {"micro_usd": None})
 
     def settle(self, spent: Spent) -> None:
-        told = ("micro_usd", "category", "tokens_in", "tokens_out")
+        self._settlements.write(_row(spent))
+
+    def _write(self, how: Insert, rows: Sequence[dict[str, object]]) -> None:
         with self._db.write() as connection:
-            row = _row(spent) | {"at": self._db.now(connection)}
-            insert = self._db.insert(spending)
-            write = insert.on_conflict_do_update(
-                index_elements=["call_id"],
-                set_={name: insert.excluded[name] for name in told},
-                where=spending.c.micro_usd.is_(None),
-            )
-            connection.execute(write, [row])
+            now = self._db.now(connection)
+            connection.execute(how, [row | {"at": now} for row in rows])
 
     def on(self, account: Account) -> tuple[Spent, ...]:
         asked = select(spending).where(
