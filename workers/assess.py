@@ -25,6 +25,7 @@ from countersign.plans import plan
 from countersign.policy import Policy
 from countersign.ports import Firing
 from countersign.signals import OTHER_MODEL, signals_of
+from workers.crowd import Room
 from workers.enrich import enrich, link
 from workers.others import others, told_of_others
 from workers.parts import Parts, Wake
@@ -47,8 +48,8 @@ class Judgement:
 
 def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
     """Decides those of these cases that are due and free; yields the actions that may be done."""
-    with parts.crowd.room(len(ids)) as there_is_room:
-        if not there_is_room:
+    with parts.crowd.room(len(ids)) as room:
+        if room is None:
             return
         claimed = parts.ledger.cases.claim_cases(ids, worker=parts.worker, lease=_lease(parts))
         by_use_case: dict[str, list[ClaimedCase]] = defaultdict(list)
@@ -60,7 +61,7 @@ def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
                 why = f"There is no policy for use case {use_case}; put its file back or dismiss the case."
                 _give_back(parts, batch, why, count=True)
                 continue
-            yield from _assess_batch(parts, batch, policy)
+            yield from _assess_batch(parts, batch, policy, room)
 
 
 def _lease(parts: Parts) -> timedelta:
@@ -71,7 +72,7 @@ def _lease(parts: Parts) -> timedelta:
     return parts.settings.timing.lease + slowest
 
 
-def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) -> Iterator[Wake]:
+def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy, room: Room) -> Iterator[Wake]:
     try:
         linked = link(parts, policy.scope.desk, [one.case for one in batch])
     except OutsideError as problem:
@@ -82,7 +83,7 @@ def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy) ->
     # Asked for every batch, as certificates are: what was put in force a moment ago counts on all workers.
     learnt = Learnt.of(parts, policy)
     judge = partial(_judge, parts, policy=policy, learnt=learnt)
-    judgements = parts.crowd.map(lambda pair: judge(*pair), list(zip(batch, cases, strict=True)))
+    judgements = room.map(lambda pair: judge(*pair), list(zip(batch, cases, strict=True)))
     ready = _decide_and_record(parts, judgements, policy, parts.ledger.cases.closes(policy.use_case))
     ready += tuple(
         key for one in judgements for key in told_of_others(parts, one.case, one.said.calls, policy)

@@ -1,7 +1,8 @@
 """Crowd: the threads on which one worker waits for models, for as many cases at once as it was given threads.
 
 A message brings several cases: they share their transactions and the question to the desk, and are asked about side
-by side. None is claimed before there is room for it, because a claim is a lease.
+by side. None is claimed before there is room for it, because a claim is a lease; and whoever was answered makes room
+for the next at once, while its neighbours still wait and the answers are recorded.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, Lock
 from typing import TypeVar
 
 from workers.tracing import in_this_trace
@@ -32,33 +33,73 @@ class Crowd:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="asking") if threads else None
 
     @contextmanager
-    def room(self, wanted: int, *, patience_s: float = PATIENCE_S) -> Iterator[bool]:
-        """Waits until so many threads (or all that there are) are free, and keeps them; False if none were in time."""
+    def room(self, wanted: int, *, patience_s: float = PATIENCE_S) -> Iterator[Room | None]:
+        """Waits until so many threads (or all that there are) are free, and keeps them; None if none were in time."""
         taken = min(wanted, self._threads)
         with self._changed:
-            if not self._changed.wait_for(lambda: self._free >= taken, patience_s):
-                taken = 0
-            self._free -= taken
+            there_is = self._changed.wait_for(lambda: self._free >= taken, patience_s)
+            self._free -= taken if there_is else 0
+        if not there_is:
+            yield None
+            return
+        room = Room(self._pool, self._leave, wanted=wanted, taken=taken)
         try:
-            yield bool(taken) or not self._threads
+            yield room
         finally:
-            with self._changed:
-                self._free += taken
-                self._changed.notify_all()
+            room.close()
+
+    def _leave(self, threads: int) -> None:
+        with self._changed:
+            self._free += threads
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+
+class Room:
+    """Threads of a crowd that are kept for so many cases, and given back one by one as the cases are done with."""
+
+    def __init__(
+        self, pool: ThreadPoolExecutor | None, leave: Callable[[int], None], *, wanted: int, taken: int
+    ) -> None:
+        self._pool = pool
+        self._leave = leave
+        self._to_come = wanted
+        self._taken = taken
+        self._changing = Lock()
 
     def map(self, do: Callable[[T], R], each: Sequence[T]) -> list[R]:
         """What `do` gives for each, in their order; raises what the first that failed raised, when all have ended."""
-        if self._pool is None or len(each) == 1:
+        if self._pool is None:
             return [do(one) for one in each]
-        asked = [self._pool.submit(in_this_trace(do), one) for one in each]
+
+        def done(one: T) -> R:
+            try:
+                return do(one)
+            finally:
+                self._one_less()
+
+        asked = [self._pool.submit(in_this_trace(done), one) for one in each]
         failed = [problem for one in asked if (problem := one.exception()) is not None]
         if failed:
             raise failed[0]
         return [one.result() for one in asked]
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        """Gives back what is left: of cases that nobody could claim, or that were never asked about."""
+        with self._changing:
+            left, self._taken = self._taken, 0
+        self._leave(left)
+
+    def _one_less(self) -> None:
+        """A thread is free when fewer cases are to come than threads are kept for them."""
+        with self._changing:
+            self._to_come -= 1
+            over = max(0, self._taken - self._to_come)
+            self._taken -= over
+        self._leave(over)
 
 
 def messages_at_once(threads: int) -> int:

@@ -79,9 +79,48 @@ def test_none_begins_before_there_is_room(crowd: Crowd) -> None:
 def test_who_finds_no_room_in_time_is_told(crowd: Crowd) -> None:
     """Else a task that only waits would be taken for one that hangs. It has taken nothing, and there is room later."""
     with crowd.room(4), crowd.room(1, patience_s=0.01) as in_vain:
-        assert not in_vain
+        assert in_vain is None
     with crowd.room(4, patience_s=0.01) as later:
-        assert later
+        assert later is not None
+
+
+def test_who_was_answered_makes_room_while_the_neighbours_wait(crowd: Crowd) -> None:
+    """One of a message's four cases is slow: three threads serve others meanwhile, and all four do in the end."""
+    slow, answered = Event(), Barrier(2, timeout=20)
+
+    def ask(one: int) -> None:
+        (slow if one else answered).wait()
+
+    with crowd.room(4) as room:
+        asking = Thread(target=lambda: room.map(ask, [0, 0, 0, 1]))  # type: ignore[union-attr]
+        asking.start()
+        for _ in range(3):
+            answered.wait()
+        with crowd.room(3, patience_s=20) as others:
+            assert others is not None
+        with crowd.room(4, patience_s=0.01) as too_many:
+            assert too_many is None
+        slow.set()
+        asking.join()
+    with crowd.room(4, patience_s=0.01) as later:
+        assert later is not None
+
+
+def test_more_cases_than_threads_keep_all_of_them_until_few_are_left(crowd: Crowd) -> None:
+    """Six cases on four threads: after the first answer five are to come, so nobody else has room."""
+    going, begun = Event(), Barrier(2, timeout=20)
+
+    def ask(one: int) -> None:
+        (begun if one else going).wait()
+
+    with crowd.room(6) as room:
+        asking = Thread(target=lambda: room.map(ask, [1, 0, 0, 0, 0, 0]))  # type: ignore[union-attr]
+        asking.start()
+        begun.wait()
+        with crowd.room(1, patience_s=0.05) as in_vain:
+            assert in_vain is None
+        going.set()
+        asking.join()
 
 
 def test_the_first_failure_is_told_when_all_have_ended(crowd: Crowd) -> None:
@@ -92,8 +131,8 @@ def test_the_first_failure_is_told_when_all_have_ended(crowd: Crowd) -> None:
         ended.append(one)
         return 1 // one
 
-    with pytest.raises(ZeroDivisionError):
-        crowd.map(do, [0, 1, 2])
+    with crowd.room(3) as room, pytest.raises(ZeroDivisionError):
+        room.map(do, [0, 1, 2])  # type: ignore[union-attr]
     assert sorted(ended) == [0, 1, 2]
 
 
