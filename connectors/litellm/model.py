@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, Literal
 
 import httpx
@@ -226,13 +227,18 @@ def warm() -> None:
 def _litellm() -> tuple[Any, type[Exception]]:
     """litellm, told to stay local and silent, and the class of every error that it raises."""
     with _importing:
-        os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-        import litellm
+        return _imported()
 
-        errors = importlib.import_module("openai").OpenAIError
-        litellm.telemetry = False
-        litellm.suppress_debug_info = True
-        litellm.turn_off_message_logging = True
-        litellm.disable_hf_tokenizer_download = True
-        logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
-        return litellm, errors
+
+@cache
+def _imported() -> tuple[Any, type[Exception]]:
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    import litellm
+
+    errors = importlib.import_module("openai").OpenAIError
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    litellm.turn_off_message_logging = True
+    litellm.disable_hf_tokenizer_download = True
+    logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
+    return litellm, errors
