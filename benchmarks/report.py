@@ -69,8 +69,9 @@ def main() -> None:
 
 def _ledger(folder: Path, count: int) -> SqlLedger:
     file = folder / f"report-{count}.db"
-    if not file.exists():
-        migrate(f"sqlite:///{file}")
+    there = file.exists()
+    migrate(f"sqlite:///{file}")
+    if not there:
         fill(f"sqlite:///{file}", count)
     ledger = SqlLedger.open(f"sqlite:///{file}")
     # As the sweep has done by the time a report is due.

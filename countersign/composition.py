@@ -19,6 +19,8 @@ from countersign.kpis.history import Histories
 from countersign.kpis.settings import Measuring
 from countersign.kpis.times import BusinessHours
 from countersign.kpis.trend import WEEKS, trends
+from countersign.kpis.weeks import Weeks, unsettled_since
+from countersign.ledger import Span
 from countersign.policy import Policy
 from countersign.policy.rules import Rule, Threshold
 from countersign.reports import CostLine, Goal, PolicyLine, Report
@@ -56,9 +58,14 @@ class Period:
         return Period(since=self.since - (self.until - self.since), until=self.since)
 
     @property
-    def trend_since(self) -> datetime:
-        """How far back the weeks of the trend reach."""
-        return self.until - timedelta(weeks=WEEKS)
+    def span(self) -> Span:
+        """What has to be read: the period before as well, all weeks that are not settled yet, and sums of the others.
+
+        A day more of the former, for tickets that were opened just after their cases.
+        """
+        first = self.until - timedelta(weeks=WEEKS)
+        whole = min(self.before.since, unsettled_since(self.until) - timedelta(days=1))
+        return Span(first=min(first, whole), whole=whole, until=self.until)
 
 
 def measuring(policy: Policy, until: datetime) -> Measuring:
@@ -74,14 +81,13 @@ def measuring(policy: Policy, until: datetime) -> Measuring:
 def compose(
     policy: Policy,
     tickets: Histories,
-    weeks: Histories,
+    past: Weeks,
     results: Results,
     period: Period,
     *,
     notes: tuple[str, ...] = (),
 ) -> Report:
-    """The report of one use case. `tickets` reach back to the beginning of the period before, `weeks` to that of
-    the trend; of these no more need be known than trends are made of."""
+    """The report of one use case, of the tickets of the period's span and the sums of those before it."""
     how = measuring(policy, period.until)
     now = tickets.opened_between(period.since, period.until)
     before = tickets.opened_between(period.before.since, period.before.until)
@@ -97,7 +103,7 @@ def compose(
         goal=_goal(policy),
         effects=effects(now, how),
         previous=measure(before, measuring(policy, period.before.until)),
-        trends=trends(weeks, how),
+        trends=trends(tickets, how, past),
         policy=tuple(_policy_lines(policy, results)),
         corrections=results.corrections,
         costs=(*_costs(results.models), _peoples_time(now, how.usd_per_hour), _a_ticket(figures)),

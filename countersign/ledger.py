@@ -513,6 +513,16 @@ class Memory(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """What a report reads, as of `until`: every case opened from the day of `whole` on (UTC), and of those opened from
+    the day of `first` until then their sums by week."""
+
+    first: datetime
+    whole: datetime
+    until: datetime
+
+
 class RollupBook(Protocol):
     """What reports are made of, packed as cases change."""
 

@@ -11,6 +11,8 @@ from typing import Protocol
 from countersign.composition import Period, compose
 from countersign.errors import ConfigError
 from countersign.kpis.history import Histories
+from countersign.kpis.weeks import Weeks
+from countersign.ledger import Span
 from countersign.policy import Policy
 from countersign.policy.durations import parse_duration
 from countersign.report_page import render
@@ -35,10 +37,8 @@ class ResultBook(Protocol):
     @property
     def drifts(self) -> DriftBook: ...
 
-    def columns(
-        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
-    ) -> Histories:
-        """The decided cases that were opened from the day of `since` on (UTC); `core`: as far as trends need it."""
+    def columns(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> tuple[Histories, Weeks]:
+        """The decided cases of a span, and the sums of those before; what these are not right of is among the cases."""
         ...
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
@@ -50,10 +50,9 @@ class ResultBook(Protocol):
 
 def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tuple[str, ...] = ()) -> Report:
     """The report of one use case over a period. The same ledger and period give the same report."""
-    tickets = ledger.columns(policy.use_case, since=period.before.since, recorded=RECORDED)
-    weeks = ledger.columns(policy.use_case, since=period.trend_since, recorded=RECORDED, core=True)
+    tickets, past = ledger.columns(policy.use_case, period.span, recorded=RECORDED)
     results = ledger.results(policy.use_case, since=period.since, until=period.until)
-    made = compose(policy, tickets, weeks, results, period, notes=notes)
+    made = compose(policy, tickets, past, results, period, notes=notes)
     within = {"since": period.since, "until": period.until}
     found = drift_of(ledger.drifts, policy.use_case, **within)
     return replace(made, drift=found, attention=tuple(attention(ledger.drifts, policy, found, **within)))

@@ -12,7 +12,17 @@ from countersign.actions import Action
 from countersign.budget import Purse, SpendingBook
 from countersign.deliveries import DeliveryBook
 from countersign.feedback.pool import PoolBook
-from countersign.ledger import ActionBook, CaseBook, Intake, Memory, Reading, ReplyBook, RollupBook, WatchBook
+from countersign.ledger import (
+    ActionBook,
+    CaseBook,
+    Intake,
+    Memory,
+    Reading,
+    ReplyBook,
+    RollupBook,
+    Span,
+    WatchBook,
+)
 from countersign.local_readings import LocalReadingBook
 from countersign.policy import Policy
 from countersign.ports import (
@@ -37,6 +47,7 @@ from workers.settings import Settings
 
 if TYPE_CHECKING:
     from countersign.kpis.history import Histories
+    from countersign.kpis.weeks import Weeks
     from countersign.results import Results
 
 
@@ -78,9 +89,7 @@ class Ledger(Protocol):
     @property
     def drifts(self) -> DriftBook: ...
 
-    def columns(
-        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
-    ) -> Histories: ...
+    def columns(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> tuple[Histories, Weeks]: ...
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
 

@@ -34,10 +34,12 @@ from connectors.sql.undoing import SqlUndoing
 from connectors.sql.watch import SqlWatch
 from countersign.errors import CountersignError
 from countersign.feedback.rows import Material
+from countersign.ledger import Span
 from countersign.ports import Check
 
 if TYPE_CHECKING:
     from countersign.kpis.history import Histories
+    from countersign.kpis.weeks import Weeks
     from countersign.results import Results
 
 REOPEN_AFTER = timedelta(hours=1)
@@ -90,22 +92,17 @@ class SqlLedger:
         db = Database(url, clock=clock, patience=patience)
         return cls(db, reopen_after=reopen_after, quiet_after=quiet_after)
 
-    def columns(
-        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
-    ) -> Histories:
-        """What the figures are computed from: the decided cases opened from the day of `since` on (UTC), as columns.
+    def columns(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> tuple[Histories, Weeks]:
+        """What the figures are computed from: decided cases as columns, and the sums of settled ones before them.
 
-        With `core`, only what trends need is known of them. They come from the rollups, brought up to date first.
-        Where more has changed than can be caught up with now, as just after an upgrade, every row is read instead,
-        which gives the same and takes longer.
+        They come from the rollups, brought up to date first. Where more has changed than can be caught up with now,
+        as just after an upgrade, every row is read instead, which gives the same and takes longer.
         """
         for _ in range(MOST_DIGESTS):
             if not self.rollups.digest():
                 break
-        found = self.rollups.columns(use_case, since=since, recorded=recorded, core=core)
-        if found is None:
-            return self.rollups.scanned(use_case, since=since, recorded=recorded, core=core)
-        return found
+        found = self.rollups.columns(use_case, span, recorded=recorded)
+        return self.rollups.scanned(use_case, span, recorded=recorded) if found is None else found
 
     def material(self, use_case: str, *, since: datetime, answers: bool = True) -> Iterator[Material]:
         """The cases that people corrected since then; `answers`: with what their model was shown and said."""

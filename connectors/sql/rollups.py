@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import (
@@ -30,11 +30,15 @@ from sqlalchemy import (
 from connectors.sql.engine import Database
 from connectors.sql.hours import differing, rollup_hours, sum_up
 from connectors.sql.tables import ROW_NUMBER, cases, decisions, metadata
+from countersign.ledger import Span
 
 if TYPE_CHECKING:
     from connectors.sql.histories import Place
     from countersign.kpis.history import Histories, TicketHistory
     from countersign.kpis.segments import Segment
+    from countersign.kpis.weeks import Weeks
+
+    Told = tuple[Histories, Weeks]
 
 # Cases whose history has changed since it was packed; a case may stand here many times.
 rollup_marks = Table(
@@ -52,10 +56,18 @@ rollups = Table(
     Column("format", Integer, nullable=False),
     Column("cases", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    # How many bytes of the body trends need.
+    # Nobody reads it any more.
     Column("core", Integer, nullable=False),
     # The ids of its cases, one a line.
     Column("ids", Text, nullable=False),
+)
+# Of each of these days the sums that trends are made of: however many its cases are, they take no more room.
+rollup_weeks = Table(
+    "rollup_weeks",
+    metadata,
+    Column("use_case", String, primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
 )
 Item = TypeVar("Item")
 _FIRST_DAY = date(1970, 1, 1)
@@ -89,48 +101,45 @@ class SqlRollups:
                 connection.execute(delete(rollup_marks).where(rollup_marks.c.seq.in_(some)))
         return len(marks)
 
-    def columns(
-        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
-    ) -> Histories | None:
-        """The decided cases opened since that day as columns; None where they have to be read one by one.
-
-        With `core`, only what trends need is known of them.
-        """
+    def columns(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> Told | None:
+        """What reports are made of, as packed; None where the cases have to be read one by one."""
         from connectors.sql.histories import day_of
-        from countersign.kpis.segments import FORMAT, together
+        from countersign.kpis.segments import FORMAT
 
-        body = func.substr(rollups.c.body, 1, rollups.c.core) if core else rollups.c.body
-        wanted = (
-            select(rollups.c.format, body.label("body"))
-            .where(rollups.c.use_case == use_case, rollups.c.day >= day_of(since))
-            .order_by(rollups.c.day)
-        )
+        first, whole = day_of(span.first), day_of(span.whole)
+        here = rollups.c.use_case == use_case, rollups.c.day >= first
         with self._db.read() as connection:
             if connection.execute(select(rollup_marks.c.seq).limit(1)).first() is not None:
                 return None
-            rows = connection.execute(wanted).all()
-        if any(row.format != FORMAT for row in rows):
-            return None
-        return together([bytes(row.body) for row in rows], recorded=recorded)
+            if connection.execute(select(rollups.c.day).where(*here, rollups.c.format != FORMAT)).first():
+                return None
+            old = select(rollup_weeks.c.day, rollup_weeks.c.body).where(
+                rollup_weeks.c.use_case == use_case, rollup_weeks.c.day >= first, rollup_weeks.c.day < whole
+            )
+            sums = {row.day: bytes(row.body) for row in connection.execute(old.order_by(rollup_weeks.c.day))}
+            settled, others = _settled(sums, span)
+            wanted = (rollups.c.day >= whole) | rollups.c.day.in_(others)
+            bodies = select(rollups.c.body).where(*here, wanted).order_by(rollups.c.day)
+            packed = [bytes(body) for body in connection.execute(bodies).scalars()]
+        return _together(packed, settled, recorded)
 
-    def scanned(
-        self, use_case: str, *, since: datetime, recorded: frozenset[str], core: bool = False
-    ) -> Histories:
+    def scanned(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> Told:
         """What `columns` should give, from every row that it is made of."""
         from connectors.sql.histories import day_of, tell
-        from countersign.kpis.segments import pack, together
+        from countersign.kpis.segments import pack
 
         by_day: dict[int, list[TicketHistory]] = defaultdict(list)
-        first = day_of(since)
+        first, whole = day_of(span.first), day_of(span.whole)
         # The day before as well, so that no bound on a column decides what a day's number decides.
-        chosen = cases.c.use_case == use_case, cases.c.opened_at >= since - timedelta(days=1)
+        chosen = cases.c.use_case == use_case, cases.c.opened_at >= span.first - timedelta(days=1)
         with self._db.read() as connection:
             for (_, day), row in tell(connection, *chosen):
                 if day >= first:
                     by_day[day].append(row)
-        packed = [pack(by_day[day]) for day in sorted(by_day)]
-        bodies = [one.body[: one.core] if core else one.body for one in packed]
-        return together(bodies, recorded=recorded)
+        packed = {day: pack(by_day[day]) for day in sorted(by_day)}
+        settled, others = _settled({day: one.weeks for day, one in packed.items() if day < whole}, span)
+        bodies = [one.body for day, one in packed.items() if day >= whole or day in others]
+        return _together(bodies, settled, recorded)
 
     def differences(self, use_case: str) -> Iterator[str]:
         """Packs every case anew and yields a sentence for each day that is not what the ledger's rows come to."""
@@ -149,9 +158,15 @@ class SqlRollups:
                 told = [row for some in _batches(ids) for _, row in tell(connection, cases.c.id.in_(some))]
                 here = (rollups.c.use_case == use_case) & (rollups.c.day == day)
                 body = connection.execute(select(rollups.c.body).where(here)).scalar()
+                sums = connection.execute(
+                    select(rollup_weeks.c.body).where(
+                        rollup_weeks.c.use_case == use_case, rollup_weeks.c.day == day
+                    )
+                ).scalar()
+            packed = pack(told)
             if len(ids) != counted.get(day, 0):
                 yield f"{_named(day)}: {len(ids):,} cases are in the rollup, {counted.get(day, 0):,} in the ledger."
-            elif body is not None and pack(told).body != body:
+            elif body is not None and (packed.body, packed.weeks) != (body, sums):
                 yield f"{_named(day)}: the rollup of {len(ids):,} cases says something else than their rows."
         for hour in differing(self._db, use_case):
             yield f"{hour:%Y-%m-%d %H:00} UTC: the sums of the hour say something else than its rows."
@@ -203,7 +218,7 @@ class SqlRollups:
                 "format": format_,
                 "cases": len(segment.ids),
                 "body": segment.body,
-                "core": segment.core,
+                "core": 0,
                 "ids": "\n".join(segment.ids),
             }
             for (use_case, day), segment in packed.items()
@@ -211,6 +226,29 @@ class SqlRollups:
         upsert = self._db.insert(rollups)
         new = {name: upsert.excluded[name] for name in ("format", "cases", "body", "core", "ids")}
         connection.execute(upsert.on_conflict_do_update(index_elements=["use_case", "day"], set_=new), rows)
+        sums = [
+            {"use_case": use_case, "day": day, "body": segment.weeks}
+            for (use_case, day), segment in packed.items()
+        ]
+        upsert = self._db.insert(rollup_weeks)
+        newer = {"body": upsert.excluded["body"]}
+        connection.execute(upsert.on_conflict_do_update(index_elements=["use_case", "day"], set_=newer), sums)
+
+
+def _settled(sums: Mapping[int, bytes], span: Span) -> tuple[list[Weeks], list[int]]:
+    """The sums of days, as far as they are right as of the end of the span, and the days of which they are not."""
+    from countersign.kpis.weeks import read
+
+    told = {day: read(body) for day, body in sums.items()}
+    end = span.until.timestamp()
+    settled = {day: weeks for day, weeks in told.items() if weeks.settled(end)}
+    return list(settled.values()), [day for day in told if day not in settled]
+
+
+def _together(bodies: Sequence[bytes], settled: Sequence[Weeks], recorded: frozenset[str]) -> Told:
+    from countersign.kpis import segments, weeks
+
+    return segments.together(bodies, recorded=recorded), weeks.together(settled)
 
 
 def _changed(connection: Connection, ids: Sequence[str]) -> Mapping[Place, Sequence[TicketHistory]]:
@@ -230,9 +268,7 @@ def _segments(connection: Connection, places: Sequence[Place]) -> Mapping[Place,
     rows = connection.execute(
         select(rollups).where(tuple_(rollups.c.use_case, rollups.c.day).in_(list(places)))
     )
-    return {
-        (row.use_case, row.day): Segment(ids=_split(row.ids), body=row.body, core=row.core) for row in rows
-    }
+    return {(row.use_case, row.day): Segment(ids=_split(row.ids), body=row.body, weeks=b"") for row in rows}
 
 
 def _counted(connection: Connection, use_case: str) -> Mapping[int, int]:

@@ -9,11 +9,28 @@ import numpy as np
 
 from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detectable_change, shown
 from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints
-from countersign.kpis.rates import net_of, ratio_of, share_of, weighted_share, wilson
+from countersign.kpis.rates import net_of, ratio_of, share_among, share_of, weighted_share, wilson
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import clustered_variance
 
 UNPRICED = "not told: what an hour of people's time costs"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Closes:
+    """Tickets counted by who closed them.
+
+    Per cluster those of which it is known, and those that the policy closed; of how many it is not known; how many
+    closes by the policy were judged, with the sums of their weights, of the weights' squares and of the wrong ones.
+    """
+
+    known: Floats
+    closed: Floats
+    unknown: int
+    judged: int
+    weight: float
+    squares: float
+    wrong: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +40,23 @@ class Cohort:
     tickets: Histories
     clusters: Ints
     finished: Bools
+    closes: Closes
     usd_per_hour: float | None
+
+
+def _closes_of(tickets: Histories, clusters: Ints) -> Closes:
+    known, closed = tickets.closed_by_policy != UNKNOWN, tickets.closed_by_policy == 1
+    judged = closed & (tickets.wrong != UNKNOWN)
+    weight = tickets.weight[judged]
+    return Closes(
+        known=np.bincount(clusters[known]),
+        closed=np.bincount(clusters[known], weights=closed[known]),
+        unknown=int((~known).sum()),
+        judged=len(weight),
+        weight=float(weight.sum()),
+        squares=float((weight**2).sum()),
+        wrong=float(weight[tickets.wrong[judged] == 1].sum()),
+    )
 
 
 def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
@@ -31,7 +64,11 @@ def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
     resolved = events.last(Event.RESOLVED, len(tickets)) >= 0
     closed = tickets.finished & ~(tickets.closed > how.end)
     return Cohort(
-        tickets=tickets, clusters=clusters, finished=resolved | closed, usd_per_hour=how.usd_per_hour
+        tickets=tickets,
+        clusters=clusters,
+        finished=resolved | closed,
+        closes=_closes_of(tickets, clusters),
+        usd_per_hour=how.usd_per_hour,
     )
 
 
@@ -69,14 +106,22 @@ def count_figures(cohort: Cohort) -> Iterator[Figure]:
 
 
 def _left_out(*reasons: tuple[str, Bools]) -> tuple[Exclusion, ...]:
-    return tuple(Exclusion(reason=reason, count=int(hit.sum())) for reason, hit in reasons if hit.any())
+    return _counted(*((reason, int(hit.sum())) for reason, hit in reasons))
+
+
+def _counted(*reasons: tuple[str, int]) -> tuple[Exclusion, ...]:
+    return tuple(Exclusion(reason=reason, count=count) for reason, count in reasons if count)
+
+
+def _of_closes(compute: Callable[[Figure, Closes], Figure]) -> Callable[[Figure, Cohort], Figure]:
+    return lambda figure, cohort: compute(figure, cohort.closes)
 
 
 def _share(figure: Figure, hits: Bools, rows: Bools, clusters: Ints, nobody: str) -> Figure:
     """The share of `hits` among `rows`; `nobody` says why it is unknown if there are none."""
     if not rows.any():
         return replace(figure, unknown=nobody)
-    value, low, high, error = share_of(hits[rows].astype(np.float64), clusters[rows])
+    value, low, high, error = share_of(hits[rows], clusters[rows])
     return replace(
         figure, value=value, low=low, high=high, n=int(rows.sum()), detectable=detectable_change(error)
     )
@@ -138,29 +183,34 @@ def _reassignments(figure: Figure, cohort: Cohort) -> Figure:
     return _mean(figure, cohort.tickets.moves, cohort, "changes of group")
 
 
-def _close_rate(figure: Figure, cohort: Cohort) -> Figure:
-    closed = cohort.tickets.closed_by_policy
-    figure = replace(figure, excluded=_left_out(("it is not known who closed it", closed == UNKNOWN)))
-    return _share(figure, closed == 1, closed != UNKNOWN, cohort.clusters, "there is no ticket")
+def _close_rate(figure: Figure, closes: Closes) -> Figure:
+    n = int(closes.known.sum())
+    figure = replace(figure, excluded=_counted(("it is not known who closed it", closes.unknown)))
+    if not n:
+        return replace(figure, unknown="there is no ticket")
+    value, low, high, error = share_among(closes.known, closes.closed)
+    return replace(figure, value=value, low=low, high=high, n=n, detectable=detectable_change(error))
 
 
-def _wrong_close_rate(figure: Figure, cohort: Cohort) -> Figure:
-    tickets = cohort.tickets
-    closes = tickets.closed_by_policy == 1
-    judged = closes & (tickets.wrong != UNKNOWN)
-    figure = replace(
-        figure, n=int(judged.sum()), excluded=_left_out(("it has not been judged", closes & ~judged))
-    )
+def _wrong_close_rate(figure: Figure, closes: Closes) -> Figure:
+    not_judged = int(closes.closed.sum()) - closes.judged
+    figure = replace(figure, n=closes.judged, excluded=_counted(("it has not been judged", not_judged)))
     if not figure.n:
         return replace(figure, unknown="no close by the policy has been judged")
-    value, low, high = weighted_share((tickets.wrong[judged] == 1).astype(np.float64), tickets.weight[judged])
+    value, low, high = weighted_share(closes.wrong, closes.weight, closes.squares)
     cautious = (value * figure.n + 2) / (figure.n + 4)
     error = float(np.sqrt(cautious * (1 - cautious) / figure.n))
     return replace(figure, value=value, low=low, high=high, detectable=detectable_change(error))
 
 
-def _deflection_rate(figure: Figure, cohort: Cohort) -> Figure:
-    closed, wrong = CLOSE_RATE.of(cohort), WRONG_CLOSE_RATE.of(cohort)
+def deflection(closes: Closes) -> Figure:
+    """The figure of closes that were counted already."""
+    return _deflection_rate(DEFLECTION_RATE.blank, closes)
+
+
+def _deflection_rate(figure: Figure, closes: Closes) -> Figure:
+    closed = _close_rate(CLOSE_RATE.blank, closes)
+    wrong = _wrong_close_rate(WRONG_CLOSE_RATE.blank, closes)
     figure = replace(figure, n=closed.n, excluded=closed.excluded)
     if closed.value == 0:
         return replace(figure, value=0.0, low=0.0, high=closed.high, detectable=closed.detectable)
@@ -257,7 +307,7 @@ DEFLECTION_RATE = Counted(
         "higher",
     ),
     needs=("closed_by_policy", "wrong"),
-    compute=_deflection_rate,
+    compute=_of_closes(_deflection_rate),
 )
 CLOSE_RATE = Counted(
     blank=_named(
@@ -267,7 +317,7 @@ CLOSE_RATE = Counted(
         "higher",
     ),
     needs=("closed_by_policy",),
-    compute=_close_rate,
+    compute=_of_closes(_close_rate),
 )
 WRONG_CLOSE_RATE = Counted(
     blank=_named(
@@ -277,7 +327,7 @@ WRONG_CLOSE_RATE = Counted(
         "lower",
     ),
     needs=("closed_by_policy", "wrong"),
-    compute=_wrong_close_rate,
+    compute=_of_closes(_wrong_close_rate),
 )
 NOISE_RATIO = Counted(
     blank=_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,32 +105,43 @@ def _mean(
     )
 
 
-def standardised_mean(
-    blank: Figure, hours: Floats, observed: Bools, category: Codes, mix: dict[str, float], horizon: float
-) -> Figure:
-    """The restricted mean that these tickets would have with the categories in the proportions of `mix`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mean:
+    """A restricted mean in hours, its variance, and how many tickets it rests on."""
 
-    Direct standardisation. Categories of `mix` without a ticket here that was followed for any time are left out
-    and told; the others keep their proportions.
+    n: int
+    value: float
+    variance: float
+
+
+def restricted_means(
+    hours: Floats, observed: Bools, category: Codes, horizon: float
+) -> Iterator[tuple[str, Mean]]:
+    """The restricted mean of each category of which a ticket was followed for any time."""
+    for name, places in zip(category.names, places_of(category.codes, len(category.names)), strict=True):
+        if not len(places):
+            continue
+        curve = curve_of(hours[places], observed[places], many=_MANY_FOR_A_MEAN)
+        reached = reach(curve, horizon)
+        if reached > 0:
+            value, variance = restricted_mean(curve, reached)
+            yield name, Mean(n=len(places), value=value, variance=variance)
+
+
+def standardised_mean(blank: Figure, means: Mapping[str, Mean], mix: Mapping[str, float]) -> Figure:
+    """The restricted mean that tickets of these categories' means would have with the categories as in `mix`.
+
+    Direct standardisation. Categories of `mix` that have no mean are left out and told; the others keep their
+    proportions.
     """
-    found = zip(category.names, places_of(category.codes, len(category.names)), strict=True)
-    parts = {name: places for name, places in found if len(places)}
-    curves = {
-        name: curve_of(hours[places], observed[places], many=_MANY_FOR_A_MEAN)
-        for name, places in parts.items()
-        if mix.get(name, 0) > 0
-    }
-    present = {
-        name: share for name, share in mix.items() if name in curves and reach(curves[name], horizon) > 0
-    }
+    present = {name: share for name, share in mix.items() if share > 0 and name in means}
     total = sum(present.values())
     if not total:
         return replace(blank, unknown="no ticket has a category of the mix it is compared with")
     value = variance = 0.0
     for name, share in present.items():
-        mean, spread = restricted_mean(curves[name], reach(curves[name], horizon))
-        value += share / total * mean
-        variance += (share / total) ** 2 * spread
+        value += share / total * means[name].value
+        variance += (share / total) ** 2 * means[name].variance
     missing = sum(mix.values()) - total
     note = f" {missing / sum(mix.values()):.1%} of that mix has no ticket here." if missing > 1e-9 else ""
     error = float(np.sqrt(variance))
@@ -139,6 +151,6 @@ def standardised_mean(
         value=value,
         low=max(0.0, value - Z95 * error),
         high=value + Z95 * error,
-        n=sum(len(parts[name]) for name in present),
+        n=sum(means[name].n for name in present),
         detectable=detectable_change(error),
     )

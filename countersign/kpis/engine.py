@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from countersign.kpis.changes import ChangeHistory, change_figures
 from countersign.kpis.counts import cohort_of, count_figures
-from countersign.kpis.durations import Measure, duration_figures, standardised_mean
+from countersign.kpis.durations import Measure, duration_figures, restricted_means, standardised_mean
 from countersign.kpis.figures import Z95, Figure, detectable_change
 from countersign.kpis.history import Histories, Ints
 from countersign.kpis.settings import Measuring
@@ -67,10 +67,10 @@ def measure(
     how: Measuring,
     *,
     changes: Iterable[ChangeHistory] = (),
-    mix: dict[str, float] | None = None,
+    mix: Mapping[str, float] | None = None,
 ) -> tuple[Figure, ...]:
-    """Every figure, the times first. `mix` (category -> share) is what the standardised mean is compared with;
-    without it, that figure is left out."""
+    """Every figure, the times first. `mix` (category -> share, or how many) is what the standardised mean is compared
+    with; without it, that figure is left out."""
     clusters = cluster_ids(tickets)
     figures = list(_durations(tickets, how, clusters))
     if mix is not None:
@@ -87,15 +87,11 @@ def cluster_ids(tickets: Histories) -> Ints:
     return np.where(codes >= 0, codes, alone + np.arange(len(codes)))
 
 
-def category_mix(tickets: Histories) -> dict[str, float]:
-    """The share of each category among tickets that have one, for standardising others."""
+def category_mix(tickets: Histories) -> dict[str, int]:
+    """How many tickets each category has, for standardising others."""
     codes = tickets.category.codes[tickets.category.known]
-    counts = np.bincount(codes, minlength=len(tickets.category.names))
-    return {
-        name: float(counts[number] / len(codes))
-        for number, name in enumerate(tickets.category.names)
-        if counts[number]
-    }
+    counts = np.bincount(codes, minlength=len(tickets.category.names)).tolist()
+    return {name: count for name, count in zip(tickets.category.names, counts, strict=True) if count}
 
 
 def resolve_spans(tickets: Histories, how: Measuring) -> Spans:
@@ -103,10 +99,10 @@ def resolve_spans(tickets: Histories, how: Measuring) -> Spans:
     return to_resolve(tickets, how.end, how.reopened_within.total_seconds())
 
 
-def standardised(tickets: Histories, how: Measuring, mix: dict[str, float]) -> Figure:
-    """The restricted mean of the time to resolve, had the categories been in the proportions of `mix`."""
+def standardised_blank(how: Measuring) -> Figure:
+    """The words of the restricted mean at a mix of categories."""
     named = _told(RESOLVE, how)
-    blank = Figure(
+    return Figure(
         key="time_to_resolve.standardised",
         title="Time to resolve, mean at the reference mix",
         definition=f"{named.definition} Restricted mean per category, weighted by the reference's shares of "
@@ -114,14 +110,20 @@ def standardised(tickets: Histories, how: Measuring, mix: dict[str, float]) -> F
         unit="h",
         better="lower",
     )
+
+
+def standardised(tickets: Histories, how: Measuring, mix: Mapping[str, float]) -> Figure:
+    """The restricted mean of the time to resolve, had the categories been in the proportions of `mix`."""
+    blank = standardised_blank(how)
     if "resolved" not in tickets.recorded or "category" not in tickets.recorded:
         return replace(blank, unknown="not recorded: times of resolution or categories")
     spans = resolve_spans(tickets, how)
     category = replace(tickets.category, codes=tickets.category.codes[spans.rows])
-    figure = standardised_mean(
-        blank, spans.hours, spans.observed, category, mix, how.horizon.total_seconds() / HOUR
+    horizon = how.horizon.total_seconds() / HOUR
+    means = dict(restricted_means(spans.hours, spans.observed, category, horizon))
+    return replace(
+        standardised_mean(blank, means, mix), censored=int((~spans.observed).sum()), excluded=spans.excluded
     )
-    return replace(figure, censored=int((~spans.observed).sum()), excluded=spans.excluded)
 
 
 def _told(what: Measure, how: Measuring) -> Measure:

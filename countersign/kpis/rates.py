@@ -8,7 +8,7 @@ import numpy as np
 
 from countersign.kpis.figures import Z95
 from countersign.kpis.history import Floats, Ints
-from countersign.kpis.survival import clustered_variance
+from countersign.kpis.survival import clustered_variance, variance_of_sums
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
@@ -20,13 +20,19 @@ def wilson(hits: float, n: float) -> tuple[float, float]:
 
 
 def share_of(hits: Floats, clusters: Ints) -> tuple[float, float, float, float]:
-    """A share with its 95 % limits and standard error; `hits` holds 0 and 1.
+    """A share with its 95 % limits and standard error; `hits` holds 0 and 1, or False and True."""
+    return share_among(np.bincount(clusters), np.bincount(clusters, weights=hits))
+
+
+def share_among(counts: Floats, hits: Floats) -> tuple[float, float, float, float]:
+    """The same, of how many tickets each cluster has and how many of them are hits.
 
     Tickets that go together are worth fewer independent ones: Wilson's n is divided by the design effect.
     """
-    n, share = len(hits), float(hits.mean())
+    n = int(counts.sum())
+    share = float(hits.sum()) / n
     plain = share * (1 - share) / n
-    together = clustered_variance((hits - share) / n, clusters)
+    together = variance_of_sums((hits - share * counts) / n, int(np.count_nonzero(counts)))
     worth = n / max(1.0, together / plain) if plain > 0 and math.isfinite(together) else n
     low, high = wilson(share * worth, worth)
     cautious = (share * worth + 2) / (worth + 4)
@@ -61,8 +67,11 @@ def _log_ratio(upper: float, lower: float) -> float:
     return math.log(upper / lower) if lower > 0 else math.inf
 
 
-def weighted_share(hits: Floats, weights: Floats) -> tuple[float, float, float]:
-    """A share among judged tickets, each standing for `weight` ones, with Wilson limits at Kish's effective n."""
-    share = float(np.average(hits, weights=weights))
-    worth = float(weights.sum() ** 2 / (weights**2).sum())
+def weighted_share(hits: float, weights: float, squares: float) -> tuple[float, float, float]:
+    """A share among judged tickets, each standing for `weight` ones, with Wilson limits at Kish's effective n.
+
+    Of the sums of the weights of the hits, of all weights, and of their squares.
+    """
+    share = hits / weights
+    worth = weights**2 / squares
     return share, *wilson(share * worth, worth)

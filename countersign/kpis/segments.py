@@ -1,5 +1,6 @@
 """Segments: the histories of a day packed as bytes, and many days put together as columns again.
 
+Beside them, for trends, the sums of the same tickets (`weeks`), which do not grow with how many they are.
 Nothing is rounded: the columns of a segment are those that its rows would give. The same tickets give the same bytes,
 however they were told. A cluster keeps eight bytes of its hash instead of its name, since figures only compare them.
 """
@@ -25,31 +26,22 @@ from countersign.kpis.history import (
     TicketHistory,
     as_columns,
 )
+from countersign.kpis.weeks import weeks_of, written
 
 # Rises whenever the same tickets give other bytes than before, or a column means something else.
-# 2: people's minutes, as desks tell them.
-FORMAT = 2
+# 2: people's minutes, as desks tell them. 3: with the sums that trends are made of.
+FORMAT = 3
 Array = npt.NDArray[Any]
 
 _CLUSTERS = "clusters"
-_CORE = {
-    "opened": "<f8",
-    "closed": "<f8",
-    "weight": "<f8",
-    "closed_by_policy": "<i1",
-    "wrong": "<i1",
+_COLUMNS = {
     "finished": "?",
-    "category": "<i4",
-    "cluster": "<i4",
     "events.ticket": "<i8",
     "events.kind": "<i1",
     "events.at": "<f8",
-}
-_COLUMNS = _CORE | {
-    name: form
-    for names, form in ((MEASURED, "<f8"), (FLAGS, "<i1"), (WORDS, "<i4"))
-    for name in names
-    if name not in _CORE
+    **dict.fromkeys(MEASURED, "<f8"),
+    **dict.fromkeys(FLAGS, "<i1"),
+    **dict.fromkeys(WORDS, "<i4"),
 }
 # A column is kept in the first of these that holds its values as they are.
 _WHOLE, _BROKEN = ("<i1", "<i2", "<i4", "<i8"), ("<f4", "<f8")
@@ -59,11 +51,11 @@ _ALIGN = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """Tickets by id, rising, and their columns as bytes; the first `core` of them hold what trends need."""
+    """Tickets by id, rising, their columns as bytes, and their sums by week as bytes."""
 
     ids: tuple[str, ...]
     body: bytes
-    core: int
+    weeks: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,14 +84,16 @@ def patch(old: Segment, new: Sequence[TicketHistory]) -> Segment:
 
 
 def together(bodies: Sequence[bytes], *, recorded: frozenset[str]) -> Histories:
-    """The tickets of many segments as columns, one segment after the other; `recorded` as in Histories.
+    """The tickets of many segments as columns, one segment after the other; `recorded` as in Histories."""
+    return _histories(_joined([_read(body) for body in bodies]), recorded)
 
-    Of bodies that are cut off after their core, everything else is unknown.
-    """
-    part = _joined([_read(body) for body in bodies])
+
+def _histories(part: _Part, recorded: frozenset[str]) -> Histories:
+    """A cluster's name is its hash here."""
     found: dict[str, Any] = {name: part.columns[name] for name in (*MEASURED, *FLAGS, "finished")}
     for name in WORDS:
-        found[name] = Codes(codes=part.columns[name], names=tuple(part.words.get(name, ())))
+        names = part.words[name] if name != "cluster" else [f"{hash_:x}" for hash_ in part.clusters.tolist()]
+        found[name] = Codes(codes=part.columns[name], names=tuple(names))
     events = Events(**{name: part.columns[f"events.{name}"] for name in ("ticket", "kind", "at")})
     return Histories(**found, events=events, recorded=recorded)
 
@@ -212,8 +206,7 @@ def _written(ids: tuple[str, ...], part: _Part) -> Segment:
     header = json.dumps(told, ensure_ascii=False).encode()
     header += b" " * (-len(header) % _ALIGN)
     body = len(header).to_bytes(_ALIGN, "little") + header + b"".join(chunks.values())
-    core = len(body) - sum(len(chunk) for name, chunk in chunks.items() if name not in (_CLUSTERS, *_CORE))
-    return Segment(ids=ids, body=body, core=core)
+    return Segment(ids=ids, body=body, weeks=written(weeks_of(_histories(part, frozenset()))))
 
 
 def _padded(array: Array) -> bytes:
@@ -246,10 +239,7 @@ def _read(body: bytes) -> _Part:
     columns: dict[str, Array] = {}
     count: int = told["tickets"]
     for name, form in told["forms"].items():
-        if at >= len(body) and name not in _CORE and name != _CLUSTERS and form[0] != "same":
-            columns[name] = np.broadcast_to(np.array(np.nan if _COLUMNS[name] == "<f8" else -1), (count,))
-        else:
-            columns[name], at = _column(form, body, at)
+        columns[name], at = _column(form, body, at)
     return _Part(count=count, columns=columns, words=told["words"], clusters=columns.pop(_CLUSTERS))
 
 

@@ -199,8 +199,11 @@ def clustered_variance(influences: Floats, clusters: Ints) -> float:
 
     Clusters are numbers from 0 up, not many more than there are.
     """
-    sums = np.bincount(clusters, weights=influences)
-    groups = cluster_count(clusters)
+    return variance_of_sums(np.bincount(clusters, weights=influences), cluster_count(clusters))
+
+
+def variance_of_sums(sums: Floats, groups: int) -> float:
+    """The same of the sums of that many clusters; other sums are 0."""
     return float((sums**2).sum() * groups / (groups - 1)) if groups > 1 else float("nan")
 
 

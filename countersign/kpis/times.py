@@ -13,6 +13,9 @@ from countersign.kpis.figures import Exclusion
 from countersign.kpis.history import Bools, Event, Floats, Histories
 
 HOUR = 3600.0
+# Why a ticket is left out.
+BACKWARDS = "it ends before it starts"
+ENDLESS = "it is finished, but has no time of resolution"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _HOURS = re.compile(r"(\w{3})(?:-(\w{3}))? (\d\d):(\d\d)-(\d\d):(\d\d)")
 
@@ -94,7 +97,7 @@ def _spans(start: Floats, end: Floats, until: float, leave_out: list[tuple[str, 
         *leave_out,
         ("it has no time to start from", np.isnan(start)),
         ("it starts after the end of the period", start > until),
-        ("it ends before it starts", end < start),
+        (BACKWARDS, end < start),
     ]
     kept = np.ones(len(start), dtype=np.bool_)
     excluded = []
@@ -144,7 +147,7 @@ def to_acknowledge(tickets: Histories, until: float) -> Spans:
 
 def to_resolve(tickets: Histories, until: float, window: float) -> Spans:
     end = resolution(tickets, until, window)
-    leave_out = [("it is finished, but has no time of resolution", _finished(tickets, until) & np.isnan(end))]
+    leave_out = [(ENDLESS, _finished(tickets, until) & np.isnan(end))]
     return _spans(tickets.opened, end, until, leave_out)
 
 

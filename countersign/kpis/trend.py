@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 
-from countersign.kpis.counts import DEFLECTION_RATE, cohort_of
-from countersign.kpis.engine import category_mix, cluster_ids, measure, standardised
+from countersign.kpis.counts import DEFLECTION_RATE, cohort_of, deflection
+from countersign.kpis.durations import standardised_mean
+from countersign.kpis.engine import category_mix, cluster_ids, measure, standardised, standardised_blank
 from countersign.kpis.figures import Figure
 from countersign.kpis.history import Histories
 from countersign.kpis.settings import Measuring
+from countersign.kpis.weeks import Summed, Weeks, is_settled, monday, summed, together, week_of, weeks_of
 
 WEEKS = 26
+# What must be recorded for a settled week's figures to be those of its sums.
+_NEEDED = frozenset({"resolved", "category", *DEFLECTION_RATE.needs})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,45 +38,69 @@ class Trend:
     points: tuple[Point, ...]
 
 
-def trends(tickets: Histories, how: Measuring) -> tuple[Trend, ...]:
+def trends(tickets: Histories, how: Measuring, past: Weeks | None = None) -> tuple[Trend, ...]:
     """Time to resolve at one mix of categories, and deflection, over the last 26 weeks at most.
 
-    A trend without a single known point is left out. Weeks begin on Monday in the zone of the business hours.
+    `past` has other tickets, all of settled weeks. A trend without a single known point is left out. Weeks begin on
+    Monday, UTC.
     """
-    weeks = list(_weeks(tickets, how))
-    mix = category_mix(tickets)
-    times = tuple(Point(week=week, figure=_time(part, how, mix)) for week, part in weeks)
-    deflected = tuple(
-        Point(week=week, figure=DEFLECTION_RATE.of(cohort_of(part, how, cluster_ids(part))))
-        for week, part in weeks
-    )
+    lots = [past] if past is not None else []
+    numbers = _numbers(tickets, how, lots)
+    settled = [number for number in numbers if is_settled(number, how.end, how.horizon)]
+    if settled and tickets.recorded >= _NEEDED:
+        old = tickets.opened_between(monday(settled[0]), monday(settled[-1] + 1))
+        lots.append(weeks_of(old, end=how.end, horizon=how.horizon))
+    sums = dict(summed(together(lots), reopened_within=how.reopened_within, horizon=how.horizon))
+    weeks: list[tuple[int, Summed | Histories]] = [
+        (number, sums.get(number) or tickets.opened_between(monday(number), monday(number + 1)))
+        for number in numbers
+    ]
+    mix = _mix([of_week for _, of_week in weeks])
     found = (
-        Trend(title="Time to resolve by week of opening", points=times),
-        Trend(title="Deflection by week of opening", points=deflected),
+        Trend(
+            title="Time to resolve by week of opening",
+            points=tuple(
+                Point(week=monday(number).date(), figure=_time(week, how, mix)) for number, week in weeks
+            ),
+        ),
+        Trend(
+            title="Deflection by week of opening",
+            points=tuple(
+                Point(week=monday(number).date(), figure=_deflection(week, how)) for number, week in weeks
+            ),
+        ),
     )
     return tuple(trend for trend in found if any(point.figure.value is not None for point in trend.points))
 
 
-def _time(tickets: Histories, how: Measuring, mix: dict[str, float]) -> Figure:
+def _numbers(tickets: Histories, how: Measuring, lots: list[Weeks]) -> range:
+    """The weeks from the first in which a ticket was opened to the last, 26 at most."""
+    opened = week_of(tickets.opened[tickets.opened <= how.end])
+    there = np.concatenate((opened, *(lot.week for lot in lots)))
+    if not len(there):
+        return range(0)
+    last = int(there.max())
+    return range(max(int(there.min()), last - WEEKS + 1), last + 1)
+
+
+def _mix(weeks: list[Summed | Histories]) -> Mapping[str, int]:
+    """How many tickets each category has."""
+    counts: Counter[str] = Counter()
+    for week in weeks:
+        counts.update(week.tickets if isinstance(week, Summed) else category_mix(week))
+    return dict(sorted(counts.items()))
+
+
+def _time(week: Summed | Histories, how: Measuring, mix: Mapping[str, float]) -> Figure:
+    if isinstance(week, Summed):
+        figure = standardised_mean(standardised_blank(how), week.means, mix)
+        return replace(figure, censored=week.censored, excluded=week.excluded)
     if mix:
-        return standardised(tickets, how, mix)
-    return next(figure for figure in measure(tickets, how) if figure.key == "time_to_resolve.mean")
+        return standardised(week, how, mix)
+    return next(figure for figure in measure(week, how) if figure.key == "time_to_resolve.mean")
 
 
-def _weeks(tickets: Histories, how: Measuring) -> Iterator[tuple[date, Histories]]:
-    opened = tickets.opened[tickets.opened <= how.end]
-    if not len(opened):
-        return
-    zone = ZoneInfo(how.business.zone)
-    first = datetime.fromtimestamp(float(np.min(opened)), zone).date()
-    last = _monday(datetime.fromtimestamp(float(np.max(opened)), zone).date())
-    monday = max(_monday(first), last - timedelta(weeks=WEEKS - 1))
-    while monday <= last:
-        following = monday + timedelta(weeks=1)
-        since, until = (datetime.combine(day, time(), zone) for day in (monday, following))
-        yield monday, tickets.opened_between(since, until)
-        monday = following
-
-
-def _monday(day: date) -> date:
-    return day - timedelta(days=day.weekday())
+def _deflection(week: Summed | Histories, how: Measuring) -> Figure:
+    if isinstance(week, Summed):
+        return deflection(week.closes)
+    return DEFLECTION_RATE.of(cohort_of(week, how, cluster_ids(week)))

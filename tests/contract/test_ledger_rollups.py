@@ -14,7 +14,8 @@ from sqlalchemy import create_engine, text
 from connectors.sql.ledger import SqlLedger
 from countersign.kpis import segments
 from countersign.kpis.history import FIELDS, FLAGS, MEASURED, WORDS, Histories
-from countersign.ledger import Correction
+from countersign.kpis.weeks import written
+from countersign.ledger import Correction, Span
 from countersign.tickets import TicketState
 from tests.ledger_world import CLOSE, FEED, NOTE, START, USE_CASE, World, firing, page, ticket
 
@@ -26,12 +27,15 @@ def world(ledger_url: str) -> Iterator[World]:
     world.close()
 
 
+EVERYTHING = Span(first=START, whole=START, until=START + timedelta(days=300))
+
+
 def columns(world: World) -> Histories:
-    return world.ledger.columns(USE_CASE, since=START, recorded=FIELDS)
+    return world.ledger.columns(USE_CASE, EVERYTHING, recorded=FIELDS)[0]
 
 
 def scanned(world: World) -> Histories:
-    return world.ledger.rollups.scanned(USE_CASE, since=START, recorded=FIELDS)
+    return world.ledger.rollups.scanned(USE_CASE, EVERYTHING, recorded=FIELDS)[0]
 
 
 def plain(tickets: Histories) -> list[str]:
@@ -209,3 +213,30 @@ def test_detection_hand_overs_and_noise_come_from_the_ledger(world: World) -> No
     world.ledger.watch.record_corrections([correction(case, "reopened", after=600)])
     assert columns(world).needed_work.tolist() == [1]
     assert math.isnan(columns(world).minutes[0])
+
+
+def test_sums_stand_for_the_tickets_only_as_of_when_they_are_right(world: World) -> None:
+    """Before a mean looks no further, and as of a time at which it had not all happened, the tickets are read.
+
+    Either way from rollups as from rows.
+    """
+    case = world.decided(firing(1), on=ticket(7))
+    late = 50 * 86_400
+    world.ledger.watch.record_corrections([correction(case, "resolved", after=late)])
+    whole = START + timedelta(days=1)
+    found = []
+    for until in (timedelta(days=20), timedelta(seconds=late - 1), timedelta(seconds=late)):
+        span = Span(first=START, whole=whole, until=START + until)
+        tickets, past = world.ledger.columns(USE_CASE, span, recorded=FIELDS)
+        rows, sums = world.ledger.rollups.scanned(USE_CASE, span, recorded=FIELDS)
+        assert (plain(tickets), written(past)) == (plain(rows), written(sums))
+        found.append((len(tickets), int(past.sums[0].sum())))
+    assert found == [(1, 0), (1, 0), (0, 1)]
+
+
+def test_a_sum_that_its_tickets_do_not_come_to_is_told(world: World) -> None:
+    """The check holds sums against the rows as well."""
+    world.decided(firing(1), on=ticket(7))
+    columns(world)
+    execute(world, "UPDATE rollup_weeks SET day = day + 1")
+    assert len(list(world.ledger.rollups.differences(USE_CASE))) == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from countersign.effects import effects
 from countersign.kpis.engine import measure
 from countersign.kpis.history import FIELDS, DraftUse, TicketHistory, as_columns
-from countersign.kpis.segments import Segment, pack, patch, together
+from countersign.kpis.segments import pack, patch, together
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import curve_of, quantile, restricted_mean
 from countersign.lanes import Lane
@@ -86,19 +86,6 @@ def test_the_same_tickets_give_the_same_bytes(
     now = {row.id: row for row in (*rows, *later)}
     patched = patch(pack(rows), [later[place] for place in order])
     assert patched == pack(now.values())
-
-
-def test_a_body_that_ends_after_its_core_holds_what_trends_need() -> None:
-    """Opening, end and category are known, who took it is not."""
-    whole: Segment = pack(
-        TicketHistory(id=f"c{n}", opened=OPENED, acknowledged=OPENED + timedelta(hours=n), category=f"k{n}")
-        for n in range(4)
-    )
-    core = together([whole.body[: whole.core]], recorded=FIELDS)
-    assert whole.core < len(whole.body)
-    assert core.category.names == ("k0", "k1", "k2", "k3")
-    assert core.opened.tolist() == [OPENED.timestamp()] * 4
-    assert np.isnan(core.acknowledged).all()
 
 
 def test_of_many_durations_the_rounded_are_as_good() -> None:
