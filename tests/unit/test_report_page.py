@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import struct
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -21,6 +22,7 @@ from countersign.kpis.figures import Figure
 from countersign.kpis.history import DraftUse, TicketHistory, as_columns
 from countersign.kpis.settings import Measuring
 from countersign.kpis.trend import Point, Trend, trends
+from countersign.pictures import HEIGHT, WIDTH, picture
 from countersign.report_page import render, render_mail
 from countersign.report_page.charts import line_chart
 from countersign.reports import (
@@ -401,6 +403,28 @@ def test_everybody_can_read_the_mail(
     seen = " ".join(browser.evaluate("document.body.innerText").split())
     assert all(words in seen for words in (verdict(report), "Look at that.", "category", "no price list"))
     assert "in the week of" in browser.evaluate("document.querySelector('img').alt")
+
+
+def test_on_paper_everything_is_unfolded_and_nothing_sticks_out(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    """Whoever reads a print can open nothing: the definitions of all figures are there."""
+    file = tmp_path / "report.html"
+    file.write_text(render(replace(report, policy=POLICY, drift=DRIFT)), encoding="utf-8")
+    browser.show(file, media="print", width=680)
+    shown = browser.evaluate("document.querySelector('dl').checkVisibility({contentVisibilityAuto: true})")
+    assert (shown, browser.evaluate("document.querySelector('dl').offsetHeight > 1000")) == (True, True)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 680
+
+
+def test_the_picture_of_a_mail_is_sharp_small_and_the_same_each_time(report: Report) -> None:
+    """A PNG twice as fine as it is shown, whose words are drawn in it."""
+    png = picture(report)
+    assert png == picture(replace(report, title=str(report.title)))
+    assert struct.unpack(">II", png[16:24]) == (2 * WIDTH, 2 * HEIGHT)
+    assert len(png) <= 20_000
+    other = replace(report, trends=tuple(replace(trend, title="Other") for trend in report.trends))
+    assert picture(other) != png
 
 
 def test_axe_finds_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
