@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from benchmarks.monitor import window
 from countersign.monitors import RATES, Monitor, bet_factors, patience_of, reopen_bound, tripped
 
 Floats = npt.NDArray[np.float64]
@@ -79,20 +80,26 @@ def test_a_crowd_moves_as_one_monitor_does() -> None:
     assert monitor.detector == pytest.approx(crowd.detector[0].tolist())
 
 
-@pytest.mark.parametrize("allowed", [0.01, 0.05])
+@pytest.mark.parametrize("allowed", [0.01, 0.02, 0.05])
 def test_half_the_allowed_rate_gives_no_alarm(allowed: float) -> None:
     """At half the allowed rate at most 1 % of versions lose their autonomy within 5,000 audits."""
-    alarms = Crowd(2000, seed=1, allowed=allowed).alarms((1.0, 1.0, allowed / 2), audits=5000)
+    alarms = Crowd(4000, seed=1, allowed=allowed).alarms((1.0, 1.0, allowed / 2), audits=5000)
     assert np.isfinite(alarms).mean() <= 0.01
 
 
 # At 1 % the aim of 210 is missed: see the module's own account of how near it anybody can come.
-@pytest.mark.parametrize(("allowed", "within"), [(0.01, 265), (0.02, 160), (0.05, 80)])
+@pytest.mark.parametrize(("allowed", "within"), [(0.01, 255), (0.02, 146), (0.05, 67)])
 def test_a_rule_that_turns_bad_is_found_soon(allowed: float, within: int) -> None:
     """After 2,000 good audits three times the allowed rate is found within so many audits, half of the time."""
     crowd = Crowd(1000, seed=2, allowed=allowed)
     crowd.alarms((1.0, 1.0, allowed / 2), audits=2000)
     assert np.median(crowd.alarms((1.0, 1.0, 3 * allowed), audits=600)) <= within
+
+
+@pytest.mark.parametrize(("allowed", "least"), [(0.005, 366), (0.01, 200), (0.02, 109), (0.05, 48)])
+def test_no_monitor_could_be_much_sooner(allowed: float, least: int) -> None:
+    """The bound that the docs name: the most powerful test of a window with its share of the false alarms."""
+    assert window(allowed / 2, 3 * allowed) == least
 
 
 def test_a_rule_that_was_never_good_is_found_soon() -> None:
