@@ -13,7 +13,7 @@ import numpy as np
 
 from countersign.effects import effects
 from countersign.kpis.counts import COST_PER_TICKET, UNPRICED
-from countersign.kpis.engine import measure
+from countersign.kpis.engine import category_mix, measure
 from countersign.kpis.figures import Figure, shown, shown_interval
 from countersign.kpis.history import Histories
 from countersign.kpis.settings import Measuring
@@ -92,7 +92,9 @@ def compose(
     now = tickets.opened_between(period.since, period.until)
     before = tickets.opened_between(period.before.since, period.before.until)
     zone = how.business.zone
-    figures = measure(now, how)
+    # Both periods at one mix of categories, so that what the policy closes makes neither look slower.
+    mix = category_mix(tickets.opened_between(period.before.since, period.until))
+    figures = measure(now, how, mix=mix)
     return Report(
         use_case=policy.use_case,
         title=f"Countersign: {policy.use_case}",
@@ -102,7 +104,7 @@ def compose(
         figures=figures,
         goal=_goal(policy),
         effects=effects(now, how),
-        previous=measure(before, measuring(policy, period.before.until)),
+        previous=measure(before, measuring(policy, period.before.until), mix=mix),
         trends=trends(tickets, how, past),
         policy=tuple(_policy_lines(policy, results)),
         corrections=results.corrections,

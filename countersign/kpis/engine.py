@@ -104,9 +104,9 @@ def standardised_blank(how: Measuring) -> Figure:
     named = _told(RESOLVE, how)
     return Figure(
         key="time_to_resolve.standardised",
-        title="Time to resolve, mean at the reference mix",
-        definition=f"{named.definition} Restricted mean per category, weighted by the reference's shares of "
-        "categories, since closing easy tickets makes the rest look slower.",
+        title="Time to resolve, mean at one mix of categories",
+        definition=f"{named.definition} Restricted mean per category, weighted by the shares of "
+        "categories in all that is compared, since closing easy tickets makes the rest look slower.",
         unit="h",
         better="lower",
     )
