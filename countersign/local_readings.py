@@ -18,7 +18,7 @@ from countersign.labels import Label, Versions
 from countersign.lanes import Lane
 from countersign.monitors import Monitor
 from countersign.policy import Policy
-from countersign.promises import Issued, Standing
+from countersign.promises import Issued, Relabelled, Standing
 from countersign.routing import LocalCertificate
 from countersign.thresholds.certificate import Certificate
 
@@ -66,6 +66,10 @@ class LocalReadingBook(Protocol):
 
     def record(self, findings: Sequence[Finding]) -> tuple[Lost, ...]:
         """Keeps what was found, moves monitors by what is new, and withdraws certificates on alarm."""
+        ...
+
+    def relabel(self, case_ids: Sequence[str], findings: Sequence[Finding]) -> Relabelled:
+        """Makes these the only findings of the cases, as `PromiseBook.relabel` does with those of answers."""
         ...
 
     def labels(self, use_case: str) -> tuple[Label, ...]: ...

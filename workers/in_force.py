@@ -1,4 +1,4 @@
-"""In force: the policies that hold now and their prompts, what was refused, and how a running process takes up changes.
+"""In force: the policies that hold now, their prompts and what was learnt, and how a running process takes up changes.
 
 A change is taken up by the tasks that start within a few seconds of it, each of which sees one version as long as
 it runs. What can't be used changes nothing: the last good policy goes on, and the log, `countersign status` and
@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -62,11 +62,12 @@ class Refused:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InForce:
-    """What holds now: policies by use case, prompts by `question/version`."""
+    """What holds now: policies by use case, prompts by `question/version`, versions of the pool by use case."""
 
     policies: Mapping[str, Policy]
     prompts: Mapping[str, PromptFile]
     refused: tuple[Refused, ...] = ()
+    taught: Mapping[str, int] = field(default_factory=dict)
 
 
 def in_force(settings: Settings, book: PromiseBook, now: datetime, *, keep: bool = True) -> InForce:
@@ -193,9 +194,9 @@ def last_good(book: PromiseBook, *, file: str = "", use_case: str = "") -> Editi
 
 
 class Current:
-    """The parts of a process as each task needs them: under the policies that are in force when it starts.
+    """The parts of a process as each task needs them: under the policies, and taught what is in force when it starts.
 
-    `renewed` gives the parts under other policies. Safe on threads: one looks, the others go on meanwhile.
+    `renewed` gives the parts under other ones. Safe on threads: one looks, the others go on meanwhile.
     """
 
     def __init__(self, parts: Parts, renewed: Callable[[Parts, InForce], Parts]) -> None:
@@ -222,6 +223,7 @@ class Current:
             if (seen == self._seen and not again) or _unsettled(parts):
                 return
             found = in_force(parts.settings, parts.ledger.promises, parts.clock())
+            found = replace(found, taught=parts.ledger.pool.in_force())
             self._read, self._seen = self._looked, tuple(_state(parts))
         except Transient as problem:
             # Without the ledger nobody can say what is in force; what was, is.
@@ -232,16 +234,20 @@ class Current:
             self._tell((f"all policies go on as they were: {one_sentence(problem)}",))
             return
         self._tell(tuple(one.sentence for one in found.refused))
-        if found.policies != parts.policies or found.prompts != parts.prompts:
+        holds = (parts.policies, parts.prompts, parts.taught)
+        if (found.policies, found.prompts, found.taught) != holds:
             self._take_up(found)
 
     def _take_up(self, found: InForce) -> None:
-        old = self._parts.policies
+        old, taught = self._parts.policies, self._parts.taught
         self._parts = self._renewed(self._parts, found)
         for use_case in sorted(old.keys() | found.policies.keys()):
             before, after = old.get(use_case), found.policies.get(use_case)
             if before != after:
                 _log.warning("policy.taken_up", use_case=use_case, was=_version(before), now=_version(after))
+        for use_case, version in found.taught.items():
+            if (was := taught.get(use_case, 0)) != version:
+                _log.warning("pool.taken_up", use_case=use_case, was=was, now=version)
 
     def _tell(self, refused: tuple[str, ...]) -> None:
         """Once for each thing that is wrong, not at every look."""
@@ -256,7 +262,7 @@ def _version(policy: Policy | None) -> str:
 
 
 def _state(parts: Parts) -> Iterator[object]:
-    """What changes when a policy or its prompt does; where they are signed, also what others have taken up."""
+    """What changes when a policy, its prompt or the pool does; where they are signed, what others took up too."""
     for one in _files(parts):
         yield (
             (str(one), one.stat().st_mtime_ns, one.stat().st_size, one.stat().st_ino)
@@ -265,6 +271,7 @@ def _state(parts: Parts) -> Iterator[object]:
         )
     if parts.settings.keys:
         yield parts.ledger.promises.policies_kept()
+    yield tuple(sorted(parts.ledger.pool.in_force().items()))
 
 
 def _unsettled(parts: Parts) -> bool:

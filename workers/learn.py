@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
 from countersign.guards import Guarded, guarded
 from countersign.labelling import Judgeable, finding
-from countersign.local_readings import judged
+from countersign.local_readings import LocalReadingBook, judged
 from countersign.monitors import reopen_bound, tripped
 from countersign.promises import Demotion, PromiseBook, Relabelled, Reopens
 from workers.owners import RETOLD, owner_of, tell_owner
@@ -72,18 +74,42 @@ def _heard_of_readings(parts: Parts, wanted: Sequence[str]) -> Iterator[str]:
         yield from tell_owner(parts, lost.case_id, policy, f"local:{lost.issued.id}", headline, why, again)
 
 
-def relabel(book: PromiseBook, use_case: str) -> Iterator[Relabelled]:
-    """Makes all labels of a use case anew from its corrections; yields what each lot came to."""
-    after = ""
-    while cases := book.told_of(use_case, after=after, limit=AT_ONCE):
-        yield relabel_cases(book, cases)
+class Labelled(Protocol):
+    """The books that labels lie in: those of answers, and those of what the embedded model reads."""
+
+    @property
+    def promises(self) -> PromiseBook: ...
+    @property
+    def local_readings(self) -> LocalReadingBook: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anew:
+    """What making labels anew came to."""
+
+    answers: Relabelled = field(default_factory=Relabelled)
+    readings: Relabelled = field(default_factory=Relabelled)
+
+    def __add__(self, other: Anew) -> Anew:
+        return Anew(answers=self.answers + other.answers, readings=self.readings + other.readings)
+
+
+def relabel(books: Labelled, use_case: str) -> Anew:
+    """Makes all labels of a use case anew from its corrections."""
+    after, told = "", Anew()
+    while cases := books.promises.told_of(use_case, after=after, limit=AT_ONCE):
+        told += relabel_cases(books, cases)
         after = cases[-1]
+    return told
 
 
-def relabel_cases(book: PromiseBook, cases: Sequence[str]) -> Relabelled:
+def relabel_cases(books: Labelled, cases: Sequence[str]) -> Anew:
     """The same for some cases."""
-    found = [one for case in book.judgeable(cases) if (one := finding(case)) is not None]
-    return book.relabel(cases, found)
+    found = [one for case in books.promises.judgeable(cases) if (one := finding(case)) is not None]
+    read = [one for case in books.local_readings.of(cases) if (one := judged(case)) is not None]
+    return Anew(
+        answers=books.promises.relabel(cases, found), readings=books.local_readings.relabel(cases, read)
+    )
 
 
 def _wire(parts: Parts, reopens: Reopens) -> Iterator[str]:

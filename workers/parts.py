@@ -118,7 +118,8 @@ class Parts:
     """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates.
 
     `monotonic` (seconds, since whenever) bounds what is done on a lease; `stopping` says that the process ends.
-    `local` is the embedded model, asked for a second opinion whatever the candidates are. Without a `purse`
+    `local` is the embedded model, asked for a second opinion whatever the candidates are, as it was `taught` by these
+    versions of the pool (by use case). Without a `purse`
     no use case with a budget spends anything; `answers` remembers those that were paid for. `crowd` are the
     threads on which models are waited for.
     """
@@ -136,6 +137,7 @@ class Parts:
     logs: Mapping[str, LogSearch]
     models: Callable[[Policy], Sequence[Model]]
     local: Reader | None = None
+    taught: Mapping[str, int] = field(default_factory=dict)
     purse: Purse | None = None
     answers: Answers | None = None
     monotonic: Callable[[], float] = time.monotonic

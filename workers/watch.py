@@ -75,7 +75,7 @@ def _heard(parts: Parts, desk: str, watched: Sequence[Watched]) -> Iterator[Wake
         turned = parts.ledger.watch.record_corrections(corrections)
         if turned:
             _log.info("corrections.in_bulk", cases=len(turned))
-            relabel_cases(parts.ledger.promises, turned)
+            relabel_cases(parts.ledger, turned)
         ready += learn(parts, (one.case_id for one in corrections))
     if handled:
         parts.ledger.watch.mark_handled(handled)

@@ -202,20 +202,29 @@ def reports_for_nobody(settings: Settings) -> tuple[str, ...]:
     return tuple(unmailed(settings.mail, policies.values()))
 
 
-def models_for(settings: Settings, local: Model) -> Callable[[Policy], Sequence[Model]]:
-    """The candidates of a policy, in its order; each model is made once a process."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidates:
+    """The candidates of a policy, in its order. `language` makes each language model once: it knows of its outages."""
 
+    local: Model
+    language: Callable[[str, float], Model]
+
+    def __call__(self, policy: Policy) -> Sequence[Model]:
+        timeout_s = policy.model.timeout.total_seconds()
+        return [
+            self.local if name == LOCAL else self.language(name, timeout_s)
+            for name in policy.model.candidates
+        ]
+
+
+def candidates(settings: Settings, local: Model) -> Candidates:
     @cache
-    def model(name: str, timeout_s: float) -> Model:
-        if name == LOCAL:
-            return local
+    def language(name: str, timeout_s: float) -> Model:
         from connectors.litellm.model import LiteLLMModel
 
         return LiteLLMModel(name, timeout_s=timeout_s, api_base=settings.models.api_base)
 
-    return lambda policy: [
-        model(name, policy.model.timeout.total_seconds()) for name in policy.model.candidates
-    ]
+    return Candidates(local=local, language=language)
 
 
 # --- vendors --------------------------------------------------------------------------------------------------
@@ -403,8 +412,9 @@ def open_parts(settings: Settings) -> Parts:
         marked=connected.marked,
         cmdb=connected.cmdb,
         logs=connected.logs,
-        models=models_for(settings, local),
+        models=candidates(settings, local),
         local=local,
+        taught=ledger.pool.in_force(),
         purse=purse(settings),
         answers=answers(settings),
         mailer=mailer(settings),
@@ -417,6 +427,8 @@ def renewed(parts: Parts, found: InForce) -> Parts:
     that began before go on with the old ones, which end with the process.
     """
     under = replace(parts, policies=found.policies, prompts=found.prompts)
+    if found.taught != parts.taught:
+        under = _taught_anew(under, found.taught)
     if _places(found.policies) == _places(parts.policies):
         return under
     connected = _connect(parts.settings, found.policies)
@@ -430,6 +442,14 @@ def renewed(parts: Parts, found: InForce) -> Parts:
         logs=connected.logs,
         clients=[*parts.clients, *connected.clients],
     )
+
+
+def _taught_anew(parts: Parts, versions: Mapping[str, int]) -> Parts:
+    """With another embedded model, which learns when it is first asked; the old one answers the tasks that have it."""
+    local, models = new_embedded_model(parts.settings), parts.models
+    if isinstance(models, Candidates):
+        models = replace(models, local=local)
+    return replace(parts, local=local, models=models, taught=versions)
 
 
 def _places(policies: Mapping[str, Policy]) -> object:

@@ -16,6 +16,7 @@ from connectors.sql.corrections import correction_of
 from connectors.sql.engine import Database
 from connectors.sql.model_figures import local_certificates, local_labels
 from connectors.sql.promises import grounds
+from connectors.sql.relabelling import OF_READINGS, reading_row, relabel
 from connectors.sql.tables import assessments, cases, corrections
 from countersign.assessment import Assessment
 from countersign.audit import Event
@@ -25,7 +26,7 @@ from countersign.labels import Label
 from countersign.lanes import Lane
 from countersign.local_readings import Lost, Reading
 from countersign.monitors import Monitor
-from countersign.promises import Issued, Standing
+from countersign.promises import Issued, Relabelled, Standing
 from countersign.thresholds.certificate import Certificate
 from countersign.thresholds.words import promise_words
 
@@ -72,6 +73,13 @@ class SqlLocalReadings:
             audit.append(connection, [_withdrawn_event(one) for one in lost], at=now)
         return tuple(lost)
 
+    def relabel(self, case_ids: Sequence[str], findings: Sequence[Finding]) -> Relabelled:
+        with self._db.write() as connection:
+            self._db.alone(connection, "countersign readings")
+            now = self._db.now(connection)
+            rows = [reading_row(one, now) for one in findings]
+            return relabel(connection, OF_READINGS, case_ids, rows, at=now)
+
     def labels(self, use_case: str) -> tuple[Label, ...]:
         asked = select(local_labels.c.body).where(
             local_labels.c.use_case == use_case, local_labels.c.body != ""
@@ -104,14 +112,7 @@ class SqlLocalReadings:
 
     def _is_news(self, connection: Connection, one: Finding, now: datetime) -> bool:
         """Keeps the finding; False if it was known. One that turns from right to wrong counts again."""
-        row = {
-            "case_id": one.case.case_id,
-            "use_case": one.case.use_case,
-            "recorded_at": now,
-            "category": one.case.category,
-            "wrong": one.wrong,
-            "body": LABEL.dump(one.label) if one.label is not None else "",
-        }
+        row = reading_row(one, now)
         new = self._db.insert(local_labels).values(row).on_conflict_do_nothing()
         if connection.execute(new.returning(local_labels.c.case_id)).first() is not None:
             return True

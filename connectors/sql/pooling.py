@@ -119,6 +119,10 @@ class SqlPool:
             event = Event(actor=by, event="pool.activated", case_id="", subject=use_case, detail=detail)
             audit.append(connection, [event], at=now)
 
+    def in_force(self) -> Mapping[str, int]:
+        with self._db.read() as connection:
+            return active_versions(connection)
+
     def taught(self) -> tuple[Entry, ...]:
         """The entries of all active versions: what the embedded model learns from."""
         with self._db.read() as connection:

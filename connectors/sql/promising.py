@@ -20,7 +20,7 @@ from connectors.sql.promises import (
     grounds,
     labels,
 )
-from connectors.sql.relabelling import finding_row, relabel, told_of
+from connectors.sql.relabelling import OF_CASES, finding_row, relabel, told_of
 from connectors.sql.tables import cases, corrections, decisions
 from countersign.audit import Event
 from countersign.guards import Fallen, Guarded
@@ -120,7 +120,9 @@ class SqlPromises:
     def relabel(self, case_ids: Sequence[str], findings: Sequence[Finding]) -> Relabelled:
         with self._db.write() as connection:
             self._db.alone(connection, "countersign promises")
-            return relabel(connection, case_ids, findings, at=self._db.now(connection))
+            now = self._db.now(connection)
+            rows = [finding_row(one, now) for one in findings]
+            return relabel(connection, OF_CASES, case_ids, rows, at=now)
 
     def reopens(self, case_ids: Sequence[str], *, within: timedelta) -> tuple[Reopens, ...]:
         """As the port says; the window ends now."""

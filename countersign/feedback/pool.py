@@ -121,6 +121,10 @@ class PoolBook(Protocol):
         """The version in force; 0 where none ever was."""
         ...
 
+    def in_force(self) -> Mapping[str, int]:
+        """The version in force of each use case that ever had one."""
+        ...
+
     def activate(self, use_case: str, version: int, *, by: str) -> None:
         """Puts a version in force, newer or older; 0 is none. Raises NotFound."""
         ...

@@ -66,7 +66,7 @@ class Told(World):
         return [one.source for case in case_ids for one in self.ledger.reading.story(case).corrections]
 
     def relabel(self) -> Relabelled:
-        return sum(relabel(self.ledger.promises, USE_CASE), start=Relabelled())
+        return relabel(self.ledger, USE_CASE).answers
 
 
 @pytest.fixture

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +16,13 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from countersign.assessment import Assessment
 from countersign.ledger import Correction
+from countersign.policy import Policy
 from tests.workers.house import ROOT, House, house
+from workers.in_force import Current
 from workers.main import main
+from workers.wiring import renewed
 
 USE_CASE = "alert-triage"
 
@@ -26,6 +34,7 @@ def home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
     policy = yaml.safe_load(text) | {"control_lane": 0.0, "rights": {"retrain": ["dana"]}}
     file = tmp_path / "alert-triage.yaml"
     file.write_text(yaml.safe_dump(policy), encoding="utf-8")
+    os.utime(file, (time.time() - 5,) * 2)  # what changed a moment ago may be half written
     with house(tmp_path, sqlite_url, policies=[str(file)]) as one:
         desk = one.box.servicenow
         one.box.run(lambda: desk.open_incident(short_description="mast lamp out", description="mast seven"))
@@ -68,6 +77,64 @@ def test_a_version_is_put_in_force_by_who_may_let_the_model_learn(
     assert "eve may not let the embedded model learn anew" in told.err
     assert "--rollback takes an earlier one" in told.err
     assert home.ledger.pool.active(USE_CASE) == 0
+
+
+def _worker(home: House) -> Callable[[], House]:
+    """A worker: the house as its next task finds it, some seconds later. It has had a task before."""
+    current = Current(replace(home.parts, monotonic=home.clock.monotonic), renewed)
+    current()
+
+    def task() -> House:
+        home.jump(timedelta(seconds=3))
+        return replace(home, parts=current())
+
+    return task
+
+
+def _answer(home: House, ship: str) -> tuple[str, str]:
+    """Under which name the embedded model decides a new ticket, and what it reads."""
+    desk, title = home.box.servicenow, f"mast lamp out on {ship}"
+    row = home.box.run(lambda: desk.open_incident(short_description=title, description="mast seven"))
+    home.once()
+    said = home.ledger.reading.story(str(row["number"])).decisions[-1].assessment
+    assert isinstance(said, Assessment)
+    return said.model, said.category
+
+
+def test_running_workers_learn_and_forget_within_seconds(home: House) -> None:
+    """A version is activated and rolled back while two workers run: tasks that start afterwards have it, on both."""
+    first, second = _worker(home), _worker(home)
+    _feedback(home, "pool", "--build")
+    before = first()
+    _feedback(home, "pool", "--activate", "1", "--by", "dana")
+    taught = [_answer(first(), "aurora"), _answer(second(), "bella")]
+    running = first()
+    _feedback(home, "pool", "--rollback", "0", "--by", "dana")
+    after = _answer(first(), "clara")
+    assert [(name[:6], category) for name, category in taught] == [("local+", "hardware")] * 2
+    assert _answer(running, "delta") == taught[0], "a task goes on with what it began with"
+    assert after[0] == _answer(before, "eva")[0] == "local"
+    assert after[1] != "hardware"
+
+
+def test_a_pool_that_stays_is_learnt_once(home: House) -> None:
+    """Looking every two seconds makes no new model, and what language models remember of outages stays."""
+    worker = _worker(home)
+    before = worker()
+    _feedback(home, "pool", "--build")
+    assert worker().parts.local is before.parts.local
+    _feedback(home, "pool", "--activate", "1", "--by", "dana")
+    after = worker()
+    assert after.parts.local is not before.parts.local
+    assert after.parts.local is worker().parts.local
+    policy = _asking(after.parts.policies[USE_CASE], "openai/gpt-4.1-mini", "local")
+    old, new = (one.parts.models(policy) for one in (before, after))
+    assert new[0] is old[0]
+    assert new[1] is after.parts.local
+
+
+def _asking(policy: Policy, *names: str) -> Policy:
+    return policy.model_copy(update={"model": policy.model.model_copy(update={"candidates": names})})
 
 
 def test_where_policies_are_signed_the_right_is_shown_with_a_key(

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import update
 
 from connectors.litellm.client import new_client
 from connectors.litellm.model import LiteLLMModel
+from connectors.sql.model_figures import local_labels
 from countersign.assessment import Assessment
 from sandbox.model import TOKEN
 from tests.workers.house import ROOT, House, house
@@ -121,6 +123,35 @@ def test_it_answers_alone_once_certified_and_until_it_is_wrong_too_often(
     assert len(notes) == 1
     (again,) = _tickets(home, 1, "imap")
     assert (_asked(home), _assessment(home, again).is_llm) == (FEW + ENOUGH + 1, True)
+
+
+def test_what_it_read_is_judged_anew_by_the_same_rules(
+    home: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label of other rules is brought up to these, one that is lost is made again, one too many goes; all is told."""
+    tickets = _tickets(home, 3, "mail")
+    _say(home, tickets[:2], "/countersign good")
+    book, ledger = home.parts.ledger.local_readings, home.ledger
+    labels = sorted(book.labels("alert-triage"), key=str)
+    assert len(labels) == 2
+    assert _relabelled(home, capsys) == "2 as before, 0 new, 0 changed, 0 withdrawn."
+    first, second, third = (ledger.reading.story(ticket).case.id for ticket in tickets)
+    with ledger._db.write() as connection:
+        of = local_labels.c.case_id
+        connection.execute(update(local_labels).where(of == first).values(wrong=True, body=""))
+        connection.execute(update(local_labels).where(of == second).values(case_id=third))
+    assert _relabelled(home, capsys) == "0 as before, 1 new, 1 changed, 1 withdrawn."
+    assert sorted(book.labels("alert-triage"), key=str) == labels
+    told = [json.loads(line)["event"] for line in ledger.trail.export()]
+    assert (told.count("reading.changed"), told.count("reading.withdrawn")) == (1, 1)
+
+
+def _relabelled(home: House, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `feedback relabel` says of readings."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        main(["feedback", "relabel", "--config", str(home.config)])
+    return capsys.readouterr().out.partition("of what the embedded model read: ")[2].strip()
 
 
 def test_without_the_policys_word_nothing_is_read_or_kept(home: House) -> None:

@@ -44,17 +44,20 @@ def relabel(config: Config = None, use_case: UseCase = "", as_json: AsJson = Fal
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
         told = {
-            policy.use_case: sum(anew(ledger.promises, policy.use_case), start=Relabelled())
+            policy.use_case: anew(ledger, policy.use_case)
             for policy in chosen(settings, ledger.promises, now(), use_case)
         }
     if as_json:
         show_json(told)
         return
     for name, found in told.items():
-        typer.echo(
-            f"{name}, by rules {RULE_VERSION}: {found.same} as before, {found.new} new, {found.changed} changed, "
-            f"{found.withdrawn} withdrawn."
-        )
+        typer.echo(f"{name}, by rules {RULE_VERSION}: {_words(found.answers)}.")
+        if found.readings != Relabelled():
+            typer.echo(f"  of what the embedded model read: {_words(found.readings)}.")
+
+
+def _words(found: Relabelled) -> str:
+    return f"{found.same} as before, {found.new} new, {found.changed} changed, {found.withdrawn} withdrawn"
 
 
 @app.command()
@@ -143,9 +146,9 @@ def pool(
             who = ask(settings, ledger.controls, [policy], "retrain", what=what, at=now(), by=by, key=key)
             book.activate(policy.use_case, wanted, by=who)
             typer.echo(
-                f"{policy.use_case}: version {wanted} of the pool is in force; restart the workers that ask models, "
-                "so that the embedded one learns anew. It answers under another name then: certificates of "
-                "the old one don't hold for it."
+                f"{policy.use_case}: version {wanted} of the pool is in force; running workers take it up within "
+                "seconds. The embedded model answers under another name then: certificates of the old one don't "
+                "hold for it."
             )
         elif not build or versions:
             _show(book, policies, every=versions, as_json=as_json)
