@@ -245,12 +245,12 @@ class ClaimedAction:
 class Settled:
     """How an action went. DONE needs the receipt; IN_DOUBT and RETRY are due again `again_in` from now;
     DEAD is a dead letter; WITHDRAWN was not tried (the worker gives its lease back, the attempt is not counted);
-    VOID was not tried either and waits for another approval, by somebody who knows of the changes `known`; EXPIRED
-    is dropped."""
+    VOID was not tried either and waits for another approval, by somebody who knows of the changes `known`, or for the
+    sweeper, where the time for that is over."""
 
     key: str
     fence: int
-    result: Literal["done", "in_doubt", "retry", "dead", "withdrawn", "void", "expired"]
+    result: Literal["done", "in_doubt", "retry", "dead", "withdrawn", "void"]
     detail: str = ""
     again_in: timedelta = timedelta(0)
     receipt: Receipt | None = None
@@ -301,7 +301,8 @@ class ActionBook(Protocol):
 
 class ReplyBook(Protocol):
     def plan(self, action: Action, *, asked_by: str) -> tuple[str, ...]:
-        """Plans a note that answers a question in a ticket, once for its key; gives the key if it may be done now."""
+        """Plans an answer in a ticket, or what people are told or given there, once for its key; gives the key if it may
+        be done now."""
         ...
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from countersign.actions import Action, Note, action_key
+from countersign.actions import Action, Note, Route, action_key
 from countersign.drafts import Block, Draft
 from countersign.plans import AFTER_ALL, words
 from countersign.policy import Policy
 from countersign.policy.durations import format_duration
-from countersign.tickets import ChangeKind, TicketChange
+from countersign.tickets import ChangeKind, TicketChange, TicketRef
 
 # A person who takes a ticket may be about to approve.
 _EXPECTED = frozenset({"assignee"})
@@ -101,6 +101,18 @@ def void_note(action: Action, void: Void, policy: Policy, *, change: str) -> Act
     return Action(
         key=key, case_id=action.case_id, use_case=action.use_case, desk=action.desk, ticket=action.ticket,
         effect=Note(draft=_draft(action, void, policy)), seq=AFTER_ALL,
+    )  # fmt: skip
+
+
+def passed_on(case_id: str, policy: Policy, ticket: TicketRef, group: str) -> Action:
+    """What is done with a ticket in which nobody approved what was offered: the policy's people get it."""
+    key = action_key(use_case=policy.use_case, event=f"expired:{case_id}", kind="route", target=group)
+    reason = (
+        f"what was offered here was not approved within {format_duration(policy.approvals.expires_after)}"
+    )
+    return Action(
+        key=key, case_id=case_id, use_case=policy.use_case, desk=policy.scope.desk, ticket=ticket,
+        effect=Route(group=group, reason=reason), seq=AFTER_ALL,
     )  # fmt: skip
 
 

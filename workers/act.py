@@ -105,8 +105,7 @@ def _voided(parts: Parts, claimed: ClaimedAction, void: Void, notes: list[str]) 
         note = void_note(action, void, policy, change=approval.change)
         parts.ledger.replies.plan(note, asked_by=approval.by)
         notes.append(note.key)
-    result = "expired" if void.expired else "void"
-    return replace(_settled(claimed, result, f"The approval does not hold: {void.why}."), known=void.known)
+    return replace(_settled(claimed, "void", f"The approval does not hold: {void.why}."), known=void.known)
 
 
 def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt | Void:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import structlog
 
+from countersign.policy import Policy
+from countersign.tickets import TicketState
+from countersign.voids import passed_on
 from workers.drifts import look
 from workers.learn import retell
 from workers.parts import Parts, Wake
@@ -40,6 +43,7 @@ def sweep(parts: Parts) -> Iterator[Wake]:
         )
         if expired:
             _log.info("approvals.expired", use_case=policy.use_case, cases=len(expired))
+            yield from _to_people(parts, policy, expired)
     # Workers that are behind are not sent the same again on top: what they have not taken by then is gone.
     useful = LOOKS * parts.settings.timing.sweep.total_seconds()
     if newer := parts.ledger.actions.newer_kinds():
@@ -57,6 +61,20 @@ def sweep(parts: Parts) -> Iterator[Wake]:
         # What was begun before may have killed its worker: it goes alone, so that no batch dies with it.
         for one in asked(limit=AT_ONCE, again=True):
             yield Wake(stage, (one,), useful)
+
+
+def _to_people(parts: Parts, policy: Policy, case_ids: Sequence[str]) -> Iterator[Wake]:
+    """What nobody approved in time goes where the policy says, unless somebody has the ticket already."""
+    group = policy.escalation.route_to
+    if policy.approvals.then != "route" or group is None:
+        return
+    for case_id in case_ids:
+        ticket = parts.ledger.reading.story(case_id).case.ticket
+        if ticket is None or ticket.state is not TicketState.OPEN:
+            continue
+        if not ticket.assignee and ticket.group != group:
+            moved = passed_on(case_id, policy, ticket.ref, group)
+            yield Wake("act", parts.ledger.replies.plan(moved, asked_by="policy"))
 
 
 def _pack(parts: Parts) -> None:

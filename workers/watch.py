@@ -95,6 +95,9 @@ def _hear(parts: Parts, desk: str, one: Watched) -> tuple[list[Correction], list
         corrections.append(_correction(one, verdict, text=command.text))
         corrections += [_correction(one, verdict, field=f, after=value) for f, value in command.fields]
         ready += keys
+    if one.change.kind is ChangeKind.RESOLVED:
+        why = "somebody has resolved the ticket"
+        parts.ledger.actions.drop(one.case_id, "", by=one.change.author, why=why)
     corrections += _told_by_doing(parts, one)
     return _signed(parts, desk, corrections, one, policy), ready
 

@@ -1,4 +1,4 @@
-"""Replies: notes that answer a question in a ticket, planned outside of any decision, once for each question."""
+"""Replies: what is planned outside of any decision, once for its key: answers, and what people are told and given."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SqlReplies:
                 event="action.planned",
                 case_id=action.case_id,
                 subject=action.key,
-                detail={"kind": "note", "desk": action.desk, "payload_hash": action.payload_hash},
+                detail={"kind": action.effect.kind, "desk": action.desk, "payload_hash": action.payload_hash},
             )
             audit.append(connection, [event], at=now)
             return claimable(connection, [action.key], at=now)

@@ -125,7 +125,7 @@ def _written(row: Row[Any], settled: Settled, at: datetime) -> Mapping[str, obje
             )
         return _columns(row, settled, state=ActionState.DONE, doubtful=False, done_at=at)
     doubtful = row.doubtful or settled.result == "in_doubt"
-    untried = settled.result in ("withdrawn", "void", "expired")
+    untried = settled.result in ("withdrawn", "void")
     attempts = row.attempts - 1 if untried else row.attempts
     if settled.result == "void":
         return _columns(row, settled, state=ActionState.PLANNED, doubtful=doubtful, attempts=attempts) | {
@@ -133,8 +133,6 @@ def _written(row: Row[Any], settled: Settled, at: datetime) -> Mapping[str, obje
             "new_approved_change": "",
             "new_known_changes": now_known(row, settled.known),
         }
-    if settled.result == "expired":
-        return _columns(row, settled, state=ActionState.DROPPED, doubtful=doubtful, attempts=attempts)
     waits = ActionState.APPROVED if untried else ActionState.FAILED
     return _columns(
         row,

@@ -104,7 +104,7 @@ class SqlWatch:
     def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
         with self._db.write() as connection:
             now = self._db.now(connection)
-            why = "nobody approved it in time"
+            why = "it was not approved and done in time"
             expired = connection.execute(
                 update(actions)
                 .where(

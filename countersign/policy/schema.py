@@ -223,10 +223,12 @@ class Approvals(Part):
 
     approvers: Approvers = Field(default=Approvers(), description="Who may approve.")
     expires_after: PositiveDuration = Field(
-        default=timedelta(hours=24), description="How long a draft waits for approval, and an approval for the write."
+        default=timedelta(hours=24),
+        description="How long a draft waits for approval, and an approval for the write.",
     )
     then: Literal["route", "drop"] = Field(
-        default="route", description="What happens when it expires: route to people, or drop the draft."
+        default="route",
+        description="What happens when it expires: the ticket goes to escalation.route_to if nobody has it, or nothing.",
     )
 
 

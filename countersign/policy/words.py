@@ -83,7 +83,8 @@ def _boundaries(policy: Policy) -> Iterator[str]:
 def _people(policy: Policy) -> Iterator[str]:
     approvals, who = policy.approvals, policy.approvals.approvers
     groups = tuple(f"the group {group}" for group in (who.servicenow_group, who.jira_group) if group)
-    after = {"route": "goes to people", "drop": "is dropped"}[approvals.then]
+    taker = policy.escalation.route_to if approvals.then == "route" else None
+    after = f"is dropped, and a ticket that nobody has goes to {taker}" if taker else "is dropped"
     if who.nobody:
         yield "Nobody is named to approve drafts."
     else:

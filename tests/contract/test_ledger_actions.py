@@ -266,16 +266,6 @@ def test_a_void_approval_is_asked_for_again(world: World) -> None:
     assert (again.attempt, world.events(case_id).count("action.void")) == (1, 2)
 
 
-def test_an_expired_approval_drops_the_action(world: World) -> None:
-    """It is not done and not asked for again."""
-    case_id = world.decided(effects=[CLOSE], asks=["close"], on=ticket())
-    (record,) = world.ledger.reading.story(case_id).actions
-    world.ledger.actions.approve(case_id, record.action.code, by="dana", change_id="approval-1")
-    world.ledger.actions.settle([told(world.take_one(), "expired", detail="too late")])
-    world.clock.turn(60 * MINUTE)
-    assert (world.take(), world.states(case_id)) == ((), {"close": "dropped"})
-
-
 def test_the_doubt_of_a_crash_outlives_giving_it_back(world: World) -> None:
     """Who finds no time to probe after a crash leaves the doubt to the next."""
     world.decided(effects=[NOTE], on=ticket())

@@ -38,7 +38,13 @@ def test_a_policy_is_described_in_sentences() -> None:
         "It never closes from severity high upwards, for payments or login, with the tag customer-facing, "
         "during year-end-freeze, in a storm of 50 alerts within 10m." in sentences
     )
-    assert "Drafts are approved by the group noc-leads; after 1d a draft goes to people." in sentences
+    assert "Drafts are approved by the group noc-leads; after 1d a draft is dropped." in sentences
+
+
+def test_who_gets_what_nobody_approves_is_said() -> None:
+    """Only where the policy names somebody does a ticket move."""
+    named = edited(("approvals:", "escalation: {route_to: tier-2}\napprovals:"))
+    assert any(said.endswith("a ticket that nobody has goes to tier-2.") for said in describe(named))
 
 
 def test_rights_and_a_raised_control_lane_are_said() -> None:

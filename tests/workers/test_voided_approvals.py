@@ -36,6 +36,7 @@ class Ticket:
     note: Callable[[str, str, bool], object]
     edit: Callable[..., object]
     said: Callable[[], list[str]]
+    resolve: Callable[[str], object]
 
     def approve(self, who: str = LEAD) -> tuple[str, str]:
         """A lead approves what is offered: what became of the close, and how the approval was recorded."""
@@ -69,6 +70,11 @@ class Ticket:
     def close(self) -> str:
         return next(one.state for one in self._actions())
 
+    @property
+    def routed(self) -> list[str]:
+        story = self.home.parts.ledger.reading.story(self.key)
+        return [one.state for one in story.actions if one.action.effect.kind == "route"]
+
     def _actions(self) -> list[Any]:
         story = self.home.parts.ledger.reading.story(self.key)
         return [one for one in story.actions if one.action.effect.kind == "close"]
@@ -80,7 +86,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder: Path = tmp_path_factory.mktemp("voided")
     with house(folder, f"sqlite:///{folder / 'ledger.db'}") as one:
         one.box.run(lambda: one.box.jira.add_group("ops-engineers", [LEAD, SECOND]))
-        changes = {"control_lane": 0.0, "autonomy": "draft", "limits": {"closes_per_service_per_day": 99}}
+        people = {"escalation": {"route_to": "tier-2"}}
+        changes = {
+            **people,
+            "control_lane": 0.0,
+            "autonomy": "draft",
+            "limits": {"closes_per_service_per_day": 99},
+        }
         jira = one.parts.policies["jira-triage"].model_dump(by_alias=True)
         jira |= {**changes, "rules": [QUIET, jira["rules"][-1]], "never_close": {"first_seen": False}}
         one = one.with_policy(**changes)
@@ -105,6 +117,11 @@ def _incident(home: House) -> Ticket:
         home=home,
         vendor="servicenow",
         key=str(row["number"]),
+        resolve=lambda who: home.box.run(
+            lambda: desk.set_fields(
+                sys_id, who, state="6", close_code="Resolved by caller", close_notes="looked at it"
+            )
+        ),
         said=lambda: home.box.run(lambda: [str(one["value"]) for one in desk.journal(sys_id)]),
         note=lambda who, text, internal: home.box.run(
             lambda: desk.add_note(sys_id, who, text, internal=internal)
@@ -127,6 +144,12 @@ def _issue(home: House) -> Ticket:
         home=home,
         vendor="jira",
         key=issue.key,
+        resolve=lambda who: home.box.run(
+            lambda: [
+                desk.transition(issue.key, who, "Start progress"),
+                desk.transition(issue.key, who, "Resolve", resolution="Done"),
+            ]
+        ),
         said=lambda: home.box.run(lambda: [one.body.text for one in issue.comments]),
         note=lambda who, text, internal: home.box.run(
             lambda: desk.add_comment(issue.key, who, text, internal=internal)
@@ -229,5 +252,31 @@ def test_without_that_look_it_would_be_closed(ticket: Ticket, monkeypatch: pytes
 def test_an_approval_that_has_expired_is_not_used_late(ticket: Ticket) -> None:
     """The desk was away for longer than an offer holds: the close is dropped, and a note says so."""
     ticket.approve_while_down()
-    assert ticket.back(hours=25) == "dropped"
+    assert ticket.back(hours=25) == "planned"
     assert "is not offered again" in ticket.said()[-1]
+    ticket.home.run("sweep")
+    assert ticket.close == "dropped"
+
+
+def test_what_nobody_approves_goes_to_the_policys_people(ticket: Ticket) -> None:
+    """`approvals.then: route`: the group of `escalation.route_to` gets the ticket."""
+    ticket.home.run("watch", "sweep")
+    ticket.back(hours=25)
+    assert (ticket.close, ticket.routed) == ("dropped", ["done"])
+
+
+def test_a_ticket_that_somebody_has_is_not_passed_on(ticket: Ticket) -> None:
+    """Who took it is who looks at it."""
+    ticket.edit(OTHER, assignee=OTHER)
+    ticket.home.run("watch", "sweep")
+    ticket.back(hours=25)
+    assert (ticket.close, ticket.routed) == ("dropped", [])
+
+
+def test_what_a_person_resolves_is_offered_no_more(ticket: Ticket) -> None:
+    """By its state or a transition a person has done what was offered: there is nothing left to approve."""
+    ticket.home.run("watch", "sweep")
+    assert ticket.close == "planned"
+    ticket.resolve(OTHER)
+    ticket.home.run("watch", "sweep")
+    assert ticket.close == "dropped"
