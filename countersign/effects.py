@@ -80,30 +80,30 @@ GEOMETRIC = Figure(
 def effects(tickets: Histories, how: Measuring) -> tuple[Figure, Figure]:
     """Ratio of restricted means and of geometric means; unknown, with the reason, where lanes can't be compared."""
     spans = resolve_spans(tickets, how)
-    kept = tickets.take(spans.rows)
-    treated = np.isin(kept.lane.codes, _codes(kept, Lane.TREATED))
-    drawn, left = _drawn(kept, treated)
-    _, draw = numbered(np.nan_to_num(kept.control_share[drawn], nan=-1.0))
-    sample = Sample(
-        hours=spans.hours[drawn],
-        observed=spans.observed[drawn],
-        treated=treated[drawn],
-        stratum=kept.category.codes[drawn],
-        cluster=cluster_ids(kept)[drawn],
-        draw=draw,
+    lane, share = tickets.lane.codes[spans.rows], tickets.control_share[spans.rows]
+    treated = np.isin(lane, _codes(tickets, Lane.TREATED))
+    drawn, left = _drawn(np.isin(lane, _codes(tickets, Lane.TREATED, Lane.CONTROL)), treated, share)
+    _, draw = numbered(np.nan_to_num(share[drawn], nan=-1.0))
+    sample = _in_strata(
+        Sample(
+            hours=spans.hours[drawn],
+            observed=spans.observed[drawn],
+            treated=treated[drawn],
+            stratum=tickets.category.codes[spans.rows][drawn],
+            cluster=cluster_ids(tickets)[spans.rows][drawn],
+            draw=draw,
+        )
     )
     excluded = (*spans.excluded, *left)
     horizon = how.horizon.total_seconds() / 3600
     return (
-        replace(mean_ratio(sample, horizon), excluded=excluded),
-        replace(geometric_ratio(sample, horizon), excluded=excluded),
+        replace(_mean_ratio(sample, horizon), excluded=excluded),
+        replace(_geometric_ratio(sample, horizon), excluded=excluded),
     )
 
 
-def _drawn(tickets: Histories, treated: Bools) -> tuple[Bools, tuple[Exclusion, ...]]:
+def _drawn(in_lane: Bools, treated: Bools, share: Floats) -> tuple[Bools, tuple[Exclusion, ...]]:
     """The tickets that can be compared, and why the others can't."""
-    in_lane = np.isin(tickets.lane.codes, _codes(tickets, Lane.TREATED, Lane.CONTROL))
-    share = tickets.control_share
     only_one = in_lane & ((share <= 0) | (share >= 1))
     rest = in_lane & ~only_one
     shares, draw = numbered(np.nan_to_num(share, nan=-1.0))
@@ -124,15 +124,44 @@ def _codes(tickets: Histories, *lanes: Lane) -> list[int]:
     return [number for number, name in enumerate(tickets.lane.names) if name in lanes]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Strata:
+    """A sample whose strata are large enough, numbered from 0 up; the places of the tickets of each stratum in the
+    control lane, then in the treated one; and why the lanes can't be compared, or ""."""
+
+    sample: Sample
+    places: Sequence[Ints]
+    unknown: str
+
+
+def _in_strata(sample: Sample) -> _Strata:
+    sample = replace(sample, stratum=_pooled(sample))
+    strata = 1 + (int(sample.stratum.max()) if len(sample.stratum) else 0)
+    return _Strata(
+        sample=sample,
+        places=places_of(sample.stratum + strata * sample.treated, 2 * strata),
+        unknown=_incomparable(sample),
+    )
+
+
 def mean_ratio(sample: Sample, horizon: float) -> Figure:
     """Treated over control, of the means of min(hours, horizon)."""
-    return _ratio(MEANS, sample, horizon, _of_means)
+    return _mean_ratio(_in_strata(sample), horizon)
 
 
 def geometric_ratio(sample: Sample, horizon: float) -> Figure:
     """Treated over control, of the geometric means of min(hours, horizon)."""
-    logs = np.log(np.maximum(sample.hours, _SHORTEST) / _SHORTEST)
-    return _ratio(GEOMETRIC, replace(sample, hours=logs), math.log(horizon / _SHORTEST), _of_logs)
+    return _geometric_ratio(_in_strata(sample), horizon)
+
+
+def _mean_ratio(strata: _Strata, horizon: float) -> Figure:
+    return _ratio(MEANS, strata, horizon, _of_means)
+
+
+def _geometric_ratio(strata: _Strata, horizon: float) -> Figure:
+    logs = np.log(np.maximum(strata.sample.hours, _SHORTEST) / _SHORTEST)
+    logged = replace(strata, sample=replace(strata.sample, hours=logs))
+    return _ratio(GEOMETRIC, logged, math.log(horizon / _SHORTEST), _of_logs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,13 +184,12 @@ def _of_logs(treated: float, control: float) -> tuple[float, float, float]:
     return treated - control, 1.0, -1.0
 
 
-def _ratio(figure: Figure, sample: Sample, horizon: float, contrast: Contrast) -> Figure:
-    sample = replace(sample, stratum=_pooled(sample))
-    if why := _incomparable(sample):
-        return replace(figure, n=len(sample.hours), unknown=why)
-    strata = int(sample.stratum.max()) + 1
+def _ratio(figure: Figure, stratified: _Strata, horizon: float, contrast: Contrast) -> Figure:
+    sample, places = stratified.sample, stratified.places
+    if stratified.unknown:
+        return replace(figure, n=len(sample.hours), unknown=stratified.unknown)
+    strata = len(places) // 2
     shares = np.bincount(sample.stratum, minlength=strata) / len(sample.stratum)
-    places = places_of(sample.stratum + strata * sample.treated, 2 * strata)
     reached = _common_reach(sample, horizon, places)
     control, treated = (_lane(sample, part, reached) for part in (places[:strata], places[strata:]))
     totals = float(shares @ treated.means), float(shares @ control.means)
@@ -207,7 +235,11 @@ def _pooled(sample: Sample) -> Ints:
         alike = draw == number
         thin = _thin(names[alike], sample.treated[alike], size)
         pooled[alike] = size * number + np.where(thin[names[alike]], 0, names[alike])
-    return numbered(pooled)[1]
+    there = np.flatnonzero(np.bincount(pooled))
+    numbers = np.zeros(1 + (int(there[-1]) if len(there) else 0), dtype=np.int64)
+    numbers[there] = np.arange(len(there))
+    found: Ints = numbers[pooled]
+    return found
 
 
 def _thin(names: Ints, treated: Bools, size: int) -> Bools:

@@ -79,14 +79,16 @@ class Sums:
         }
         return json.dumps(told, ensure_ascii=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> Sums:
+    def add_json(self, text: str) -> Sums:
+        """Adds what was written; gives itself."""
         told = json.loads(text)
-        return cls(
-            models=Counter({(model, what): count for model, what, count in told["models"]}),
-            corrections=Counter({(name, old, new): count for name, old, new, count in told["corrections"]}),
-            drafts=Counter({(kind,): count for kind, count in told["drafts"]}),
-        )
+        for model, what, count in told["models"]:
+            self.models[model, what] += count
+        for name, old, new, count in told["corrections"]:
+            self.corrections[name, old, new] += count
+        for kind, count in told["drafts"]:
+            self.drafts[(kind,)] += count
+        return self
 
 
 def sum_up(db: Database, use_case: str) -> bool:
@@ -122,7 +124,7 @@ def sums(connection: Connection, use_case: str, since: datetime, until: datetime
         rollup_hours.c.use_case == use_case, rollup_hours.c.hour >= first, rollup_hours.c.hour < end
     )
     for body in connection.execute(stored).scalars():
-        total.add(Sums.from_json(body))
+        total.add_json(body)
     total.add(_of_rows(connection, use_case, since, _time(first)))
     total.add(_of_rows(connection, use_case, _time(end), until))
     return total
@@ -138,7 +140,7 @@ def differing(db: Database, use_case: str) -> Iterator[datetime]:
         ).all()
         if not rows:
             return
-        stored: Mapping[int, Sums] = {row.hour: Sums.from_json(row.body) for row in rows}
+        stored: Mapping[int, Sums] = {row.hour: Sums().add_json(row.body) for row in rows}
         found = dict(by_hour(connection, use_case, EPOCH, _time(rows[-1].hour + 1)))
     for hour in sorted(stored.keys() | found.keys()):
         if stored.get(hour, Sums()) != found.get(hour, Sums()):

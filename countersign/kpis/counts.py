@@ -9,7 +9,7 @@ import numpy as np
 
 from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detectable_change, shown
 from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints
-from countersign.kpis.rates import net_of, ratio_of, share_among, share_of, weighted_share, wilson
+from countersign.kpis.rates import net_of, ratio_of, share_among, weighted_share, wilson
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import clustered_variance
 
@@ -41,22 +41,31 @@ class Cohort:
     clusters: Ints
     finished: Bools
     closes: Closes
+    # How many drafts were put to each use, by cluster.
+    drafts: Ints
     usd_per_hour: float | None
 
 
-def _closes_of(tickets: Histories, clusters: Ints) -> Closes:
+def closes_of(tickets: Histories, clusters: Ints) -> Closes:
     known, closed = tickets.closed_by_policy != UNKNOWN, tickets.closed_by_policy == 1
     judged = closed & (tickets.wrong != UNKNOWN)
     weight = tickets.weight[judged]
     return Closes(
-        known=np.bincount(clusters[known]),
-        closed=np.bincount(clusters[known], weights=closed[known]),
+        known=np.bincount(clusters, weights=known),
+        closed=np.bincount(clusters, weights=closed),
         unknown=int((~known).sum()),
         judged=len(weight),
         weight=float(weight.sum()),
         squares=float((weight**2).sum()),
         wrong=float(weight[tickets.wrong[judged] == 1].sum()),
     )
+
+
+def _drafts_of(tickets: Histories, clusters: Ints) -> Ints:
+    size = len(tickets.draft.names) + 1
+    groups = 1 + (int(clusters.max()) if len(clusters) else 0)
+    counts = np.bincount(clusters * size + tickets.draft.codes + 1, minlength=size * groups)
+    return counts.reshape(groups, size)[:, 1:]
 
 
 def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
@@ -67,7 +76,8 @@ def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
         tickets=tickets,
         clusters=clusters,
         finished=resolved | closed,
-        closes=_closes_of(tickets, clusters),
+        closes=closes_of(tickets, clusters),
+        drafts=_drafts_of(tickets, clusters),
         usd_per_hour=how.usd_per_hour,
     )
 
@@ -119,12 +129,18 @@ def _of_closes(compute: Callable[[Figure, Closes], Figure]) -> Callable[[Figure,
 
 def _share(figure: Figure, hits: Bools, rows: Bools, clusters: Ints, nobody: str) -> Figure:
     """The share of `hits` among `rows`; `nobody` says why it is unknown if there are none."""
-    if not rows.any():
-        return replace(figure, unknown=nobody)
-    value, low, high, error = share_of(hits[rows], clusters[rows])
-    return replace(
-        figure, value=value, low=low, high=high, n=int(rows.sum()), detectable=detectable_change(error)
+    return _share_among(
+        figure, np.bincount(clusters, weights=rows), np.bincount(clusters, weights=hits & rows), nobody
     )
+
+
+def _share_among(figure: Figure, counts: Floats, hits: Floats, nobody: str) -> Figure:
+    """The same of how many rows and hits each cluster has."""
+    n = int(counts.sum())
+    if not n:
+        return replace(figure, unknown=nobody)
+    value, low, high, error = share_among(counts, hits)
+    return replace(figure, value=value, low=low, high=high, n=n, detectable=detectable_change(error))
 
 
 def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure:
@@ -144,7 +160,12 @@ def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure
 
 def _ratio(figure: Figure, upper: Floats, lower: Floats, known: Bools, cohort: Cohort) -> Figure:
     figure = replace(figure, excluded=_left_out(("what it needs is not known of the ticket", ~known)))
-    found = ratio_of(upper[known], lower[known], cohort.clusters[known])
+    clusters = cohort.clusters
+    found = ratio_of(
+        np.bincount(clusters, weights=np.where(known, upper, 0.0)),
+        np.bincount(clusters, weights=np.where(known, lower, 0.0)),
+        int(np.count_nonzero(np.bincount(clusters, weights=known))),
+    )
     if found is None:
         return replace(figure, unknown="there is no alert")
     n = int(known.sum())
@@ -184,12 +205,8 @@ def _reassignments(figure: Figure, cohort: Cohort) -> Figure:
 
 
 def _close_rate(figure: Figure, closes: Closes) -> Figure:
-    n = int(closes.known.sum())
     figure = replace(figure, excluded=_counted(("it is not known who closed it", closes.unknown)))
-    if not n:
-        return replace(figure, unknown="there is no ticket")
-    value, low, high, error = share_among(closes.known, closes.closed)
-    return replace(figure, value=value, low=low, high=high, n=n, detectable=detectable_change(error))
+    return _share_among(figure, closes.known, closes.closed, "there is no ticket")
 
 
 def _wrong_close_rate(figure: Figure, closes: Closes) -> Figure:
@@ -204,7 +221,7 @@ def _wrong_close_rate(figure: Figure, closes: Closes) -> Figure:
 
 
 def deflection(closes: Closes) -> Figure:
-    """The figure of closes that were counted already."""
+    """The figure of closes that were counted already, where it is recorded what they need."""
     return _deflection_rate(DEFLECTION_RATE.blank, closes)
 
 
@@ -256,9 +273,9 @@ def _cost_per_ticket(figure: Figure, cohort: Cohort) -> Figure:
 
 def _drafts(use: DraftUse) -> Callable[[Figure, Cohort], Figure]:
     def compute(figure: Figure, cohort: Cohort) -> Figure:
-        drafts = cohort.tickets.draft
-        hits = drafts.codes == (drafts.names.index(use) if use in drafts.names else UNKNOWN)
-        return _share(figure, hits & drafts.known, drafts.known, cohort.clusters, "no draft was written")
+        names, written = cohort.tickets.draft.names, cohort.drafts.sum(axis=1)
+        hits = cohort.drafts[:, names.index(use)] if use in names else np.zeros(len(written))
+        return _share_among(figure, written, hits, "no draft was written")
 
     return compute
 

@@ -81,7 +81,7 @@ def _quantile(
 def _mean(
     blank: Figure, curve: Curve, hours: Floats, observed: Bools, clusters: Ints, horizon: float
 ) -> Figure:
-    reached = reach(curve, horizon)
+    reached = reach(curve, horizon) if curve.n else horizon
     named = replace(
         blank,
         key=f"{blank.key}.mean",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +11,11 @@ from countersign.kpis.changes import ChangeHistory, change_figures
 from countersign.kpis.counts import cohort_of, count_figures
 from countersign.kpis.durations import Measure, duration_figures, restricted_means, standardised_mean
 from countersign.kpis.figures import Z95, Figure, detectable_change
-from countersign.kpis.history import Histories, Ints
+from countersign.kpis.history import Floats, Histories, Ints
 from countersign.kpis.settings import Measuring
 from countersign.kpis.times import (
     HOUR,
+    NO_SPANS,
     Spans,
     business_seconds,
     paused_seconds,
@@ -137,29 +138,39 @@ def _told(what: Measure, how: Measuring) -> Measure:
 
 def _durations(tickets: Histories, how: Measuring, clusters: Ints) -> Iterable[Figure]:
     resolve = resolve_spans(tickets, how)
-    business = business_seconds(resolve.start, resolve.end, how.business) / HOUR
-    ends = np.full(len(tickets), np.nan)
-    ends[resolve.rows] = resolve.end
-    unpaused = resolve.hours - paused_seconds(tickets, ends)[resolve.rows] / HOUR
-    detect, acknowledge = to_detect(tickets, how.end), to_acknowledge(tickets, how.end)
-    table = (
-        (DETECT, detect, detect.hours),
-        (ACKNOWLEDGE, acknowledge, acknowledge.hours),
-        (RESOLVE, resolve, resolve.hours),
-        (RESOLVE_BUSINESS, resolve, business),
-        (RESOLVE_UNPAUSED, resolve, unpaused),
+    table: tuple[tuple[Measure, Callable[[], tuple[Spans, Floats]]], ...] = (
+        (DETECT, lambda: _lasting(to_detect(tickets, how.end))),
+        (ACKNOWLEDGE, lambda: _lasting(to_acknowledge(tickets, how.end))),
+        (RESOLVE, lambda: _lasting(resolve)),
+        (
+            RESOLVE_BUSINESS,
+            lambda: (resolve, business_seconds(resolve.start, resolve.end, how.business) / HOUR),
+        ),
+        (RESOLVE_UNPAUSED, lambda: (resolve, _unpaused(tickets, resolve))),
     )
     horizon = how.horizon.total_seconds() / HOUR
-    for what, spans, hours in table:
+    for what, told in table:
+        field, words = _NEEDS[what.key]
+        spans, hours = told() if field in tickets.recorded else _lasting(NO_SPANS)
         figures = duration_figures(_told(what, how), spans, hours, clusters[spans.rows], horizon)
-        yield from _if_recorded(figures, tickets, *_NEEDS[what.key])
-    yield from _if_recorded((_plain_mean(resolve, how),), tickets, *_NEEDS[RESOLVE.key])
+        yield from figures if field in tickets.recorded else _not_recorded(figures, words)
+    field, words = _NEEDS[RESOLVE.key]
+    mean = (_plain_mean(resolve, how),)
+    yield from mean if field in tickets.recorded else _not_recorded(mean, words)
 
 
-def _if_recorded(figures: tuple[Figure, ...], tickets: Histories, field: str, words: str) -> Iterable[Figure]:
-    if field in tickets.recorded:
-        return figures
-    return tuple(
+def _lasting(spans: Spans) -> tuple[Spans, Floats]:
+    return spans, spans.hours
+
+
+def _unpaused(tickets: Histories, resolve: Spans) -> Floats:
+    ends = np.full(len(tickets), np.nan)
+    ends[resolve.rows] = resolve.end
+    return resolve.hours - paused_seconds(tickets, ends)[resolve.rows] / HOUR
+
+
+def _not_recorded(figures: Iterable[Figure], words: str) -> Iterable[Figure]:
+    return (
         replace(
             figure,
             value=None, low=None, high=None, n=0, censored=0, excluded=(), detectable=None,

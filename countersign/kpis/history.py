@@ -136,7 +136,11 @@ class Events:
 
     def time(self, places: Ints) -> Floats:
         """The times at some places, NaN for -1."""
-        return np.concatenate((self.at, [np.nan]))[places]
+        if not len(self.at):
+            return np.full(len(places), np.nan)
+        found: Floats = self.at[places]
+        found[places < 0] = np.nan
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from countersign.kpis.figures import Z95
 from countersign.kpis.history import Floats, Ints
-from countersign.kpis.survival import clustered_variance, variance_of_sums
+from countersign.kpis.survival import variance_of_sums
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
@@ -39,13 +39,16 @@ def share_among(counts: Floats, hits: Floats) -> tuple[float, float, float, floa
     return share, low, high, math.sqrt(cautious * (1 - cautious) / worth)
 
 
-def ratio_of(upper: Floats, lower: Floats, clusters: Ints) -> tuple[float, float, float, float] | None:
-    """The ratio of two sums with its 95 % limits and standard error (linearised); None if the lower sum is 0."""
+def ratio_of(upper: Floats, lower: Floats, groups: int) -> tuple[float, float, float, float] | None:
+    """The ratio of two sums with its 95 % limits and standard error (linearised); None if the lower sum is 0.
+
+    Both are given by cluster; `groups` is how many clusters there are, without those that have no ticket.
+    """
     total = float(lower.sum())
     if total <= 0:
         return None
     ratio = float(upper.sum()) / total
-    error = math.sqrt(clustered_variance((upper - ratio * lower) / total, clusters))
+    error = math.sqrt(variance_of_sums((upper - ratio * lower) / total, groups))
     spread = Z95 * error if math.isfinite(error) else math.inf
     return ratio, max(0.0, ratio - spread), ratio + spread, error
 

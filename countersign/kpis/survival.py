@@ -162,15 +162,14 @@ def restricted_mean(curve: Curve, horizon: float) -> tuple[float, float]:
 def influence(durations: Floats, observed: Bools, curve: Curve, horizon: float) -> Floats:
     """What each duration adds to the error of the restricted mean: they sum to 0, their squares to its variance."""
     _, after = _areas(curve, horizon)
-    hazard = np.where(curve.times <= horizon, after * curve.events / curve.at_risk**2, 0.0)
-    cumulated = np.concatenate(([0.0], np.cumsum(hazard)))
-    passed = curve.passed(durations)
-    expected = cumulated[passed]
-    own = np.zeros(len(durations))
-    happened = observed & (durations <= horizon)
-    place = passed[happened] - 1
-    own[happened] = after[place] / curve.at_risk[place]
-    return expected - own
+    within = curve.times <= horizon
+    hazard = np.where(within, after * curve.events / curve.at_risk**2, 0.0)
+    going_on = np.concatenate(([0.0], np.cumsum(hazard)))
+    happened = going_on - np.concatenate(([0.0], np.where(within, after / curve.at_risk, 0.0)))
+    # How much, by how many of the times have passed: first where it still goes on, then where it happened.
+    table, place = np.concatenate((going_on, happened)), curve.passed(durations)
+    found: Floats = table[place + len(going_on) * observed]
+    return found
 
 
 def left_out(durations: Floats, observed: Bools, group: Ints, curve: Curve, horizon: float) -> Floats:

@@ -69,11 +69,11 @@ def business_seconds(start: Floats, end: Floats, hours: BusinessHours) -> Floats
 
 def _elapsed(at: Floats, opens: Floats, closes: Floats) -> Floats:
     """Business seconds from the first window to `at`."""
-    before = np.concatenate(([0.0], np.cumsum(closes - opens)))
-    # What lies before the first window is in none; clipped to the first, nothing of it has passed.
-    window = np.maximum(np.searchsorted(opens, at, side="right") - 1, 0)
-    inside = np.clip(at - opens[window], 0.0, closes[window] - opens[window])
-    return np.where(np.isfinite(at), before[window] + inside, np.nan)
+    passed = np.concatenate(([0.0], np.cumsum(closes - opens)))
+    edges, there = np.stack((opens, closes), axis=1), np.stack((passed[:-1], passed[1:]), axis=1)
+    # It rises within windows and rests between them; unknown times stay unknown.
+    elapsed: Floats = np.interp(at, edges.ravel(), there.ravel())
+    return elapsed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +89,16 @@ class Spans:
     @property
     def hours(self) -> Floats:
         return (self.end - self.start) / HOUR
+
+
+_NOTHING = np.zeros(0)
+NO_SPANS = Spans(
+    rows=np.zeros(0, dtype=np.int64),
+    start=_NOTHING,
+    end=_NOTHING,
+    observed=_NOTHING.astype(np.bool_),
+    excluded=(),
+)
 
 
 def _spans(start: Floats, end: Floats, until: float, leave_out: list[tuple[str, Bools]]) -> Spans:
@@ -126,8 +136,9 @@ def resolution(tickets: Histories, until: float, window: float) -> Floats:
     last = events.last(Event.RESOLVED, len(tickets))
     reopened = events.last(Event.REOPENED, len(tickets))
     resolved = events.time(last)
-    undone = (reopened > last) & (events.time(reopened) <= resolved + window)
-    return np.where(undone, np.nan, resolved)
+    back = np.flatnonzero(reopened > last)
+    resolved[back[events.at[reopened[back]] <= resolved[back] + window]] = np.nan
+    return resolved
 
 
 def to_detect(tickets: Histories, until: float) -> Spans:

@@ -9,7 +9,7 @@ from datetime import date
 
 import numpy as np
 
-from countersign.kpis.counts import DEFLECTION_RATE, cohort_of, deflection
+from countersign.kpis.counts import DEFLECTION_RATE, closes_of, cohort_of, deflection
 from countersign.kpis.durations import standardised_mean
 from countersign.kpis.engine import category_mix, cluster_ids, measure, standardised, standardised_blank
 from countersign.kpis.figures import Figure
@@ -75,8 +75,9 @@ def trends(tickets: Histories, how: Measuring, past: Weeks | None = None) -> tup
 
 def _numbers(tickets: Histories, how: Measuring, lots: list[Weeks]) -> range:
     """The weeks from the first in which a ticket was opened to the last, 26 at most."""
-    opened = week_of(tickets.opened[tickets.opened <= how.end])
-    there = np.concatenate((opened, *(lot.week for lot in lots)))
+    opened = tickets.opened[tickets.opened <= how.end]
+    ends = week_of(np.array([opened.min(), opened.max()] if len(opened) else []))
+    there = np.concatenate((ends, *(lot.week for lot in lots)))
     if not len(there):
         return range(0)
     last = int(there.max())
@@ -103,4 +104,6 @@ def _time(week: Summed | Histories, how: Measuring, mix: Mapping[str, float]) ->
 def _deflection(week: Summed | Histories, how: Measuring) -> Figure:
     if isinstance(week, Summed):
         return deflection(week.closes)
+    if week.recorded.issuperset(DEFLECTION_RATE.needs):
+        return deflection(closes_of(week, cluster_ids(week)))
     return DEFLECTION_RATE.of(cohort_of(week, how, cluster_ids(week)))

@@ -141,7 +141,7 @@ def _grouped(week: Ints, category: Ints, columns: Iterable[Floats]) -> tuple[Int
     first, size = int(week.min()), int(category.max()) + 2
     key = (week - first) * size + category + 1
     there = np.flatnonzero(np.bincount(key))
-    sums = np.stack([np.bincount(key, weights=column)[there] for column in columns])
+    sums = np.stack([np.bincount(key, weights=column, minlength=there[-1] + 1)[there] for column in columns])
     return there // size + first, there % size - 1, sums
 
 
