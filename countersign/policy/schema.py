@@ -228,7 +228,7 @@ class Approvals(Part):
     )
     then: Literal["route", "drop"] = Field(
         default="route",
-        description="What happens when it expires: the ticket goes to escalation.route_to if nobody has it, or nothing.",
+        description="When it expires: the ticket goes to escalation.route_to if nobody has it, or nothing happens.",
     )
 
 

@@ -43,7 +43,7 @@ def test_a_policy_is_described_in_sentences() -> None:
 
 def test_who_gets_what_nobody_approves_is_said() -> None:
     """Only where the policy names somebody does a ticket move."""
-    named = edited(("approvals:", "escalation: {route_to: tier-2}\napprovals:"))
+    named = edited(("escalation: {", "escalation: {route_to: tier-2, "))
     assert any(said.endswith("a ticket that nobody has goes to tier-2.") for said in describe(named))
 
 
