@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from countersign.asking import ask, assessment_from
+from countersign.asking import ask
 from countersign.assessment import Assessment, triage_answer
 from countersign.boundary import unscaled
 from countersign.calibration import Calibration
 from countersign.errors import NotFound
+from countersign.explanation import as_decided
 from countersign.ledger import Story
 from countersign.policy import Policy
 from countersign.prompts import Prompt, prompt_file, shared_part
 from countersign.redaction import Redacted
 from workers.files import data_folder
 from workers.parts import Parts
+from workers.question import weighed
 
 
 def asked_again(parts: Parts, story: Story, policy: Policy, model: str, prompt: str) -> Assessment:
@@ -41,4 +43,5 @@ def asked_again(parts: Parts, story: Story, policy: Policy, model: str, prompt: 
         raise NotFound(f"No model answered ({said}); try again, or another --model.")
     gave = unscaled(policy, prompt=question.hash, model=asked.completion.model)
     worth = parts.ledger.scales.in_force(policy.use_case).get(gave, Calibration.identity())
-    return assessment_from(asked.answer, asked.completion, worth, question, agreement=asked.agreement)
+    case, _ = as_decided(story.case, story.decisions[-1])
+    return weighed(parts, case, policy, question, asked.answer, asked.completion, worth, asked.agreement)

@@ -99,14 +99,12 @@ def question(parts: Parts, claimed: ClaimedCase, case: Case, policy: Policy, lea
             keep(parts.answers, replace(prompt, sample=sample), completion)
     gave = unscaled(policy, prompt=prompt.hash, model=asked.completion.model)
     worth = learnt.scales.get(gave, Calibration.identity())
-    assessment = _assessment(
-        parts, case, policy, prompt, asked.answer, asked.completion, worth, asked.agreement
-    )
+    assessment = weighed(parts, case, policy, prompt, asked.answer, asked.completion, worth, asked.agreement)
     assessment = replace(assessment, read=read)
     return Said(assessment=assessment, calls=calls, hidden=own_values(prompt.case.hidden, case.texts))
 
 
-def _assessment(
+def weighed(
     parts: Parts,
     case: Case,
     policy: Policy,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
+
 from countersign.ledger import Story
 from sandbox.tickets import tickets
 from tests.workers.house import House
+from workers.settings import load_settings
+from workers.wiring import open_parts
 
 PERSON = "lena.fischer"
 
@@ -80,6 +85,22 @@ def test_a_question_is_answered_once_and_another_one_again(home: House) -> None:
     first, second = _answers(home, ticket)
     assert f"{PERSON} said wrong category: network" not in first
     assert f"{PERSON} said wrong category: network" in second
+
+
+def test_any_worker_answers_from_the_ledger(home: House) -> None:
+    """Who decided it and who answered the first question are gone; another process goes on with the conversation."""
+    home, ticket = _decided(home)
+    _ask(home, ticket, "/countersign why")
+    _ask(home, ticket, "/countersign wrong category=network")
+    before = _story(home, ticket).corrections
+    policies, clock = home.parts.policies, home.parts.clock
+    with closing(open_parts(load_settings(home.config))) as parts:
+        other = replace(home, parts=replace(parts, policies=policies, clock=clock, worker="another"))
+        _ask(other, ticket, "/countersign what was said?")
+        assert f"{PERSON} said wrong category: network" in _answers(other, ticket)[1]
+        after = _story(other, ticket).corrections
+    assert (after[:-1], after[-1].verdict) == (before, "why")
+    assert "why" in {one.verdict for one in before}
 
 
 def test_a_customer_gets_no_answer(home: House) -> None:

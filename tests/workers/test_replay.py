@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from countersign.policy import Policy
 from countersign.replay import decision_hash, policy_then, replay
 from tests.workers.house import ROOT, House
 from workers.again import asked_again
+from workers.main import main
 
 
 def _stories(night: House) -> list[Story]:
@@ -80,6 +82,43 @@ def test_another_answer_is_decided_on(night: House) -> None:
     assert replay(story, policy, again).equal
     worse = replace(again, category="security", risk=0.9)
     assert {w: n for w, _, n in replay(story, policy, worse).differences}["outcome"] == "draft_note"
+
+
+def test_another_answer_is_weighed_as_at_work(home: House) -> None:
+    """Read in pieces: a sentence that says something else keeps a change request from being drafted here too."""
+    title = "Disk of db-3 is full. Visitors like the new menu of the canteen."
+    home.box.run(
+        lambda: home.box.servicenow.open_incident(short_description=title, description="97 % of /var")
+    )
+    home.once()
+    (line,) = home.parts.ledger.reading.cases(limit=5)
+    story = home.parts.ledger.reading.story(line.id)
+    policy, then = _policy(home, story), story.decisions[-1]
+    assert (then.decision.rule, then.decision.would or then.decision.outcome) == ("capacity", "draft_note")
+    again = asked_again(home.parts, story, policy, "local", "triage/v1")
+    assert again == then.assessment
+    assert replay(story, policy, again).equal
+
+
+@pytest.mark.parametrize("more", [[], ["--model", "local", "--prompt", "triage/v1"]])
+def test_a_replay_is_offline(
+    home: House, more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It needs the ledger alone: no connection is opened, not for the embedded model's answer either."""
+    home.box.run(lambda: home.box.servicenow.open_incident(short_description="Job is slow", description="x"))
+    home.once()
+    (line,) = home.parts.ledger.reading.cases(limit=5)
+    calls = len(home.box.world.writes)
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, _refuse)
+    with pytest.raises(SystemExit, match="0"):
+        main(["replay", line.id, *more, "--config", str(home.config)])
+    assert "  equal" in capsys.readouterr().out
+    assert len(home.box.world.writes) == calls
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("a replay opened a connection")
 
 
 def test_a_decision_without_its_ground_can_not_be_replayed(night: House) -> None:

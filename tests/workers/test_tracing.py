@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -63,6 +64,18 @@ def test_a_call_has_the_names_of_the_convention() -> None:
     assert told["countersign.micro_usd"] == 488
     assert "error.type" not in told
     assert CALL.answer not in told.values()
+
+
+def test_the_names_of_the_convention_stand_in_one_module() -> None:
+    """The convention still changes: one file follows it."""
+    folders = (Path(tracing.__file__).parents[1] / name for name in ("countersign", "connectors", "workers"))
+    named = [
+        file.name
+        for folder in folders
+        for file in folder.rglob("*.py")
+        if "gen_ai." in file.read_text("utf-8")
+    ]
+    assert named == ["tracing.py"]
 
 
 def test_a_call_is_a_span_of_its_length(exporter: InMemorySpanExporter) -> None:
