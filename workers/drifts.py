@@ -64,21 +64,23 @@ def _tell(parts: Parts, policy: Policy, raised: Raised) -> Iterator[str]:
     yield from tell_owner(parts, case_id, policy, event, _HEADLINE, raised.why.rstrip("."), then)
 
 
-def drift_of(book: DriftBook, use_case: str, *, since: datetime, until: datetime) -> tuple[Drift, ...]:
-    """A period held against as long a time before it, in whole days."""
+def drift_of(
+    book: DriftBook, policy: Policy, *, since: datetime, until: datetime
+) -> tuple[tuple[Drift, ...], Iterator[str]]:
+    """A period held against as long a time before it, in whole days; and what of it somebody has to look at."""
     first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
     length = max(_DAY, last - first)
-    before = book.counts(use_case, since=first - length, until=first)
-    return compared(before, book.counts(use_case, since=first, until=last + _DAY))
+    before = book.counts(policy.use_case, since=first - length, until=first)
+    now = book.counts(policy.use_case, since=first, until=last + _DAY)
+    found = compared(before, now)
+    others = now.get(OTHER_MODEL, {})
+    return found, _attention(book, policy, others, told(found), since=since, until=until)
 
 
-def attention(
-    book: DriftBook, policy: Policy, found: tuple[Drift, ...], *, since: datetime, until: datetime
+def _attention(
+    book: DriftBook, policy: Policy, others: Mapping[str, int], why: str, *, since: datetime, until: datetime
 ) -> Iterator[str]:
-    """What of a period somebody has to look at, as sentences."""
-    first, last = since.astimezone(UTC).date(), until.astimezone(UTC).date()
-    yield from others_told(book.counts(policy.use_case, since=first, until=last + _DAY).get(OTHER_MODEL, {}))
-    why = told(found)
+    yield from others_told(others)
     if why:
         yield why
     for raised in book.lanes(policy.use_case, since=since, until=until):

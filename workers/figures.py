@@ -19,7 +19,7 @@ from countersign.report_page import render
 from countersign.reports import Report, as_csv, as_json, mail_text
 from countersign.results import Results
 from countersign.signals import DriftBook
-from workers.drifts import attention, drift_of
+from workers.drifts import drift_of
 
 # What the ledger records of a case; every other field of a history is unknown, not absent.
 RECORDED = frozenset(
@@ -53,9 +53,8 @@ def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tupl
     tickets, past = ledger.columns(policy.use_case, period.span, recorded=RECORDED)
     results = ledger.results(policy.use_case, since=period.since, until=period.until)
     made = compose(policy, tickets, past, results, period, notes=notes)
-    within = {"since": period.since, "until": period.until}
-    found = drift_of(ledger.drifts, policy.use_case, **within)
-    return replace(made, drift=found, attention=tuple(attention(ledger.drifts, policy, found, **within)))
+    found, attention = drift_of(ledger.drifts, policy, since=period.since, until=period.until)
+    return replace(made, drift=found, attention=tuple(attention))
 
 
 def files_of(report: Report) -> Mapping[str, str]:
