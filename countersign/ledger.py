@@ -301,8 +301,8 @@ class ActionBook(Protocol):
 
 class ReplyBook(Protocol):
     def plan(self, action: Action, *, asked_by: str) -> tuple[str, ...]:
-        """Plans an answer in a ticket, or what people are told or given there, once for its key; gives the key if it may
-        be done now."""
+        """Plans an answer in a ticket, or what people are told or given there, once for its key. Gives the key if it
+        may be done now."""
         ...
 
 

@@ -75,8 +75,17 @@ class Browser:
         self._answers.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def show(self, file: Path, *, scheme: Scheme = "light", width: int = 1200, media: str = "screen") -> None:
+    def show(
+        self,
+        file: Path,
+        *,
+        scheme: Scheme = "light",
+        width: int = 1200,
+        media: str = "screen",
+        script: bool = True,
+    ) -> None:
         """Loads a page under its own security policy; what the browser says against it is in `complaints`."""
+        self._say("Emulation.setScriptExecutionDisabled", value=not script)
         self._say(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )

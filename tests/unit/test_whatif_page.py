@@ -114,3 +114,15 @@ def test_everybody_can_use_it(browser: Browser, tmp_path: Path, scheme: Scheme, 
     assert browser.complaints == []
     assert "risk up to 0.005: closes " in browser.evaluate("document.body.innerText")
     assert browser.findings() == []
+
+
+def test_it_is_read_without_its_script(browser: Browser, tmp_path: Path) -> None:
+    """In a Chromium that runs none: figures, curves and the certified point are there, and no slider that is dead."""
+    file = tmp_path / "whatif.html"
+    file.write_text(render(_whatif()), encoding="utf-8")
+    browser.show(file, script=False)
+    shown = browser.evaluate("document.body.innerText")
+    assert "informational: 300 labels, certified up to a risk of 0.08" in shown
+    assert "The same as a table" in shown
+    assert "Exploratory threshold" not in shown
+    assert browser.evaluate("document.querySelector('svg').getBoundingClientRect().width") > 300
