@@ -85,8 +85,8 @@ def weeks_of(tickets: Histories, *, end: float = np.inf, horizon: timedelta = HO
     plain = np.isnan(reopened)
     times = _times(tickets.opened, resolved, finished, horizon)
     columns = (
-        np.ones(count),
-        *(np.where(plain, column, 0.0) for column in times),
+        np.ones(count, dtype=np.bool_),
+        *(column & plain if column.dtype == np.bool_ else np.where(plain, column, 0.0) for column in times),
         *_closes(tickets),
     )
     week, category = week_of(tickets.opened), tickets.category.codes
@@ -141,7 +141,16 @@ def _grouped(week: Ints, category: Ints, columns: Iterable[Floats]) -> tuple[Int
     first, size = int(week.min()), int(category.max()) + 2
     key = (week - first) * size + category + 1
     there = np.flatnonzero(np.bincount(key))
-    sums = np.stack([np.bincount(key, weights=column, minlength=there[-1] + 1)[there] for column in columns])
+    size_of_all = int(there[-1]) + 1
+    sums = np.stack(
+        [
+            # What is rarely so is counted where it is.
+            np.bincount(key[column], minlength=size_of_all)[there].astype(np.float64)
+            if column.dtype == np.bool_
+            else np.bincount(key, weights=column, minlength=size_of_all)[there]
+            for column in columns
+        ]
+    )
     return there // size + first, there % size - 1, sums
 
 
