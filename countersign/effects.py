@@ -6,7 +6,8 @@ at the same horizon, so that open tickets count in both). Below 1, treatment was
 Lanes are compared within each category, among tickets that were drawn with the same probability of the control lane
 (it is raised where labels are worth most, so lanes differ in more than the treatment), and put together with the
 shares of these strata in both lanes (direct standardisation). The interval rests on influence functions summed within
-clusters, since alerts that go together also end together; it allows for the shares being estimated.
+clusters, since alerts that go together also end together; it allows for the shares being estimated, and for a control
+lane that is small: there, by Welch's degrees of freedom, and by what leaving a cluster out changes in the logarithm.
 Intention to treat: a ticket counts in the lane that it was drawn for, whatever was done.
 """
 
@@ -38,6 +39,8 @@ _SHORTEST = 1 / 60
 # A category with fewer tickets in a lane joins those of its kind: one ticket has no spread.
 _FEWEST = 10
 _FEWEST_CLUSTERS = 5
+# A cluster that is nearly all of a lane's mean: without it there would be no logarithm.
+_MOST_OF_A_MEAN = 0.95
 # In a mean the errors of rounding cancel out.
 _MANY = 1_000
 # Beyond so many groups x times the jackknife costs more than it is worth: both come to the same.
@@ -155,13 +158,13 @@ def geometric_ratio(sample: Sample, horizon: float) -> Figure:
 
 
 def _mean_ratio(strata: _Strata, horizon: float) -> Figure:
-    return _ratio(MEANS, strata, horizon, _of_means)
+    return _ratio(MEANS, strata, horizon, _of_means, _of_their_log)
 
 
 def _geometric_ratio(strata: _Strata, horizon: float) -> Figure:
     logs = np.log(np.maximum(strata.sample.hours, _SHORTEST) / _SHORTEST)
     logged = replace(strata, sample=replace(strata.sample, hours=logs))
-    return _ratio(GEOMETRIC, logged, math.log(horizon / _SHORTEST), _of_logs)
+    return _ratio(GEOMETRIC, logged, math.log(horizon / _SHORTEST), _of_logs, _as_they_are)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,7 +187,22 @@ def _of_logs(treated: float, control: float) -> tuple[float, float, float]:
     return treated - control, 1.0, -1.0
 
 
-def _ratio(figure: Figure, stratified: _Strata, horizon: float, contrast: Contrast) -> Figure:
+# Each ticket's part in the error of the result, from its slope: as it is, or bent as the result bends.
+Bend = Callable[[Floats, Bools], Floats]
+
+
+def _of_their_log(parts: Floats, treated: Bools) -> Floats:
+    """What leaving each out changes in the log of a mean: of a long wait in a small lane, more than its slope says."""
+    bounded = np.clip(parts, -_MOST_OF_A_MEAN, _MOST_OF_A_MEAN)
+    bent: Floats = np.where(treated, -np.log1p(-bounded), np.log1p(bounded))
+    return bent
+
+
+def _as_they_are(parts: Floats, _: Bools) -> Floats:
+    return parts
+
+
+def _ratio(figure: Figure, stratified: _Strata, horizon: float, contrast: Contrast, bend: Bend) -> Figure:
     sample, places = stratified.sample, stratified.places
     if stratified.unknown:
         return replace(figure, n=len(sample.hours), unknown=stratified.unknown)
@@ -199,9 +217,10 @@ def _ratio(figure: Figure, stratified: _Strata, horizon: float, contrast: Contra
     # How the result moves with each stratum's share, for the shares are estimated too.
     leverage = slope * treated.means + other * control.means
     parts = (leverage[sample.stratum] - shares @ leverage) / len(sample.stratum)
-    parts += shares[sample.stratum] * (slope * treated.parts + other * control.parts)
+    of_means = shares[sample.stratum] * (slope * treated.parts + other * control.parts)
+    parts += bend(of_means, sample.treated)
     error = math.sqrt(clustered_variance(parts, sample.cluster))
-    spread = _student(cluster_count(sample.cluster) - 1) * error
+    spread = _student(_freedom(sample, parts, strata)) * error
     return replace(
         figure,
         definition=f"{figure.definition} {strata} strata, up to {_hours(reached, figure) / 24:.4g} days.",
@@ -284,10 +303,19 @@ def _parts(sample: Sample, part: Ints, curve: Curve, horizon: float) -> Floats:
     return parts
 
 
-def _student(freedom: int) -> float:
+def _freedom(sample: Sample, parts: Floats, strata: int) -> float:
+    """Degrees of freedom of the error, after Welch and Satterthwaite: of a small lane, most of it comes from there."""
+    lanes = (sample.treated, ~sample.treated)
+    spreads = [clustered_variance(parts[lane], sample.cluster[lane]) for lane in lanes]
+    free = [max(1, cluster_count(sample.cluster[lane]) - strata) for lane in lanes]
+    uncertain = sum(spread**2 / n for spread, n in zip(spreads, free, strict=True))
+    return sum(spreads) ** 2 / uncertain if uncertain > 0 else min(free)
+
+
+def _student(freedom: float) -> float:
     """The 97.5 % point of Student's t (Hill 1970, expansion in 1/freedom; within 0.001 from 4 degrees up)."""
     z = 1.959963984540054
-    f = float(max(1, freedom))
+    f = max(1.0, freedom)
     terms = (
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
