@@ -67,7 +67,13 @@ def _by_rules(case: Case, assessment: Assessment, policy: Policy, facts: Facts) 
     asked = True
     for rule in policy.rules:
         yield _rule(rule, case, assessment, severity, asked=asked)
-        asked = asked and rule is not found
+        if rule is found:
+            asked = False
+            yield from _against(rule, case, assessment, policy, facts)
+
+
+def _against(found: Rule, case: Case, assessment: Assessment, policy: Policy, facts: Facts) -> Iterator[str]:
+    """What keeps the rule that matched from what it says, below it."""
     if found.then == "close":
         against = tuple(objections(case, assessment, found, policy, facts))
         for objection in against:
