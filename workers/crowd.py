@@ -7,10 +7,12 @@ for the next at once, while its neighbours still wait and the answers are record
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Condition, Lock
+from dataclasses import dataclass, field
+from threading import Event, Lock
 from typing import TypeVar
 
 from workers.tracing import in_this_trace
@@ -29,17 +31,15 @@ class Crowd:
 
     def __init__(self, threads: int = 0) -> None:
         self._threads = self._free = threads
-        self._changed = Condition()
+        self._changing = Lock()
+        self._line = deque[_Waiting]()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="asking") if threads else None
 
     @contextmanager
     def room(self, wanted: int, *, patience_s: float = PATIENCE_S) -> Iterator[Room | None]:
         """Waits until so many threads (or all that there are) are free, and keeps them; None if none were in time."""
         taken = min(wanted, self._threads)
-        with self._changed:
-            there_is = self._changed.wait_for(lambda: self._free >= taken, patience_s)
-            self._free -= taken if there_is else 0
-        if not there_is:
+        if not self._taken_in_turn(taken, patience_s):
             yield None
             return
         room = Room(self._pool, self._leave, wanted=wanted, taken=taken)
@@ -48,14 +48,40 @@ class Crowd:
         finally:
             room.close()
 
+    def _taken_in_turn(self, threads: int, patience_s: float) -> bool:
+        waiting = _Waiting(threads)
+        with self._changing:
+            self._line.append(waiting)
+            self._admit()
+        if waiting.admitted.wait(patience_s):
+            return True
+        with self._changing:
+            if not waiting.admitted.is_set():
+                self._line.remove(waiting)
+                self._admit()  # those behind may want less
+        return waiting.admitted.is_set()
+
     def _leave(self, threads: int) -> None:
-        with self._changed:
+        with self._changing:
             self._free += threads
-            self._changed.notify_all()
+            self._admit()
+
+    def _admit(self) -> None:
+        """Who came first goes first. Nobody else is woken: hundreds of answers a second would wake dozens each."""
+        while self._line and self._line[0].threads <= self._free:
+            first = self._line.popleft()
+            self._free -= first.threads
+            first.admitted.set()
 
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    threads: int
+    admitted: Event = field(default_factory=Event)
 
 
 class Room:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from threading import Barrier, Event, Thread
+from threading import Barrier, Event, Semaphore, Thread
 
 import pytest
 
@@ -86,21 +86,20 @@ def test_who_finds_no_room_in_time_is_told(crowd: Crowd) -> None:
 
 def test_who_was_answered_makes_room_while_the_neighbours_wait(crowd: Crowd) -> None:
     """One of a message's four cases is slow: three threads serve others meanwhile, and all four do in the end."""
-    slow, answered = Event(), Barrier(2, timeout=20)
+    slow, answered = Semaphore(0), Semaphore(0)
 
     def ask(one: int) -> None:
-        (slow if one else answered).wait()
+        assert (slow if one else answered).acquire(timeout=20)
 
     with crowd.room(4) as room:
         asking = Thread(target=lambda: room.map(ask, [0, 0, 0, 1]))  # type: ignore[union-attr]
         asking.start()
-        for _ in range(3):
-            answered.wait()
+        answered.release(3)
         with crowd.room(3, patience_s=20) as others:
             assert others is not None
         with crowd.room(4, patience_s=0.01) as too_many:
             assert too_many is None
-        slow.set()
+        slow.release()
         asking.join()
     with crowd.room(4, patience_s=0.01) as later:
         assert later is not None
