@@ -270,6 +270,27 @@ def test_doctor_names_the_file_and_what_goes_on(steadfast: House, capsys: pytest
     assert (f"{file} is refused" in said, "version 1, autonomy act" in said) == (True, True)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report", "--use-case", USE_CASE, "--out", "{out}"),
+        ("feedback", "pool", "--use-case", USE_CASE),
+        ("policy", "certify", "--use-case", USE_CASE),
+        ("stop", "--use-case", USE_CASE),
+        ("resume", "--use-case", USE_CASE),
+    ],
+    ids=lambda command: command[0],
+)
+def test_commands_ask_what_is_in_force_and_not_what_a_file_says(
+    steadfast: House, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """While the file can't be used each works under the last good version, as workers do."""
+    _write(_file(steadfast), "rules: [")
+    arguments = [one.format(out=tmp_path) for one in command]
+    with pytest.raises(SystemExit, match="0"):
+        main([*arguments, "--config", str(steadfast.config)])
+
+
 def test_a_prompt_that_comes_later_lets_the_policy_in(home: House, file: Path, tmp_path: Path) -> None:
     """Refused because its prompt is missing; once it is there the policy is taken up, though its file is the same."""
     prompts = _own_prompt(tmp_path).parent
