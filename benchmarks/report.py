@@ -1,4 +1,9 @@
-"""`python -m benchmarks.report`: the same report over a ledger of 10,000 tickets and one of a million, in one run."""
+"""`python -m benchmarks.report`: the same report over a ledger of 10,000 tickets and one of a million, in one run.
+
+Both have the same 200 days, categories and 400 clusters. CPU time of a worker that makes a due report ("warm": the
+ledger read, the figures, and the mail with page, CSV, JSON and picture), and of `countersign report` as a process of
+its own with its peak memory; and what both reports read: tickets one by one, and those that stand in sums by week.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,12 @@ import argparse
 import json
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,23 +38,29 @@ from connectors.sql.tables import (
     tickets,
 )
 from countersign.composition import Period
+from countersign.deliveries import Delivery
 from countersign.ledger import Correction
-from countersign.pictures import picture
 from countersign.policy import CATEGORIES, Policy, load_policy
-from countersign.report_page import render_mail
 from countersign.tickets import Ticket, TicketRef, TicketState
-from workers.figures import files_of, report_of
-from workers.reporting import SHOWN
+from workers.figures import RECORDED, report_of
+from workers.reporting import SHOWN, mail_of
 
 ROOT = Path(__file__).resolve().parent.parent
 USE_CASE = "alert-triage"
+POLICY = ROOT / "policies" / f"{USE_CASE}.yaml"
 SMALL, LARGE = 10_000, 1_000_000
-# 1.5 was aimed at; decision 9 says what is left and why.
-ALLOWED = 4.0
+# 1.5 was aimed at, and the whole command keeps to it; decision 9 says what is left of the warm one, and why.
+ALLOWED = {"warm": 3.0, "command": 1.5}
 ROUNDS = 5
+COMMANDS = 3
 DAYS = 200
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=DAYS)
+PERIOD = Period(since=END - SHOWN, until=END)
+DELIVERY = Delivery(
+    id="benchmark", use_case=USE_CASE, fire_time=END, channel="mail", target="owner@example.com", note="", fence=1,
+    attempt=1, in_doubt=False,
+)  # fmt: skip
 _AT_ONCE = 10_000
 Rows = dict[sa.Table, list[dict[str, Any]]]
 
@@ -61,10 +74,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         small, large = (_ledger(folder, count) for count in (arguments.small, arguments.large))
-        found = _compared(small, large)
+        found = {
+            "warm": _compared(small, large),
+            "command": _commands(folder, arguments.small, arguments.large),
+            "read": {"small": _read(small), "large": _read(large)},
+        }
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    if found["large_to_small"] > ALLOWED:
-        sys.exit(f"{found['large_to_small']} times as much, where {ALLOWED} are allowed.")
+    for name, allowed in ALLOWED.items():
+        times = found[name]["large_to_small"]
+        if times > allowed:
+            sys.exit(f"{name}: {times} times as much, where {allowed} are allowed.")
 
 
 def _ledger(folder: Path, count: int) -> SqlLedger:
@@ -93,16 +112,67 @@ def _compared(small: SqlLedger, large: SqlLedger) -> dict[str, Any]:
 def _seconds(ledger: SqlLedger) -> float:
     """CPU seconds of a scheduled report in all the forms that are sent."""
     began = time.process_time()
-    made = report_of(policy(), ledger, Period(since=END - SHOWN, until=END))
-    files_of(made)
-    render_mail(made)
-    picture(made)
+    made = report_of(policy(), ledger, PERIOD)
+    mail_of(DELIVERY, made)
     return time.process_time() - began
 
 
+def _commands(folder: Path, small: int, large: int) -> dict[str, Any]:
+    """`countersign report` of each ledger as a process, by turns: median CPU seconds and peak memory."""
+    rounds = [(_command(folder, small), _command(folder, large)) for _ in range(COMMANDS)]
+    return {
+        "small_s": round(statistics.median(one.seconds for one, _ in rounds), 3),
+        "large_s": round(statistics.median(other.seconds for _, other in rounds), 3),
+        "large_to_small": round(statistics.median(other.seconds / one.seconds for one, other in rounds), 2),
+        "small_peak_mb": max(one.peak_mb for one, _ in rounds),
+        "large_peak_mb": max(other.peak_mb for _, other in rounds),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Used:
+    """What a process used."""
+
+    seconds: float
+    peak_mb: int
+
+
+def _command(folder: Path, count: int) -> Used:
+    with tempfile.TemporaryDirectory() as scratch:
+        config = Path(scratch) / "countersign.yaml"
+        policies = json.dumps([str(POLICY)])
+        config.write_text(f"ledger: sqlite:///{folder / f'report-{count}.db'}\npolicies: {policies}\n")
+        words = ("report", "--config", str(config), "--use-case", USE_CASE, "--out", scratch)
+        since = ("--since", f"{SHOWN.days}d")
+        ran = subprocess.run(
+            [sys.executable, "-c", _RUN, sys.executable, "-m", "workers", *words, *since],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    seconds, peak_kb = ran.stdout.split()
+    return Used(seconds=float(seconds), peak_mb=int(peak_kb) // 1024)
+
+
+# A small process in between: what one is started by counts as its own memory otherwise.
+_RUN = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+
+
+def _read(ledger: SqlLedger) -> dict[str, int]:
+    """Of a report's span: the tickets and their bytes, and those that stand in sums by week and the sums' bytes."""
+    tickets, past = ledger.columns(USE_CASE, PERIOD.span, recorded=RECORDED)
+    return {
+        "tickets": len(tickets),
+        "tickets_in_sums": int(past.sums[0].sum()),
+        "rows_of_sums": len(past.week) + len(past.cluster) + past.reopened.shape[1],
+    }
+
+
 def policy() -> Policy:
-    file = ROOT / "policies" / f"{USE_CASE}.yaml"
-    return load_policy(file.read_text(encoding="utf-8"), name=str(file))
+    return load_policy(POLICY.read_text(encoding="utf-8"), name=str(POLICY))
 
 
 def fill(url: str, count: int) -> None:
