@@ -12,11 +12,11 @@ from countersign.kpis.survival import variance_of_sums
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share (E. B. Wilson 1927); n > 0."""
+    """The 95 % Wilson interval of a share (E. B. Wilson 1927); n > 0. None begin at 0 and all end at 1, sharp."""
     share, square = hits / n, Z95**2
     middle = (share + square / (2 * n)) / (1 + square / n)
     half = Z95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return 0.0 if hits <= 0 else max(0.0, middle - half), 1.0 if hits >= n else min(1.0, middle + half)
 
 
 def share_of(hits: Floats, clusters: Ints) -> tuple[float, float, float, float]:

@@ -229,6 +229,15 @@ def test_values_are_shown_in_words(value: float | None, unit: str, words: str) -
     assert shown(value, unit) == words  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("count", [3, 7, 12, 400])
+def test_none_and_all_end_where_shares_end(count: int) -> None:
+    """At 0 and at 100 % sharp, whatever is lost in rounding: "under 0.1 %" would be something else."""
+    none, every = (figures(many(count, finished=True, reopens=number))["reopen_rate"] for number in (0, 1))
+    assert (none.low, every.high) == (0.0, 1.0)
+    assert shown_interval(none).startswith("0.0 % to ")
+    assert shown_interval(every).endswith(" to 100.0 %")
+
+
 def test_the_share_of_a_simulated_population_lies_in_its_interval() -> None:
     """95 % intervals hold the truth in about 95 of 100 periods, also near 0."""
     generator = random.Random(1)
