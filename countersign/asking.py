@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -43,6 +43,7 @@ class Call:
     retry_after: timedelta | None = None
     answer: str = ""
     answered_by: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,6 +212,7 @@ def _call(
         latency_ms=completion.latency_ms,
         answer=completion.text,
         answered_by=completion.answered_by,
+        parameters=completion.parameters,
     )
     try:
         answer = parse_answer(completion.text, shape)

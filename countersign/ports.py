@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -155,7 +155,8 @@ class Completion:
     """A model's answer and its bill; a `cached` one was paid for before.
 
     `confidence` is measured by the model itself (a classifier's margin) or None. `answered_by` is the model that
-    the provider says gave the answer, in its words; "" where it does not say.
+    the provider says gave the answer, in its words; "" where it does not say. `parameters` are what the request said
+    besides its words (temperature, max_tokens, timeout, seed).
     """
 
     text: str
@@ -168,6 +169,7 @@ class Completion:
     confidence: float | None = None
     cached: bool = False
     answered_by: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def author(self) -> str:

@@ -192,6 +192,7 @@ def _calls(asked: Asked, prompt: Prompt) -> tuple[ModelCall, ...]:
             answer=call.answer,
             sample=call.sample,
             answered_by=call.answered_by,
+            parameters=call.parameters,
         )
         for call in asked.calls
     )

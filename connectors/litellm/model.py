@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any, Literal
@@ -123,7 +123,8 @@ class LiteLLMModel:
             # The provider's text may repeat the key or the prompt: it is not carried along.
             raise fault from None
         self._outages = 0
-        return self._completion(response, round((time.monotonic() - started) * 1000))
+        completion = self._completion(response, round((time.monotonic() - started) * 1000))
+        return replace(completion, parameters=self._chosen(prompt))
 
     def _pause_after(self, fault: OutsideError) -> None:
         """As long as a 429 asks for; after outages in a row, twice as long each time: others are asked meanwhile."""
@@ -148,12 +149,9 @@ class LiteLLMModel:
         return {
             "model": self.name,
             "messages": messages,
-            "timeout": self._timeout_s,
             "num_retries": 0,
             "max_retries": 0,
-            "max_tokens": self._max_tokens,
-            "temperature": _CHANCE if prompt.sample else 0,
-            "seed": prompt.sample or None,
+            **self._chosen(prompt),
             "drop_params": True,
             "api_base": self._api_base,
             "api_key": self._api_key,
@@ -161,6 +159,11 @@ class LiteLLMModel:
             "litellm_logging_obj": Silent() if wire.silent else None,
             "response_format": _format(wire.form, prompt.schema),
         }
+
+    def _chosen(self, prompt: Prompt) -> dict[str, float]:
+        """What a request says besides its words."""
+        chosen = {"timeout": self._timeout_s, "max_tokens": self._max_tokens, "temperature": 0.0}
+        return {**chosen, "temperature": _CHANCE, "seed": prompt.sample} if prompt.sample else chosen
 
     def _wire(self, litellm: Any) -> _Wire:
         """What is the same for every call, found out once: a client around our own, and the form of answers."""

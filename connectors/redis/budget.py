@@ -58,6 +58,7 @@ local used = 0
 for _, row in ipairs(cjson.decode(ARGV[2])) do
   redis.call('HSET', KEYS[2], row[1], row[2])
   used = used + row[3]
+  if row[4] then redis.call('HINCRBY', KEYS[1], 'category:' .. row[4], row[3]) end
 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'used', string.format('%.0f', used))
 redis.call('DEL', KEYS[3])
@@ -105,7 +106,10 @@ class RedisPurse:
 
     def fill(self, account: Account, token: str, rows: Sequence[Spent]) -> bool:
         entries = [
-            [row.call_id, f"{'h' if row.micro_usd is None else 's'}{row.counts}", row.counts] for row in rows
+            [row.call_id, f"h{row.held}", row.held]
+            if row.micro_usd is None
+            else [row.call_id, f"s{row.micro_usd}", row.micro_usd, row.category]
+            for row in rows
         ]
         # Lua's cjson reads {} and [] alike, so that no row is an empty table.
         with _plainly():

@@ -161,6 +161,21 @@ def test_counters_that_were_lost_come_back_from_the_ledger(
     assert purse.reserve(DAY, "d", 3_900, LIMIT).used == 10_000
 
 
+def test_the_sums_of_categories_come_back_too(redis_url: str, purse: RedisPurse, ledger: SqlLedger) -> None:
+    """Whatever the counters said, of each category too, they say again once they are filled."""
+    model = Priced()
+    for name in ("a", "b"):
+        Metered(model, _tab(ledger, purse, name)).complete(PROMPT)
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        (key,) = client.keys("test:budget:*:sums")
+        before = {name: one for name, one in client.hgetall(key).items() if name not in ("epoch", "warned")}
+        client.flushall()
+        assert refill(purse, ledger.spending, DAY)
+        after = {name: one for name, one in client.hgetall(key).items() if name not in ("epoch", "warned")}
+    assert before == {"used": "300", "category:capacity": "300"}
+    assert after == before
+
+
 def test_a_filling_that_was_overtaken_changes_nothing(redis_url: str, purse: RedisPurse) -> None:
     """Who read the ledger before Redis was lost once more must not write what it read."""
     later = replace(DAY, day="2026-11-22")

@@ -87,7 +87,7 @@ def test_an_answer_with_its_bill(make: Make) -> None:
 
 def test_what_is_sent(sandbox: Sandbox, make: Make) -> None:
     """The shared part goes first, the case after it, with a bound on the answer and no chance in it."""
-    make().complete(PROMPT)
+    told = make().complete(PROMPT).parameters
     sent = sandbox.run(lambda: sandbox.model.asked[-1])
     assert [(m["role"], m["content"]) for m in sent["messages"]] == [
         ("system", PROMPT.shared),
@@ -95,6 +95,13 @@ def test_what_is_sent(sandbox: Sandbox, make: Make) -> None:
     ]
     assert sent["max_tokens"] == 1000
     assert sent["temperature"] == 0
+    assert told == {"timeout": 10.0, "max_tokens": 1000, "temperature": 0}
+    told = make().complete(replace(PROMPT, sample=2)).parameters
+    sent = sandbox.run(lambda: sandbox.model.asked[-1])
+    assert {name: sent[name] for name in ("max_tokens", "temperature", "seed")} == {
+        name: told[name] for name in ("max_tokens", "temperature", "seed")
+    }
+    assert (told["seed"], told["temperature"] > 0) == (2, True)
     assert sent["response_format"]["type"] in ("json_schema", "json_object")
 
 

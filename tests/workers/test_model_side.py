@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,18 @@ def test_the_owner_is_warned_once_and_the_costs_are_told(paying: House) -> None:
     assert [event["event"] for event in logs].count("budget.warned") == 1
     assert (sum(line.calls for line in lines), sum(line.unsettled for line in lines)) == (2, 0)
     assert sum(line.micro_usd for line in lines) == spent > 0
+
+
+def test_a_call_is_on_record_with_all_that_it_was(paying: House) -> None:
+    """The rendered prompt, redacted, and its hash, what else the request said, the answer, tokens, cost and time."""
+    (call,) = _last(paying, _open(paying, "Queue of ann@example.com is slow")).calls
+    assert "Queue of <email:1> is slow" in call.rendered
+    assert (call.prompt, call.sample) == ("triage/v1", 0)
+    assert call.prompt_hash == paying.parts.prompts["triage/v1"].hash
+    assert (call.parameters["temperature"], call.parameters["max_tokens"]) == (0, 1000)
+    assert json.loads(call.answer)["category"]
+    assert min(call.tokens_in, call.tokens_out, call.micro_usd, call.parameters["timeout"]) > 0
+    assert call.latency_ms >= 0
 
 
 def test_the_same_question_is_paid_for_once(paying: House) -> None:
