@@ -503,11 +503,16 @@ def _configured(settings: Settings, *names: str) -> tuple[str, ...]:
 
 
 def warm_up(settings: Settings, queues: Sequence[str]) -> None:
-    """What a worker should have learnt before its first message: the embedded model, if it will be asked."""
+    """What a worker should have learnt and imported before its first message, for the models that it will ask."""
     with closing(open_ledger(settings)) as ledger:
         policies = in_force(settings, ledger.promises, now()).policies
-    if "assess" in queues and any(LOCAL in policy.model.candidates for policy in policies.values()):
+    asked = {name for policy in policies.values() for name in policy.model.candidates if "assess" in queues}
+    if LOCAL in asked:
         new_embedded_model(settings).learn()
+    if asked - {LOCAL}:
+        from connectors.litellm.model import warm
+
+        warm()
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from typing import Annotated
@@ -17,6 +18,8 @@ from workers.supervisor import die_with_parent
 
 app = new_app("Run one worker, for containers: --queues names what it does.")
 EVERY_S = 10.0
+# So many a case or two make: Python's own 700 are a collection every millisecond.
+YOUNG_OBJECTS = 20_000
 ALL_QUEUES = ",".join(dict.fromkeys(QUEUES.values()))
 
 
@@ -45,6 +48,9 @@ def worker(
     from workers.wiring import celery_app, warm_up
 
     warm_up(settings, queues.split(","))
+    # What was imported stays: a collection that walks through it stops every thread, and in a child copies its pages.
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
     asking = threads if "assess" in queues.split(",") else 0
     pool = (
         ["--pool=prefork", f"--concurrency={processes}"]
