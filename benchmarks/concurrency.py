@@ -49,7 +49,7 @@ LONGEST_S = 300.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.concurrency", description=__doc__)
-    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--cases", type=int, default=3000)
     parser.add_argument("--threads", type=int, default=500)
     parser.add_argument("--workers", type=int, default=2, help="Processes that share the threads.")
     parser.add_argument("--latency", type=float, default=2.0, help="Seconds that a model takes.")
@@ -201,7 +201,7 @@ def _woken(parts: Parts, settings: Settings, due: tuple[str, ...]) -> float:
     while parts.ledger.cases.due_cases(limit=1) or _undecided(parts):
         if time.monotonic() > until:
             sys.exit("The cases were not decided in time.")
-        time.sleep(0.05)
+        time.sleep(0.2)
     return time.monotonic() - started
 
 
