@@ -90,14 +90,12 @@ def _mails(box: Mailbox) -> list[tuple[str, EmailMessage]]:
 
 @pytest.fixture
 def mailed(either: House) -> Iterator[tuple[House, Mailbox]]:
-    """The same with a mail server, and a ticket that was decided."""
+    """The same with a mail server."""
     with mailbox() as box:
         config = SmtpConfig(
             host="127.0.0.1", port=box.port, sender="countersign@example.com", tls="none", timeout_s=5
         )
-        wired = replace(either, parts=replace(either.parts, mailer=SmtpMailer(config)))
-        assert _share(wired, "Disk is full") == 0.1
-        yield wired, box
+        yield replace(either, parts=replace(either.parts, mailer=SmtpMailer(config))), box
 
 
 def _report(home: House, **ahead: float) -> Report:
@@ -134,6 +132,7 @@ def test_the_owner_is_told_of_drift_once_in_the_newest_ticket_and_by_mail(
 ) -> None:
     """As of a demotion; while it lasts nothing is said again, and what begins anew is told anew."""
     home, box = mailed
+    assert _share(home, "Disk is full") == 0.1
     _drift(home)
     home.clock.ahead += timedelta(days=1)
     home.run("sweep")
@@ -160,6 +159,7 @@ def test_drift_that_a_worker_died_before_telling_is_told_by_the_next(
 ) -> None:
     """It had recorded what it found, and no more."""
     home, box = mailed
+    assert _share(home, "Disk is full") == 0.1
     home.clock.ahead += timedelta(days=1)
     home.ledger.drifts.judge("alert-triage", home.clock().date(), "It has changed.", share=0.2)
     home.run("sweep")
@@ -170,9 +170,19 @@ def test_a_policy_that_only_observes_tells_of_drift_by_mail_alone(mailed: tuple[
     """Nothing is written into any ticket."""
     home, box = mailed
     home = home.with_policy(autonomy="observe")
+    _share(home, "Disk is full")
     _drift(home)
     home.later(days=1)
     assert (_notes(home), len(_mails(box))) == ([], 1)
+
+
+def test_where_there_is_no_ticket_the_owner_is_mailed(mailed: tuple[House, Mailbox]) -> None:
+    """There is none to write in; it is told all the same, once."""
+    home, box = mailed
+    _drift(home)
+    home.later(days=1)
+    home.run("sweep")
+    assert (home.ledger.reading.cases(limit=1), home.writes, len(_mails(box))) == ((), [], 1)
 
 
 def test_status_says_which_control_lanes_are_raised(calm: House) -> None:

@@ -175,3 +175,18 @@ def test_corrections_are_exported_in_every_form(
     ]  # fmt: skip
     _feedback(home, "export", "--use-case", USE_CASE, "--format", "xlsx", "--out", str(out), code="1")
     assert "--format is one of chat" in capsys.readouterr().err
+
+
+def test_an_export_that_is_interrupted_says_so(
+    home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while it reads: nothing is there, and the exit status is that of an interruption."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("connectors.sql.material._lot", interrupted)
+    out = tmp_path / "out"
+    _feedback(home, "export", "--use-case", USE_CASE, "--out", str(out), code="130")
+    assert f"what is in {out} is as it was before" in capsys.readouterr().err
+    assert not out.exists()
