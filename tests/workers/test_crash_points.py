@@ -26,7 +26,7 @@ STEPS = {
         "cases.claim_cases", "desk.find", "cmdb.item", "cmdb.recent_changes", "memory.similar", "promises.standing",
         "scales.in_force", "drifts.raised", "model.most", "model.complete", "cases.closes", "cases.record_verdicts",
     ),
-    "act": ("actions.claim_actions", "actions.refusal", "desk.write", "actions.settle"),
+    "act": ("actions.claim_actions", "actions.refusal", "desk.changes_in", "desk.write", "actions.settle"),
     "watch": (
         "intake.claim_feed", "watch.unhandled", "desk.changes", "watch.record_changes", "directory.groups_of",
         "watch.changes_since_offer", "actions.approve", "watch.record_corrections", "promises.reopens",
