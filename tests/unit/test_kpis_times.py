@@ -7,16 +7,18 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from countersign.kpis.history import TicketHistory, as_columns
 from countersign.kpis.times import (
+    BACKWARDS,
     BusinessHours,
     business_seconds,
     paused_seconds,
     resolution,
     to_acknowledge,
+    to_detect,
     to_resolve,
 )
 
@@ -80,6 +82,23 @@ def test_a_negative_duration_is_left_out_with_its_reason() -> None:
     assert [(left.reason, left.count) for left in spans.excluded] == [("it ends before it starts", 1)]
 
 
+def test_trouble_is_detected_by_its_first_alert_or_by_its_ticket_if_that_came_first() -> None:
+    """Counted from when it began by its source's clock; where nothing says that, it is left out, and so is a clock
+    that went back."""
+    rows = [
+        ticket(began=after(-1), detected=after(-0.75)),
+        ticket(began=after(-1), detected=after(2)),
+        ticket(began=after(-1)),
+        ticket(detected=after(-0.5)),
+        ticket(began=after(1)),
+    ]
+    spans = to_detect(as_columns(rows), UNTIL)
+    assert spans.hours.tolist() == [0.25, 1.0, 1.0]
+    assert sorted((left.count, left.reason.partition(",")[0]) for left in spans.excluded) == [
+        (1, BACKWARDS), (1, "people opened it"),
+    ]  # fmt: skip
+
+
 def test_nobody_has_to_take_what_the_policy_closed() -> None:
     """Closes without a person don't count as unacknowledged for ever."""
     rows = [
@@ -133,6 +152,7 @@ def test_a_weekend_morning_is_no_business_time() -> None:
     assert business_seconds(start, end, BusinessHours()).tolist() == [0]
 
 
+@settings(deadline=None)  # a loop over a month of minutes, on whatever machine
 @given(st.lists(st.integers(0, 60 * 24 * 30), min_size=2, max_size=2))
 def test_business_time_agrees_with_counting_minutes(minutes: list[int]) -> None:
     """The vectorised clock equals a loop over minutes."""
