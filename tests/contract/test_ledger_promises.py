@@ -21,7 +21,9 @@ def test_the_policy_that_was_last_in_force_is_kept(ledger: SqlLedger) -> None:
     """By its file, or by its use case; the same content put in force again is the newest again."""
     book = ledger.promises
     for version, content in ((1, "a"), (2, "b"), (1, "a")):
-        book.keep_policy("triage", version, content_hash=content, file="p.yaml", text=f"v{version}", prompt="p")
+        book.keep_policy(
+            "triage", version, content_hash=content, file="p.yaml", text=f"v{version}", prompt="p"
+        )
     assert book.good_policy(file="p.yaml") == Kept(text="v1", prompt="p")
     assert book.good_policy(file="q.yaml", use_case="triage") == Kept(text="v1", prompt="p")
     assert book.good_policy(file="q.yaml") is None
