@@ -234,6 +234,22 @@ def test_a_change_between_approval_and_a_late_close_voids_it(ticket: Ticket) -> 
     assert ticket.approve() == ("done", "approved")
 
 
+def test_a_worker_that_dies_over_it_tells_of_it_once(ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after the note was planned and before the close was given back: it is given back, with one note."""
+    ticket.approve_while_down()
+    ticket.note(OTHER, "It has come back, leave it open", True)
+    with monkeypatch.context() as dying:
+        dying.setattr(type(ticket.home.parts.ledger.actions), "settle", _die)
+        with pytest.raises(SystemExit):
+            ticket.back(hours=1)
+    assert ticket.back(minutes=10) == "planned"
+    assert sum("does not hold" in said for said in ticket.said()) == 1
+
+
+def _die(*_: object) -> None:
+    raise SystemExit("killed")
+
+
 def test_an_edit_between_approval_and_a_late_close_voids_it(ticket: Ticket) -> None:
     """A field that somebody sets is such a change too."""
     ticket.approve_while_down()
