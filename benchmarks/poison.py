@@ -21,7 +21,7 @@ from workers.parts import Parts
 from workers.settings import load_settings
 from workers.supervisor import PARENT_VARIABLE, die_with_parent
 from workers.tasks import register
-from workers.wiring import open_parts
+from workers.wiring import open_parts, warm_up
 
 QUEUES = "pull,assess,act,watch,control"
 
@@ -68,6 +68,7 @@ def _work(config: Path, broker: str, pool: str) -> None:
     die_with_parent()
     logs.set_up("ERROR")
     settings = load_settings(config)
+    warm_up(settings, ())
     app = new_app(settings, broker)
 
     @cache

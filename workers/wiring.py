@@ -503,10 +503,12 @@ def _configured(settings: Settings, *names: str) -> tuple[str, ...]:
 
 
 def warm_up(settings: Settings, queues: Sequence[str]) -> None:
-    """What a worker should have learnt and imported before its first message, for the models that it will ask."""
-    with closing(open_ledger(settings)) as ledger:
-        policies = in_force(settings, ledger.promises, now()).policies
-    asked = {name for policy in policies.values() for name in policy.model.candidates if "assess" in queues}
+    """What a worker does before its first message, and before it forks: a child that had to do it anew, after another
+    was killed, would take half a second from the rest. Its connections end here; each process has its own.
+    """
+    with closing(open_parts(settings)) as parts:
+        policies = parts.policies.values() if "assess" in queues else ()
+    asked = {name for policy in policies for name in policy.model.candidates}
     if LOCAL in asked:
         new_embedded_model(settings).learn()
     if asked - {LOCAL}:
