@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from countersign.exports.forms import FIELD_KINDS, PHASES, Kind
+from countersign.exports.forms import COURSES, OUTCOMES, PHASES, URGENCIES, Kind
 from countersign.exports.moments import DateOrder, Moments, is_null
 from countersign.exports.problems import Problems
 from countersign.exports.rows import Portion
@@ -34,6 +34,7 @@ _SHAPES: tuple[tuple[str, str, DateOrder | None], ...] = (
 # Narrow ones: a log of a million tickets has six million rows, and they shall fit into a gigabyte.
 TYPES: Mapping[Kind, Any] = {
     "id": pl.String, "word": pl.String, "state": pl.Int8, "number": pl.Float32, "work": pl.Float32, "time": pl.Float64,
+    "course": pl.Int8, "outcome": pl.Int8, "urgency": pl.Int8,
 }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ class Cells:
         """A column for each field, `row` for its number, and `print`, which is equal for equal rows."""
         columns = [pl.Series("row", portion.numbers), portion.cells.hash_rows().alias("print")]
         for name, place in self._plan.columns.items():
-            kind = FIELD_KINDS[name]
+            kind = self._plan.form.kinds[name]
             texts = portion.cells[str(place)]
             columns.append(self._column(name, kind, texts, portion.numbers).alias(name))
         self._moments.make_room()
@@ -140,8 +141,8 @@ def _minutes(text: str) -> float | None:
     return seconds if seconds is None else seconds / 60 or math.nan
 
 
-def _phase(text: str) -> int:
-    return int(PHASES.get(text.strip().lower(), UNKNOWN))
+def _among(words: Mapping[str, int]) -> Callable[[str], int]:
+    return lambda text: int(words.get(text.strip().lower(), UNKNOWN))
 
 
 _SIZES = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
@@ -151,5 +152,10 @@ _IN_WORDS = re.compile(r"\d{1,9} (day|hour|minute|second)s?( \d{1,9} (day|hour|m
 _OTHERS: Mapping[Kind, tuple[Callable[[str], float | None], str, str]] = {
     "number": (_number, "not a number", '"{text}" is not a number from 0 up; it counts as unknown'),
     "work": (_minutes, "not a span of work", '"{text}" is not a span of work; it counts as unknown'),
-    "state": (_phase, "not a known state", '"{text}" is not a known state; it counts as unknown'),
-}
+    "state": (_among(PHASES), "not a known state", '"{text}" is not a known state; it counts as unknown'),
+    "course": (_among(COURSES), "not a known state", '"{text}" is not a known state; it counts as unknown'),
+    "outcome": (
+        _among(OUTCOMES), "not a known close code", '"{text}" is not a known close code; it counts as unknown',
+    ),
+    "urgency": (_among(URGENCIES), "not a known type", '"{text}" is not a known type; it counts as unknown'),
+}  # fmt: skip

@@ -8,35 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from countersign.exports.forms import Phase
+from countersign.exports.forms import LINKS, Phase
 from countersign.exports.problems import Problems
 from countersign.exports.survey import Survey
-from countersign.exports.table import Table
+from countersign.exports.table import Links, Table
 from countersign.kpis.history import UNKNOWN, Bools, Event, Events, Floats, Histories, Ints, empty_columns
 
+_BEGUN = {"opened": "opening", "started": "start"}
 
-def from_list(table: Table, plan: Survey, problems: Problems) -> Histories:
+
+def from_list(table: Table, plan: Survey, problems: Problems) -> tuple[Histories, Links]:
     """One row is one ticket; a ticket that comes again is told and not counted again."""
-    table = _with_id(table, plan, problems)
-    table = _once(table, plan, problems)
+    table = once(with_id(table, plan, problems), plan, problems)
     tickets = _columns(table, plan, problems)
-    resolved = _in_order(table.times.get("resolved", _unknown(table)), table, "resolved", plan, problems)
+    resolved = in_order(table.times.get("resolved", _unknown(table)), table, "resolved", plan, problems)
     known = np.flatnonzero(np.isfinite(resolved))
     events = Events.of(known, np.full(len(known), int(Event.RESOLVED)), resolved[known])
     done = np.isfinite(tickets.closed) | np.isfinite(table.times.get("resolved", _unknown(table)))
-    if table.phase is not None:
-        open_again = (table.phase != UNKNOWN) & (table.phase < Phase.RESOLVED)
+    if "state" in table.states:
+        phase = table.states["state"]
+        open_again = (phase != UNKNOWN) & (phase < Phase.RESOLVED)
         _tell_open_with_resolution(open_again & np.isfinite(resolved), table, plan, problems)
-        done |= table.phase >= Phase.RESOLVED
-    return replace(tickets, events=events, finished=done)
+        done |= phase >= Phase.RESOLVED
+    return replace(tickets, events=events, finished=done), _links(table)
 
 
-def from_log(table: Table, plan: Survey, problems: Problems) -> Histories:
+def from_log(table: Table, plan: Survey, problems: Problems) -> tuple[Histories, Links]:
     """One row is one change of a ticket: its states in time tell when it was taken, on hold, finished and reopened.
 
     Columns such as the time of resolution hold their final value on every row, so that the last row is asked.
     """
-    table = _with_id(table, plan, problems)
+    table = with_id(table, plan, problems)
     _tell_repeated(table, problems)
     table = replace(table, print=np.zeros(0, dtype=np.int64))  # a tenth of the memory, not needed any more
     undated = np.isnan(table.times["updated"])
@@ -59,13 +61,12 @@ def from_log(table: Table, plan: Survey, problems: Problems) -> Histories:
         for name in ("moves", "reopens")
         if name in table.numbers and len(firsts)
     }
-    assert table.phase is not None
-    phase, at = table.phase[order], table.times["updated"][order]
+    phase, at = table.states["state"][order], table.times["updated"][order]
     del table, order, ids, undated  # most of the memory: what comes next needs room
     tickets = _columns(last, plan, problems)
-    resolved = _in_order(last.times.get("resolved", _unknown(last)), last, "resolved", plan, problems)
+    resolved = in_order(last.times.get("resolved", _unknown(last)), last, "resolved", plan, problems)
     events, finished, taken = _walk(phase, at, firsts, resolved if "resolved" in plan.columns else None)
-    taken = _in_order(taken, last, "updated", plan, problems)
+    taken = in_order(taken, last, "updated", plan, problems)
     if "reopens" in numbers:
         events = _only_counted(events, numbers["reopens"], last, plan, problems)
     else:
@@ -73,9 +74,10 @@ def from_log(table: Table, plan: Survey, problems: Problems) -> Histories:
         numbers["reopens"] = np.bincount(reopened, minlength=len(firsts)).astype(np.float64)
     recorded = tickets.recorded | {"resolved", "reopened", "reopens", "paused", "resumed", "acknowledged"}
     changed: dict[str, Any] = dict(numbers)
-    return replace(
+    made = replace(
         tickets, events=events, finished=finished, acknowledged=taken, recorded=recorded, **changed
     )
+    return made, _links(last)
 
 
 def _walk(phase: Ints, at: Floats, firsts: Ints, final: Floats | None) -> tuple[Events, Bools, Floats]:
@@ -143,45 +145,54 @@ def _columns(table: Table, plan: Survey, problems: Problems) -> Histories:
     )
     times = {name: values for name, values in table.times.items() if name in ("opened", "began", "detected")}
     times |= {
-        name: _in_order(table.times[name], table, name, plan, problems)
+        name: in_order(table.times[name], table, name, plan, problems)
         for name in ("acknowledged", "closed")
         if name in table.times
     }
-    columns: dict[str, Any] = {**times, **table.numbers, **table.words}
-    recorded = frozenset({*plan.columns, *table.numbers}) - {"state", "updated", "worked"}
+    words = {name: values for name, values in table.words.items() if name not in LINKS}
+    columns: dict[str, Any] = {**times, **table.numbers, **words}
+    recorded = frozenset({*plan.columns, *table.numbers}) - {"state", "updated", "worked"} - LINKS
     return replace(empty_columns(len(table.row)), **columns, recorded=recorded)
 
 
-def _in_order(values: Floats, table: Table, name: str, plan: Survey, problems: Problems) -> Floats:
-    """Times with those before the opening taken out, and told."""
-    early = np.flatnonzero(values < table.times["opened"])
+def _links(table: Table) -> Links:
+    return Links(row=table.row, named={name: table.words[name] for name in LINKS & set(table.words)})
+
+
+def in_order(
+    values: Floats, table: Table, name: str, plan: Survey, problems: Problems, *, after: str = "opened"
+) -> Floats:
+    """Times with those before the opening (or what else they come after) taken out, and told."""
+    earlier, begun = table.times[after], _BEGUN[after]
+    early = np.flatnonzero(values < earlier)
     if not len(early):
         return values
-    opened = table.times["opened"]
 
     def sentence(number: int) -> str:
-        told, first = (datetime.fromtimestamp(float(some[early[number]]), UTC) for some in (values, opened))
+        told, first = (datetime.fromtimestamp(float(some[early[number]]), UTC) for some in (values, earlier))
         return (
-            f"{told:%Y-%m-%d %H:%M} UTC lies before its opening, {first:%Y-%m-%d %H:%M}; it counts as unknown"
+            f"{told:%Y-%m-%d %H:%M} UTC lies before its {begun}, {first:%Y-%m-%d %H:%M}; it counts as unknown"
         )
 
-    problems.tell_each(table.row[early], plan.called(name), "before its opening", sentence)
+    problems.tell_each(table.row[early], plan.called(name), f"before its {begun}", sentence)
     values = values.copy()
     values[early] = np.nan
     return values
 
 
-def _with_id(table: Table, plan: Survey, problems: Problems) -> Table:
+def with_id(table: Table, plan: Survey, problems: Problems) -> Table:
+    """Without rows that name nothing."""
     nameless = ~table.ids.known
     if not nameless.any():
         return table
     problems.tell_all(
-        table.row[nameless], plan.called("id"), "no id", "the row names no ticket, so it was not counted"
+        table.row[nameless], plan.called("id"), "no id", "the row has no id, so it was not counted"
     )
     return table.take(~nameless)
 
 
-def _once(table: Table, plan: Survey, problems: Problems) -> Table:
+def once(table: Table, plan: Survey, problems: Problems) -> Table:
+    """The first row of each id."""
     _, firsts, inverse = np.unique(table.ids.codes, return_index=True, return_inverse=True)
     again = firsts[inverse] != np.arange(len(inverse))
     places = np.flatnonzero(again)

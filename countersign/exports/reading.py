@@ -13,15 +13,16 @@ import numpy as np
 import polars as pl
 
 from countersign.exports.cells import Cells
-from countersign.exports.forms import FIELD_KINDS, Kind
+from countersign.exports.forms import Kind
 from countersign.exports.histories import from_list, from_log
 from countersign.exports.problems import ExportError, ExportProblem, Problems
 from countersign.exports.rows import Place, Portion, Rows, Text
 from countersign.exports.survey import Survey
-from countersign.exports.table import Table
+from countersign.exports.table import Links, Table
 from countersign.kpis.history import UNKNOWN, Codes, Histories
 
 _PART = 1 << 26
+_STATES: tuple[Kind, ...] = ("state", "course", "outcome", "urgency")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +30,11 @@ class Export:
     """What an export came to. `since` is the first opening, `until` the last moment it knows of; `counts` holds
     (column, kind of problem) -> rows.
 
-    `problems` holds at most the first hundred of each kind.
+    `links` are the changes that the tickets name; `problems` holds at most the first hundred of each kind.
     """
 
     tickets: Histories
+    links: Links
     rows: int
     since: datetime
     until: datetime
@@ -75,7 +77,7 @@ def read(
     `progress` is called with the number of rows read so far; `parts` gets one for about each `part_size` characters.
     Raises ExportError if no time in it can be read.
     """
-    reader = _Reader(plan=plan, zone=zone, parts=parts, part_size=part_size)
+    reader = Reader(plan=plan, zone=zone, parts=parts, part_size=part_size)
     reader.go_on()
     for portion in reader.portions(text):
         reader.add(portion)
@@ -83,9 +85,10 @@ def read(
             progress(reader.rows)
     until = reader.last_moment()
     make = from_log if plan.form.log else from_list
-    tickets = make(reader.table(), plan, reader.problems)  # held by nobody else, so that it can go
+    tickets, links = make(reader.table(), plan, reader.problems)  # held by nobody else, so that it can go
     return Export(
         tickets=tickets,
+        links=links,
         rows=reader.rows,
         since=_first_opening(tickets),
         until=until,
@@ -96,13 +99,13 @@ def read(
 
 
 @dataclass(kw_only=True, slots=True)
-class _Reader:
+class Reader:
     """Gathers rows as columns, one growing array for each."""
 
     plan: Survey
     zone: ZoneInfo | None
-    parts: Parts | None
-    part_size: int
+    parts: Parts | None = None
+    part_size: int = _PART
     problems: Problems = field(default_factory=Problems)
     rows: int = 0
     _place: Place = field(default_factory=Place)
@@ -114,7 +117,7 @@ class _Reader:
     _saved: int = 0
 
     def __post_init__(self) -> None:
-        named = (name for name in self.plan.columns if FIELD_KINDS[name] in ("id", "word"))
+        named = (name for name in self.plan.columns if self.plan.form.kinds[name] in ("id", "word"))
         self._words = {name: pl.Categories.random() for name in named}
         # Words keep their codes only as long as a series of theirs lives.
         self._alive = [pl.Series([], dtype=pl.Categorical(words)) for words in self._words.values()]
@@ -179,7 +182,7 @@ class _Reader:
         """The newest time a row was written; for a list without such a column, the newest time in it."""
         if not self.rows:
             raise ExportError("The export has a header, but no row that can be read.")
-        times = [name for name in self.plan.columns if FIELD_KINDS[name] == "time"]
+        times = [name for name in self.plan.columns if self.plan.form.kinds[name] == "time"]
         told = [self._column(name) for name in (["updated"] if "updated" in times else times)]
         newest = max(float(column.max(initial=-math.inf, where=np.isfinite(column))) for column in told)
         if newest == -math.inf:
@@ -190,9 +193,11 @@ class _Reader:
         """All rows; the reader forgets them."""
         columns = {name: self._column(name) for name in self._columns}
         self._columns.clear()
-        by_kind: dict[Kind, dict[str, Any]] = {kind: {} for kind in ("time", "number", "work", "word")}
+        by_kind: dict[Kind, dict[str, Any]] = {
+            kind: {} for kind in ("time", "number", "work", "word", *_STATES)
+        }
         for name in self.plan.columns:
-            by_kind.get(FIELD_KINDS[name], {})[name] = columns[name]
+            by_kind.get(self.plan.form.kinds[name], {})[name] = columns[name]
         # What a column of minutes says goes before the log of work.
         logged = {"minutes": columns["worked"]} if by_kind["work"] else {}
         return Table(
@@ -202,7 +207,7 @@ class _Reader:
             times=by_kind["time"],
             numbers=logged | by_kind["number"],
             words={name: self._coded(name, columns) for name in by_kind["word"]},
-            phase=columns.get("state"),
+            states={name: values for kind in _STATES for name, values in by_kind[kind].items()},
         )
 
     def _column(self, name: str) -> Any:

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from countersign.exports.forms import FIELD_KINDS, FORMS, MAPPED, Form
+from countersign.exports.forms import FORMS, LINKS, MAPPED, Form
 from countersign.exports.moments import DateOrder, needs_order, order_of
 from countersign.exports.problems import ExportError
 
 _PORTION = 5000
-_NEEDED = ("id", "opened")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +34,12 @@ def survey(
     lines: Iterable[str],
     *,
     mapping: Mapping[str, str] | None = None,
-    form: str = "",
+    form: str | Form = "",
     order: DateOrder | None = None,
+    links: bool = False,
 ) -> Survey:
-    """Reads as far as it must. `mapping` (field -> header) goes before what the form knows.
+    """Reads as far as it must. `mapping` (field -> header) goes before what the form knows. `links`: columns that name
+    changes are read too.
 
     Raises ExportError if the header does not say what is needed, or if dates could be read in two ways.
     """
@@ -50,8 +51,10 @@ def survey(
     )
     if not any(header):
         raise ExportError("The file is empty; export the tickets as CSV with a header.")
-    chosen = _form(header, form)
+    chosen = form if isinstance(form, Form) else _form(header, form)
     found = _columns(chosen, header, mapping or {})
+    if not links:
+        found = {field: place for field, place in found.items() if field not in LINKS}
     plan = Survey(form=chosen, delimiter=delimiter, header=header, columns=found, order=order)
     if order is None:
         plan = _with_order(plan, csv.reader(reading, delimiter=delimiter))
@@ -78,14 +81,14 @@ def _columns(form: Form, header: Sequence[str], mapping: Mapping[str, str]) -> d
         if any(name in places for name in names)
     }
     for field, name in mapping.items():
-        if field not in FIELD_KINDS:
-            raise ExportError(f'--map knows no field "{field}"; it knows {", ".join(FIELD_KINDS)}.')
+        if field not in form.kinds:
+            known = ", ".join(f"{form.prefix}{kind}" for kind in form.kinds)
+            raise ExportError(f'--map knows no field "{form.prefix}{field}"; it knows {known}.')
         if name.strip().lower() not in places:
             raise ExportError(f'The export has no column "{name}" for {field}; it has {_listed(header)}.')
         found[field] = places[name.strip().lower()]
-    needed = (*_NEEDED, "updated", "state") if form.log else _NEEDED
-    if missing := [field for field in needed if field not in found]:
-        example = " ".join(f'--map {field}="…"' for field in missing)
+    if missing := [field for field in form.needed if field not in found]:
+        example = " ".join(f'--map {form.prefix}{field}="…"' for field in missing)
         raise ExportError(
             f"No column is known to hold {' or '.join(missing)}; add {example}: it has {_listed(header)}."
         )
@@ -98,7 +101,7 @@ def _listed(header: Sequence[str]) -> str:
 
 
 def _with_order(plan: Survey, rows: Iterator[list[str]]) -> Survey:
-    times = [place for field, place in plan.columns.items() if FIELD_KINDS[field] == "time"]
+    times = [place for field, place in plan.columns.items() if plan.form.kinds[field] == "time"]
     row, asked = 1, False
     while portion := list(islice(rows, _PORTION)):
         evidence: dict[DateOrder, str] = {}

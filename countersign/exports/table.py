@@ -9,9 +9,28 @@ from countersign.kpis.history import Bools, Codes, Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Links:
+    """The changes that tickets name, a row for each ticket: `row` is the number in the file, `named` holds the columns
+    of `LINKS` that there are."""
+
+    row: Ints
+    named: Mapping[str, Codes]
+
+    def tickets_of(self, field: str) -> Mapping[str, tuple[str, ...]] | None:
+        """The tickets that name each change, by their rows; None if there is no such column."""
+        if field not in self.named:
+            return None
+        words = self.named[field]
+        found: dict[str, list[str]] = {}
+        for place in words.known.nonzero()[0].tolist():
+            found.setdefault(words.names[int(words.codes[place])], []).append(f"row {self.row[place]}")
+        return {change: tuple(rows) for change, rows in found.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
     """Rows as columns: `row` is the number in the file, `print` is equal for equal rows
-    (empty where it was dropped), `phase` a Phase or UNKNOWN.
+    (empty where it was dropped), `states` what words of a short list mean, or UNKNOWN.
 
     Times are seconds since 1970, NaN where unknown, as numbers are.
     """
@@ -22,7 +41,7 @@ class Table:
     times: Mapping[str, Floats]
     numbers: Mapping[str, Floats]
     words: Mapping[str, Codes]
-    phase: Ints | None
+    states: Mapping[str, Ints]
 
     def take(self, rows: Ints | Bools) -> Table:
         """Some rows, chosen by their place or by a mask, in the order given."""
@@ -35,5 +54,5 @@ class Table:
             words={
                 name: Codes(codes=words.codes[rows], names=words.names) for name, words in self.words.items()
             },
-            phase=None if self.phase is None else self.phase[rows],
+            states={name: values[rows] for name, values in self.states.items()},
         )

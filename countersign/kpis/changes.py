@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +14,8 @@ from countersign.kpis.rates import share_of
 class ChangeHistory:
     """One change that was carried out. `incidents` are the tickets it caused; None where nobody records that.
 
-    `failed`: it was rolled back or marked as failed. `repairs`: the ticket because of which it was made, unplanned.
+    `failed`: it was rolled back or marked as failed. `repairs`: the ticket because of which it was made, unplanned; ""
+    where it was made for another reason.
     """
 
     id: str
@@ -31,38 +31,49 @@ class ChangeHistory:
         return None if self.failed is None and self.incidents is None else False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """Changes and what they are: `of` says which in words, `excluded` which are left out, `unknown` why there are none.
+
+    `failing` and `repairing` say in words what is known to be a failure and a repair.
+    """
+
+    histories: tuple[ChangeHistory, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
+    of: str = "all changes carried out"
+    failing: str = "were rolled back, marked as failed or caused at least one ticket"
+    repairing: str = "were made, unplanned, because of a ticket"
+    unknown: str = "no changes are recorded"
+
+
+NO_CHANGES = Changes()
 FAIL_RATE = Figure(
     key="change_fail_rate",
     title="Changes that failed",
-    definition="Changes that were rolled back, marked as failed or caused at least one ticket, of all changes carried "
-    "out; a change that caused three tickets counts once.",
+    definition="Changes that {failing}, of {of}; each change counts once, whatever number of tickets it caused.",
     unit="share",
     better="lower",
 )
 REWORK_RATE = Figure(
     key="change_rework_rate",
     title="Changes that repair",
-    definition="Changes made, unplanned, because of a ticket, of all changes carried out.",
+    definition="Changes that {repairing}, of {of}; each change counts once.",
     unit="share",
     better="lower",
 )
 
 
-def change_figures(changes: Iterable[ChangeHistory]) -> tuple[Figure, Figure]:
+def change_figures(changes: Changes) -> tuple[Figure, Figure]:
     """Fail rate and rework rate. A change that is told twice, as by a join with its tickets, is merged by its id."""
     merged: dict[str, ChangeHistory] = {}
-    for change in changes:
+    for change in changes.histories:
         merged[change.id] = _merge(merged[change.id], change) if change.id in merged else change
     distinct = merged.values()
+    failed = [change.went_wrong for change in distinct]
+    repairs = [None if change.repairs is None else bool(change.repairs) for change in distinct]
     return (
-        _rate(
-            FAIL_RATE, [change.went_wrong for change in distinct], "neither outcome nor tickets are recorded"
-        ),
-        _rate(
-            REWORK_RATE,
-            [None if change.repairs is None else bool(change.repairs) for change in distinct],
-            "it is not recorded why it was made",
-        ),
+        _rate(FAIL_RATE, failed, changes, "how it ended is not recorded"),
+        _rate(REWORK_RATE, repairs, changes, "why it was made is not recorded"),
     )
 
 
@@ -71,22 +82,21 @@ def _merge(one: ChangeHistory, other: ChangeHistory) -> ChangeHistory:
     if one.incidents is not None or other.incidents is not None:
         incidents = tuple(dict.fromkeys((*(one.incidents or ()), *(other.incidents or ()))))
     failed = one.failed if other.failed is None else bool(one.failed) or other.failed
-    return replace(one, failed=failed, incidents=incidents, repairs=one.repairs or other.repairs)
+    repairs = one.repairs if other.repairs is None else one.repairs or other.repairs
+    return replace(one, failed=failed, incidents=incidents, repairs=repairs)
 
 
-def _rate(figure: Figure, answers: list[bool | None], reason: str) -> Figure:
+def _rate(figure: Figure, answers: list[bool | None], changes: Changes, reason: str) -> Figure:
     known = np.array([answer for answer in answers if answer is not None], dtype=np.float64)
     left_out = len(answers) - len(known)
-    excluded = (Exclusion(reason=reason, count=left_out),) if left_out else ()
-    if not len(known):
-        return replace(figure, excluded=excluded, unknown="no change is recorded with what it needs")
-    value, low, high, error = share_of(known, np.arange(len(known)))
-    return replace(
+    named = replace(
         figure,
-        value=value,
-        low=low,
-        high=high,
-        n=len(known),
-        excluded=excluded,
-        detectable=detectable_change(error),
+        definition=figure.definition.format(
+            failing=changes.failing, repairing=changes.repairing, of=changes.of
+        ),
+        excluded=(*changes.excluded, *((Exclusion(reason=reason, count=left_out),) if left_out else ())),
     )
+    if not len(known):
+        return replace(named, unknown=f"of no change it is known: {reason}" if answers else changes.unknown)
+    value, low, high, error = share_of(known, np.arange(len(known)))
+    return replace(named, value=value, low=low, high=high, n=len(known), detectable=detectable_change(error))

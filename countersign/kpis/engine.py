@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from countersign.kpis.changes import ChangeHistory, change_figures
+from countersign.kpis.changes import NO_CHANGES, Changes, change_figures
 from countersign.kpis.counts import cohort_of, count_figures
 from countersign.kpis.durations import Measure, duration_figures, restricted_means, standardised_mean
 from countersign.kpis.figures import Z95, Figure, detectable_change
@@ -67,7 +67,7 @@ def measure(
     tickets: Histories,
     how: Measuring,
     *,
-    changes: Iterable[ChangeHistory] = (),
+    changes: Changes = NO_CHANGES,
     mix: Mapping[str, float] | None = None,
 ) -> tuple[Figure, ...]:
     """Every figure, the times first. `mix` (category -> share, or how many) is what the standardised mean is compared

@@ -132,3 +132,50 @@ def test_help_costs_no_numpy() -> None:
     )
     assert "baseline" in done.stdout
     assert done.stdout.endswith("False\n")
+
+
+CHANGES = (
+    "number,type,state,close_code,closed_at\n"
+    "CHG1,normal,Closed,successful,2026-03-02 10:00:00\n"
+    "CHG2,normal,Closed,unsuccessful,2026-03-02 10:00:00\n"
+    "CHG3,normal,Closed,odd,2026-03-02 10:00:00\n"
+)
+
+
+def test_changes_are_counted_beside_the_tickets(tmp_path: Path) -> None:
+    """In words, as JSON and on the page: the share that failed, and the row that has to be mended."""
+    export, changes, page = tmp_path / "export.csv", tmp_path / "changes.csv", tmp_path / "page.html"
+    export.write_text(LIST + ROWS, encoding="utf-8")
+    changes.write_text(CHANGES.replace("close_code", "fine"), encoding="utf-8")
+    asked = ("baseline", str(export), "--changes", str(changes), "--map", "change.close_code=fine")
+    done = countersign(*asked, "--html", str(page))
+    assert done.returncode == 0, done.stderr
+    assert "3 changes of 3 rows ended in that time." in done.stdout
+    assert 'row 4, fine: "odd" is not a known close code' in done.stdout
+    assert "1 x not a known close code in fine." in page.read_text(encoding="utf-8")
+    told = json.loads(countersign(*asked, "--json").stdout)
+    (rate,) = [figure for figure in told["figures"] if figure["key"] == "change_fail_rate"]
+    assert (rate["value"], rate["n"], rate["excluded"][0]["count"]) == (0.5, 2, 1)
+    assert (told["changes"]["export"], told["changes"]["rows"], told["problems"]) == ("changes.csv", 3, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--changes", "{changes}"],
+            'changes.csv: No column is known to hold ended; add --map change.ended="…"',
+        ),
+        (["--map", "change.ended=x"], "--map change.ended is of use only with the export of changes"),
+        (["--map", "caused_by=Number"], "--map caused_by is of use only with the export of changes"),
+    ],
+)
+def test_a_mistake_with_changes_is_one_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    """It says which of the two files is meant."""
+    export, changes = tmp_path / "export.csv", tmp_path / "changes.csv"
+    export.write_text(LIST + ROWS, encoding="utf-8")
+    changes.write_text("number\nCHG1\n", encoding="utf-8")
+    done = countersign("baseline", str(export), *(argument.format(changes=changes) for argument in arguments))
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr

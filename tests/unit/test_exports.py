@@ -178,7 +178,7 @@ def test_a_zone_is_put_on_times_without_one() -> None:
             ROW.replace(",1,", ",-1,"),
             'row 2, reassignment_count: "-1" is not a number from 0 up; it counts as unknown',
         ),
-        (ROW.replace("INC1", "?"), "row 2, number: the row names no ticket, so it was not counted"),
+        (ROW.replace("INC1", "?"), "row 2, number: the row has no id, so it was not counted"),
         ("INC1,2026-03-02 09:0", "row 2: it has 2 of 8 columns, so it was not counted"),
         (ROW.replace("\n", ",more\n"), "row 2: it has 9 of 8 columns, so it was not counted"),
         (

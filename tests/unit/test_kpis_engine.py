@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from countersign.kpis.changes import ChangeHistory, change_figures
+from countersign.kpis.changes import ChangeHistory, Changes, change_figures
 from countersign.kpis.engine import category_mix, measure, standardised
 from countersign.kpis.figures import Figure, shown, shown_interval
 from countersign.kpis.history import FIELDS, DraftUse, Histories, TicketHistory, as_columns
@@ -149,13 +149,13 @@ def test_first_touch_means_no_move_and_no_reopening() -> None:
 
 def test_a_change_counts_once_however_many_tickets_it_caused() -> None:
     """Two rows of one change, as a join makes them, are one failed change of two."""
-    changes = [
+    changes = (
         ChangeHistory(id="CHG1", incidents=("INC1",)),
         ChangeHistory(id="CHG1", incidents=("INC2",)),
         ChangeHistory(id="CHG2", failed=False),
         ChangeHistory(id="CHG3"),
-    ]
-    fail, rework = change_figures(changes)
+    )
+    fail, rework = change_figures(Changes(histories=changes))
     assert (fail.value, fail.n) == (0.5, 2)
     assert [left.count for left in fail.excluded] == [1]
     assert rework.value is None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -16,6 +17,7 @@ from workers.console import AsJson, new_app, show_json, show_table
 from workers.progress import Bar
 
 if TYPE_CHECKING:
+    from countersign.exports.changes import ChangeExport
     from countersign.exports.reading import Export
     from countersign.kpis.figures import Figure
     from countersign.kpis.settings import Measuring
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 app = new_app("Compute the figures from a ticket export, before starting: baseline EXPORT.csv.")
 _SHOWN = 20
+_NO_CHANGES = "no export of changes was given (--changes)"
 Dates = Annotated[str, typer.Option(help="day-first or month-first, where dates leave it open.")]
 Zone = Annotated[str, typer.Option(help="Zone of times that name none, as Europe/Rome.")]
 AnEncoding = Annotated[str, typer.Option(help="Encoding of the file; found from its bytes if left out.")]
@@ -36,9 +39,17 @@ def baseline(
         typer.Argument(metavar="EXPORT.csv", help="Tickets of ServiceNow, Jira or another tool (or .gz)."),
     ],
     as_json: AsJson = False,
+    changes: Annotated[
+        Path | None,
+        typer.Option(metavar="CHANGES.csv", help="Change requests of ServiceNow, for the share that failed."),
+    ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds a field; repeatable."),
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="Which column holds a field (change.FIELD of changes); repeatable.",
+        ),
     ] = None,
     form: Annotated[
         str, typer.Option(help="servicenow, jira, log or mapped; found by the header if left out.")
@@ -60,11 +71,12 @@ def baseline(
     ] = None,
 ) -> None:
     """Times to acknowledge and resolve, reopenings and the rest, each with n, interval and what was left out."""
-    mapping = dict(pair(text) for text in column or ())
-    read, kept = _read(
-        export, mapping, form=form, order=order(dates), zone=known_zone(zone), encoding=encoding
-    )
+    of_tickets, of_changes = _mappings(column or (), with_changes=changes is not None)
+    told = _Told(order=order(dates), zone=known_zone(zone), encoding=encoding)
+    read, kept = _read(export, of_tickets, told, form=form, links=changes is not None)
+    changed = _read_changes(changes, of_changes, told, read) if changes else None
 
+    from countersign.kpis.changes import Changes
     from countersign.kpis.engine import measure
     from countersign.kpis.settings import Measuring
     from countersign.kpis.times import BusinessHours
@@ -82,24 +94,65 @@ def baseline(
     )
     if usd_per_hour is not None:
         read = _without_model(read)
-    figures = measure(read.tickets, how)
+    counted = changed.changes if changed else Changes(unknown=_NO_CHANGES)
+    figures = measure(read.tickets, how, changes=counted)
     if html:
-        _write_page(html, export, read, how, figures)
+        _write_page(html, export, read, how, figures, changed)
     if as_json:
-        show_json(_plain(export, read, how, figures))
+        show_json(_plain(export, read, how, figures) | {"changes": _plain_changes(changes, changed)})
     else:
-        _tell(read, figures)
+        _tell(read, figures, changed)
     kept.forget()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Told:
+    """What the caller says of how files are written."""
+
+    order: Literal["day-first", "month-first"] | None
+    zone: ZoneInfo | None
+    encoding: str
+
+
+def _mappings(texts: Sequence[str], *, with_changes: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Field -> column of the tickets and of the changes. Raises ConfigError where there are no changes to map."""
+    from countersign.exports.forms import CHANGES, LINKS
+
+    tickets: dict[str, str] = {}
+    changes: dict[str, str] = {}
+    for field, name in map(pair, texts):
+        bare = field.removeprefix(CHANGES.prefix)
+        if not with_changes and (bare != field or field in LINKS):
+            raise ConfigError(
+                f"--map {field} is of use only with the export of changes; add --changes CHANGES.csv."
+            )
+        (tickets if bare == field else changes)[bare] = name
+    return tickets, changes
+
+
+def _read_changes(path: Path, mapping: dict[str, str], told: _Told, tickets: Export) -> ChangeExport:
+    from dataclasses import replace
+
+    from countersign.exports.changes import read_changes
+    from countersign.exports.forms import CHANGES
+    from countersign.exports.problems import ExportError
+    from countersign.exports.survey import survey
+    from workers.export_files import ExportFile
+
+    file = ExportFile(path, told.encoding)
+    try:
+        with file.text() as lines:
+            plan = survey(lines, mapping=mapping, form=CHANGES, order=told.order)
+        with file.text() as text:
+            found = read_changes(text, plan, tickets, zone=told.zone)
+    except ExportError as problem:
+        raise ExportError(f"{path.name}: {problem}") from None
+    assumed = (file.encoding.assumption,) if file.encoding.assumption else ()
+    return replace(found, assumptions=(*assumed, *found.assumptions))
+
+
 def _read(
-    path: Path,
-    mapping: dict[str, str],
-    *,
-    form: str,
-    order: Literal["day-first", "month-first"] | None,
-    zone: ZoneInfo | None,
-    encoding: str,
+    path: Path, mapping: dict[str, str], told: _Told, *, form: str, links: bool
 ) -> tuple[Export, Checkpoints]:
     from dataclasses import replace
 
@@ -108,12 +161,12 @@ def _read(
     from workers.checkpoints import Checkpoints, cache_home
     from workers.export_files import ExportFile
 
-    file = ExportFile(path, encoding)
+    file = ExportFile(path, told.encoding)
     with file.text() as lines:
-        plan = survey(lines, mapping=mapping, form=form, order=order)
-    kept = Checkpoints(path, plan, encoding=file.encoding.name, zone=str(zone or ""), home=cache_home())
+        plan = survey(lines, mapping=mapping, form=form, order=told.order, links=links)
+    kept = Checkpoints(path, plan, encoding=file.encoding.name, zone=str(told.zone or ""), home=cache_home())
     with file.text() as text, _Progress(file, kept) as progress:
-        export = read(text, plan, zone=zone, progress=progress, parts=kept)
+        export = read(text, plan, zone=told.zone, progress=progress, parts=kept)
     assumed = (file.encoding.assumption,) if file.encoding.assumption else ()
     return replace(export, assumptions=(*assumed, *export.assumptions)), kept
 
@@ -202,7 +255,27 @@ def _plain(path: Path, read: Export, how: Measuring, figures: tuple[Figure, ...]
     }
 
 
-def _write_page(page: Path, path: Path, read: Export, how: Measuring, figures: tuple[Figure, ...]) -> None:
+def _plain_changes(path: Path | None, changed: ChangeExport | None) -> dict[str, object] | None:
+    if path is None or changed is None:
+        return None
+    return {
+        "export": path.name,
+        "rows": changed.rows,
+        "counted": len(changed.changes.histories),
+        "assumptions": changed.assumptions,
+        "problem_counts": _counts(changed),
+        "problems": changed.problems,
+    }
+
+
+def _write_page(
+    page: Path,
+    path: Path,
+    read: Export,
+    how: Measuring,
+    figures: tuple[Figure, ...],
+    changed: ChangeExport | None,
+) -> None:
     from countersign.kpis.trend import trends
     from countersign.report_page import render
     from countersign.reports import Report
@@ -215,7 +288,7 @@ def _write_page(page: Path, path: Path, read: Export, how: Measuring, figures: t
         zone=how.business.zone,
         figures=figures,
         trends=trends(read.tickets, how),
-        notes=(*read.assumptions, *problem_notes(read)),
+        notes=(*read.assumptions, *problem_notes(read), *_change_notes(changed)),
     )
     try:
         page.write_text(render(report), encoding="utf-8")
@@ -223,24 +296,33 @@ def _write_page(page: Path, path: Path, read: Export, how: Measuring, figures: t
         raise ConfigError(f"{page} can't be written ({problem.strerror}); name another file.") from None
 
 
-def problem_notes(read: Export) -> Iterator[str]:
+def _change_notes(changed: ChangeExport | None) -> Iterator[str]:
+    if changed:
+        yield from (f"Changes: {sentence}" for sentence in (*changed.assumptions, *problem_notes(changed)))
+
+
+def problem_notes(read: Export | ChangeExport) -> Iterator[str]:
     for (column, kind), count in sorted(read.counts.items()):
         yield f"{count:,} x {kind}" + (f" in {column}" if column else "") + "."
 
 
-def _counts(read: Export) -> list[dict[str, object]]:
+def _counts(read: Export | ChangeExport) -> list[dict[str, object]]:
     return [
         {"column": column, "problem": kind, "rows": count}
         for (column, kind), count in sorted(read.counts.items())
     ]
 
 
-def _tell(read: Export, figures: tuple[Figure, ...]) -> None:
+def _tell(read: Export, figures: tuple[Figure, ...], changed: ChangeExport | None) -> None:
     from countersign.kpis.figures import shown, shown_interval
 
     typer.echo(f"{len(read.tickets):,} tickets in {read.rows:,} rows, known until {_minute(read.until)}.")
     for sentence in read.assumptions:
         typer.echo(f"- {sentence}")
+    if changed:
+        typer.echo(f"{len(changed.changes.histories):,} changes of {changed.rows:,} rows ended in that time.")
+        for sentence in changed.assumptions:
+            typer.echo(f"- {sentence}")
     typer.echo("")
     known = [figure for figure in figures if figure.value is not None]
     rows = [
@@ -261,7 +343,9 @@ def _tell(read: Export, figures: tuple[Figure, ...]) -> None:
     left_out = ((f"{left.count:,}: {left.reason}", figure) for figure in known for left in figure.excluded)
     _tell_reasons("Left out", left_out)
     _tell_reasons("Unknown", ((figure.unknown, figure) for figure in figures if figure.value is None))
-    _tell_problems(read)
+    _tell_problems(read, "problems")
+    if changed:
+        _tell_problems(changed, "problems of the changes")
 
 
 def _tell_reasons(heading: str, reasons: Iterable[tuple[str, Figure]]) -> None:
@@ -275,10 +359,10 @@ def _tell_reasons(heading: str, reasons: Iterable[tuple[str, Figure]]) -> None:
         typer.echo(f"- {reason} ({', '.join(named)})")
 
 
-def _tell_problems(read: Export) -> None:
+def _tell_problems(read: Export | ChangeExport, what: str) -> None:
     if not read.counts:
         return
-    typer.echo(f"\n{sum(read.counts.values()):,} problems, of which the first:")
+    typer.echo(f"\n{sum(read.counts.values()):,} {what}, of which the first:")
     for problem in read.problems[:_SHOWN]:
         typer.echo(f"  {problem}")
     for note in problem_notes(read):
