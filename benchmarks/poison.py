@@ -17,6 +17,7 @@ from countersign.ports import Completion
 from countersign.prompts import Prompt
 from workers import logs
 from workers.app import new_app
+from workers.nursery import become_worker
 from workers.parts import Parts
 from workers.settings import load_settings
 from workers.supervisor import PARENT_VARIABLE, die_with_parent
@@ -69,6 +70,8 @@ def _work(config: Path, broker: str, pool: str) -> None:
     logs.set_up("ERROR")
     settings = load_settings(config)
     warm_up(settings, ())
+    if pool == "--pool=threads":
+        become_worker()
     app = new_app(settings, broker)
 
     @cache

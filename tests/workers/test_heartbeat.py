@@ -19,7 +19,7 @@ from workers.heartbeat import FOLDER_VARIABLE, Heartbeat, heartbeats
 from workers.main import main
 from workers.settings import Settings
 from workers.supervisor import judged
-from workers.wiring import celery_app
+from workers.wiring import celery_app, migrate
 
 _PAST = timedelta(seconds=-1)
 
@@ -156,11 +156,9 @@ def test_the_scheduler_beats_only_when_the_broker_took_its_message(
 def test_a_real_worker_beats_in_both_kinds_of_pool(folder: Path, broker: EmbeddedRedis) -> None:
     """Processes and threads each leave a heartbeat once they are connected."""
     commands = (("--queues", "control,act", "--processes", "1"), ("--queues", "watch", "--threads", "2"))
-    environment = {
-        **os.environ,
-        "COUNTERSIGN_BROKER": broker.url,
-        "COUNTERSIGN_LEDGER": f"sqlite:///{folder / 'ledger.db'}",
-    }
+    ledger = f"sqlite:///{folder / 'ledger.db'}"
+    migrate(Settings(ledger=SecretStr(ledger)))
+    environment = {**os.environ, "COUNTERSIGN_BROKER": broker.url, "COUNTERSIGN_LEDGER": ledger}
     workers = [
         subprocess.Popen([sys.executable, "-m", "workers", "worker", *command], env=environment)
         for command in commands

@@ -44,6 +44,7 @@ def worker(
 
     from workers.crowd import messages_at_once
     from workers.heart import Limits, enliven
+    from workers.nursery import become_worker
     from workers.wakeful import keep_awake
     from workers.wiring import celery_app, warm_up
 
@@ -51,6 +52,8 @@ def worker(
     # What was imported stays: a collection that walks through it stops every thread, and in a child copies its pages.
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
+    if threads:
+        become_worker()
     asking = threads if "assess" in queues.split(",") else 0
     pool = (
         ["--pool=prefork", f"--concurrency={processes}"]
