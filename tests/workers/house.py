@@ -166,11 +166,11 @@ class House:
         """The vendors' own log."""
         return self.box.run(lambda: list(self.box.world.writes))
 
-    def with_policy(self, **changes: object) -> House:
-        """The same house under a changed ServiceNow policy."""
-        old = self.parts.policies["alert-triage"]
+    def with_policy(self, use_case: str = "alert-triage", /, **changes: object) -> House:
+        """The same house under a changed policy, ServiceNow's if none is named."""
+        old = self.parts.policies[use_case]
         new = Policy.model_validate(old.model_dump(by_alias=True) | changes)
-        return replace(self, parts=replace(self.parts, policies={**self.parts.policies, "alert-triage": new}))
+        return replace(self, parts=replace(self.parts, policies={**self.parts.policies, use_case: new}))
 
     def with_models(self, *models: Model) -> House:
         """The same house where every policy asks these models."""
