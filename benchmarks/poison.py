@@ -22,6 +22,7 @@ from workers.parts import Parts
 from workers.settings import load_settings
 from workers.supervisor import PARENT_VARIABLE, die_with_parent
 from workers.tasks import register
+from workers.wakeful import keep_awake
 from workers.wiring import open_parts, warm_up
 
 QUEUES = "pull,assess,act,watch,control"
@@ -40,13 +41,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.poison", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--broker", required=True)
+    parser.add_argument("--queues", default=QUEUES)
     parser.add_argument("--worker", action="store_true", help="Be the worker, not who starts it again.")
     pool = parser.add_mutually_exclusive_group(required=True)
     pool.add_argument("--processes", dest="pool", action="store_const", const="--pool=prefork")
     pool.add_argument("--threads", dest="pool", action="store_const", const="--pool=threads")
     asked = parser.parse_args()
     if asked.worker:
-        _work(asked.config, asked.broker, asked.pool)
+        _work(asked.config, asked.broker, asked.pool, asked.queues)
     else:
         _keep([sys.executable, "-m", "benchmarks.poison", *sys.argv[1:], "--worker"])
 
@@ -65,7 +67,7 @@ def _keep(command: list[str]) -> None:
         running[0].wait()
 
 
-def _work(config: Path, broker: str, pool: str) -> None:
+def _work(config: Path, broker: str, pool: str, queues: str) -> None:
     die_with_parent()
     logs.set_up("ERROR")
     settings = load_settings(config)
@@ -79,8 +81,9 @@ def _work(config: Path, broker: str, pool: str) -> None:
         return replace(open_parts(settings), models=lambda _policy: (Poisonable(),), local=None)
 
     register(app, lambda: parts(os.getpid()))
+    keep_awake(app)
     app.worker_main(
-        ["--quiet", "worker", f"--queues={QUEUES}", pool, "--concurrency=4", "--loglevel=ERROR",
+        ["--quiet", "worker", f"--queues={queues}", pool, "--concurrency=4", "--loglevel=ERROR",
          f"--hostname=poison-{os.getpid()}@local", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     )  # fmt: skip
 

@@ -23,7 +23,8 @@ MOST = 1.05
 SHARES = {"half": 0.5, "nine_of_ten": 0.9, "all": 1.0}
 WARM_UP = 50
 LONGEST_ROUND_S = 600.0
-POOLS = {"processes": "--processes", "threads": "--threads"}
+# On threads as under `up`: they assess, and a pool of processes does the rest.
+POOLS = {"processes": ["--processes"], "threads": ["--threads", "--queues", "assess"]}
 
 
 def main() -> None:
@@ -60,14 +61,16 @@ def measure(folder: Path, *, cases: int, rounds: int, pool: str) -> tuple[list[T
         for poisoned in (number % 2 == 0, number % 2 == 1):
             home = folder / f"{number}-{poisoned}"
             home.mkdir()
-            took[poisoned].append(_measured(home, cases, POOLS[pool], poisoned=poisoned))
+            took[poisoned].append(_measured(home, cases, pool, poisoned=poisoned))
     return took[False], took[True]
 
 
 def _measured(home: Path, cases: int, pool: str, *, poisoned: bool) -> Times:
     with plant(home, f"sqlite:///{home}/ledger.db") as one:
         one.start("beat")
-        keeper = _keep_alive(one, pool)
+        if pool == "threads":
+            one.start("worker", "--queues", "pull,watch,act,control", "--processes", "2")
+        keeper = _keep_alive(one, POOLS[pool])
         try:
             trial = Trial(one)
             trial.round(WARM_UP)
@@ -122,10 +125,10 @@ class Trial:
         return len({(w.vendor, w.target) for w in writes if w.marker and w.target not in self.killers})
 
 
-def _keep_alive(one: Plant, pool: str) -> subprocess.Popen[bytes]:
+def _keep_alive(one: Plant, pool: list[str]) -> subprocess.Popen[bytes]:
     """A worker whose model dies of one prompt, started again and again as `up` does."""
     with one.log.open("ab") as log:
-        command = ["--config", str(one.config), "--broker", one.broker.url, pool]
+        command = ["--config", str(one.config), "--broker", one.broker.url, *pool]
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.poison", *command], stdout=log, stderr=log
         )
