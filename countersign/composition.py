@@ -5,13 +5,15 @@ Pure: the same rows and the same period give the same report, whenever it is com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from countersign.effects import effects
+from countersign.ended_changes import EndedChange, changes_between
+from countersign.kpis.changes import Changes
 from countersign.kpis.counts import COST_PER_TICKET, UNPRICED
 from countersign.kpis.engine import category_mix, measure
 from countersign.kpis.figures import Figure, shown, shown_interval
@@ -85,16 +87,18 @@ def compose(
     results: Results,
     period: Period,
     *,
+    ended: Sequence[EndedChange] = (),
     notes: tuple[str, ...] = (),
 ) -> Report:
-    """The report of one use case, of the tickets of the period's span and the sums of those before it."""
+    """The report of one use case, of the tickets of the period's span and the sums of those before it, and of the
+    changes that ended in the period and the one before."""
     how = measuring(policy, period.until)
     now = tickets.opened_between(period.since, period.until)
     before = tickets.opened_between(period.before.since, period.before.until)
     zone = how.business.zone
     # Both periods at one mix of categories, so that what the policy closes makes neither look slower.
     mix = category_mix(tickets.opened_between(period.before.since, period.until))
-    figures = measure(now, how, mix=mix)
+    figures = measure(now, how, changes=_changes(ended, period), mix=mix)
     return Report(
         use_case=policy.use_case,
         title=f"Countersign: {policy.use_case}",
@@ -104,13 +108,22 @@ def compose(
         figures=figures,
         goal=_goal(policy),
         effects=effects(now, how),
-        previous=measure(before, measuring(policy, period.before.until), mix=mix),
+        previous=measure(
+            before,
+            measuring(policy, period.before.until),
+            changes=_changes(ended, period.before),
+            mix=mix,
+        ),
         trends=trends(tickets, how, past),
         policy=tuple(_policy_lines(policy, results)),
         corrections=results.corrections,
         costs=(*_costs(results.models), _peoples_time(now, how.usd_per_hour), _a_ticket(figures)),
         notes=(_ASSUMED, *notes),
     )
+
+
+def _changes(ended: Sequence[EndedChange], period: Period) -> Changes:
+    return changes_between(ended, period.since, period.until)
 
 
 def _goal(policy: Policy) -> Goal | None:

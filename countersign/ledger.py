@@ -364,7 +364,8 @@ class Watched:
 
 class WatchBook(Protocol):
     def record_changes(self, feed: str, fence: int, page: TicketPage) -> tuple[Watched, ...]:
-        """Updates the tickets of our cases, remembers each change once, moves the cursor; gives what is new.
+        """Updates the tickets of our cases, remembers each change once and how changes of ours ended, moves the cursor;
+        gives what is new.
 
         What it gave stays unhandled until `mark_handled`, so that a crash in between loses no approval.
         """

@@ -90,12 +90,30 @@ class TicketChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeEnd:
+    """How far a change request has come that bears the `marker` of an action of ours.
+
+    `at`: when it ended, None while it is open (or open again). `code`: the desk's own word for how it ended, `failed`
+    what that means, None where it does not say. `cancelled`: it was never carried out.
+    """
+
+    ref: TicketRef
+    marker: str
+    at: datetime | None
+    code: str = ""
+    failed: bool | None = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TicketPage:
-    """Tickets that changed and what changed in them; `cursor` is where to read on from (opaque text)."""
+    """Tickets that changed and what changed in them; `cursor` is where to read on from (opaque text). `ends` tells of
+    change requests."""
 
     tickets: tuple[Ticket, ...]
     changes: tuple[TicketChange, ...]
     cursor: str
+    ends: tuple[ChangeEnd, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from countersign.composition import Period, compose
+from countersign.ended_changes import EndedChange
 from countersign.errors import ConfigError
 from countersign.kpis.history import Histories
 from countersign.kpis.weeks import Weeks
@@ -43,6 +44,10 @@ class ResultBook(Protocol):
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
 
+    def ended_changes(self, use_case: str, *, since: datetime, until: datetime) -> Sequence[EndedChange]:
+        """The change requests that we drafted and that ended in this time."""
+        ...
+
     def known_until(self) -> datetime | None:
         """When the ledger last heard of anything; None while it is empty."""
         ...
@@ -52,7 +57,8 @@ def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tupl
     """The report of one use case over a period. The same ledger and period give the same report."""
     tickets, past = ledger.columns(policy.use_case, period.span, recorded=RECORDED)
     results = ledger.results(policy.use_case, since=period.since, until=period.until)
-    made = compose(policy, tickets, past, results, period, notes=notes)
+    ended = ledger.ended_changes(policy.use_case, since=period.before.since, until=period.until)
+    made = compose(policy, tickets, past, results, period, ended=ended, notes=notes)
     found, attention = drift_of(ledger.drifts, policy, since=period.since, until=period.until)
     return replace(made, drift=found, attention=tuple(attention))
 

@@ -46,6 +46,7 @@ from workers.rollback import UndoBook
 from workers.settings import Settings
 
 if TYPE_CHECKING:
+    from countersign.ended_changes import EndedChange
     from countersign.kpis.history import Histories
     from countersign.kpis.weeks import Weeks
     from countersign.results import Results
@@ -92,6 +93,8 @@ class Ledger(Protocol):
     def columns(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> tuple[Histories, Weeks]: ...
 
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
+
+    def ended_changes(self, use_case: str, *, since: datetime, until: datetime) -> Sequence[EndedChange]: ...
 
     def known_until(self) -> datetime | None: ...
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
 
 from connectors.jira import mapping
 from connectors.jira.client import JiraClient, Json, quoted
 from countersign.errors import Permanent, UnreadableAlert
-from countersign.tickets import Ticket, TicketChange, TicketPage, TicketRef
+from countersign.tickets import ChangeEnd, Ticket, TicketChange, TicketPage, TicketRef
+
+Told = TypeVar("Told", TicketChange, ChangeEnd)
 
 _log = structlog.get_logger()
 _REMEMBERED = 50_000
 _COMMENTS_AT_ONCE = 100
-_OF_DRAFTS = ("labels", "status", "updated")
+_OF_DRAFTS = ("labels", "status", "updated", "resolution", "resolutiondate")
 # Within this order nothing moves while we page, however often an issue is edited meanwhile.
 _ORDER = "ORDER BY created ASC, key ASC"
 
@@ -45,7 +48,8 @@ class History:
             if tickets:
                 known = {ticket.ref.id for ticket in tickets}
                 read = [issue for issue in fresh if str(issue.get("id")) in known]
-                yield TicketPage(tickets=tickets, changes=self._changes(read, since), cursor=start)
+                changes, ends = self._changes(read, since), self._ends(read)
+                yield TicketPage(tickets=tickets, changes=changes, cursor=start, ends=ends)
             self._remember(fresh)
         yield from self._drafts(since, start)
         yield TicketPage(tickets=(), changes=(), cursor=last)
@@ -67,8 +71,13 @@ class History:
         for page in self._client.search(f"{ours} AND {updated_since(since)} {_ORDER}", _OF_DRAFTS):
             fresh = [issue for issue in page if self._is_fresh(issue)]
             if fresh:
-                yield TicketPage(tickets=(), changes=self._changes(fresh, since), cursor=start)
+                changes, ends = self._changes(fresh, since), self._ends(fresh)
+                yield TicketPage(tickets=(), changes=changes, cursor=start, ends=ends)
             self._remember(fresh)
+
+    def _ends(self, issues: Sequence[Json]) -> tuple[ChangeEnd, ...]:
+        url, cancelled = self._client.url, self._client.config.cancelled
+        return tuple(end for issue in issues for end in _told(issue, lambda one: _end(one, url, cancelled)))
 
     def _is_fresh(self, issue: Json) -> bool:
         return self._handed_out.get(str(issue.get("id"))) != _version(issue)
@@ -146,7 +155,12 @@ def _edit(comment: Json, of: TicketRef, us: str) -> list[TicketChange]:
     return [found] if found else []
 
 
-def _told(item: Json, read: Callable[[Json], list[TicketChange]]) -> list[TicketChange]:
+def _end(issue: Json, url: str, cancelled: str) -> list[ChangeEnd]:
+    found = mapping.change_end(issue, url, cancelled)
+    return [found] if found else []
+
+
+def _told(item: Json, read: Callable[[Json], list[Told]]) -> list[Told]:
     """What a comment or a changelog says. An unreadable one is logged and left out: it must not hold up the rest."""
     try:
         return read(item)

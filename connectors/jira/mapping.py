@@ -14,7 +14,7 @@ from connectors.jira.markup import text_of
 from countersign.alerts import Alert, AlertState
 from countersign.errors import UnreadableAlert
 from countersign.severity import Severity
-from countersign.tickets import ChangeKind, Ticket, TicketChange, TicketRef, TicketState
+from countersign.tickets import ChangeEnd, ChangeKind, Ticket, TicketChange, TicketRef, TicketState
 
 DESK = "jira"
 INTERNAL = "sd.public.comment"
@@ -37,6 +37,13 @@ _MARK = re.compile(r"\bcountersign[:-]([0-9a-f]{16})\b")
 _LABEL = re.compile(r"[^\s\"\\]{1,255}")
 # A century: more is a mistake.
 _MOST_SECONDS = 36_525 * 86_400
+# What statuses and resolutions of change workflows are called; the worst that a change has counts. "Done" says only
+# that it is over.
+_FAILURES = frozenset({"failed", "unsuccessful", "rolled back"})
+_CANCELLED = frozenset(
+    {"canceled", "cancelled", "declined", "rejected", "won't do", "duplicate", "cannot reproduce"}
+)
+_SUCCESSES = frozenset({"completed", "implemented", "successful"})
 _STATES = {"done": TicketState.RESOLVED}
 _FIELDS = {"priority": "priority", "assignee": "assignee", "issuetype": "type", "resolution": "close_code"}
 # That they changed is of interest; their words are not kept.
@@ -252,6 +259,29 @@ def edited_draft(histories: Sequence[Json], issue: Json, of: TicketRef, us: str)
                     by_bot=_is_app(history.get("author")),
                     marker=marker,
                 )
+
+
+def change_end(issue: Json, url: str, cancelled: str) -> ChangeEnd | None:
+    """How far a change request that we drafted has come; None for an issue without a label of ours.
+
+    `cancelled` is the resolution that we give a draft which we take back.
+    """
+    marker = next((found for label in _labels(issue) if (found := _marker_in(label))), "")
+    if not marker:
+        return None
+    fields = _fields_in(issue)
+    over = category_of(fields.get("status")) == "done"
+    resolution = _name(fields.get("resolution"))
+    names = {name.casefold() for name in (_name(fields.get("status")), resolution)}
+    failed, dropped = bool(names & _FAILURES), bool(names & (_CANCELLED | {cancelled.casefold()}))
+    return ChangeEnd(
+        ref=ref(issue, url),
+        marker=marker,
+        at=when(fields.get("resolutiondate") or fields.get("updated")) if over else None,
+        code=resolution or _name(fields.get("status")),
+        failed=True if failed else False if names & _SUCCESSES else None,
+        cancelled=dropped and not failed,
+    )
 
 
 def _field(item: Json) -> str:

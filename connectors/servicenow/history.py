@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 
@@ -14,7 +15,9 @@ from connectors.servicenow.names import Names
 from connectors.servicenow.pages import Reading, pages
 from connectors.servicenow.query import Filter, Row, one_of, raw, read_filter
 from countersign.errors import Denied, Permanent, UnreadableAlert
-from countersign.tickets import Ticket, TicketChange, TicketPage, TicketRef
+from countersign.tickets import ChangeEnd, Ticket, TicketChange, TicketPage, TicketRef
+
+Told = TypeVar("Told", TicketChange, ChangeEnd)
 
 _log = structlog.get_logger()
 _ROWS_AT_ONCE = 500
@@ -47,8 +50,12 @@ class History:
             tickets = readable(rows, self._client.url)
             refs = {ticket.ref.id: ticket.ref for ticket in tickets}
             yield TicketPage(tickets=tickets, changes=self._changes(refs, since), cursor=last)
-        if edits := self._edits(since):
-            yield TicketPage(tickets=(), changes=edits, cursor=last)
+        if drafts := self._drafts(since):
+            url = self._client.url
+            ends = [
+                end for row in drafts.values() for end in _told(row, lambda one: mapping.change_end(one, url))
+            ]
+            yield TicketPage(tickets=(), changes=self._edits(drafts, since), cursor=last, ends=tuple(ends))
         yield TicketPage(tickets=(), changes=(), cursor=last)
 
     def of(self, ticket: TicketRef, since: datetime) -> tuple[TicketChange, ...]:
@@ -86,27 +93,30 @@ class History:
                 row, lambda one: mapping.field_change(one, refs, self._client.config.user, names)
             )
 
-    def _edits(self, since: str) -> tuple[TicketChange, ...]:
-        """What people wrote over in our drafted change requests, until one was taken on: its state tells that.
-
-        Nothing where change requests or the audit are refused.
-        """
+    def _drafts(self, since: str) -> dict[str, Row]:
+        """The change requests of ours that changed, by sys_id. Nothing where they are refused."""
         reading = Reading(
             table="change_request",
             filter=_OUR_DRAFTS,
             by="sys_updated_on",
             since=since,
-            fields=("sys_id", "number", "correlation_id"),
+            fields=mapping.DRAFT_FIELDS,
         )
         try:
-            drafts = {raw(row, "sys_id"): row for page in pages(self._client, reading) for row in page}
-            rows = (
-                self._rows("sys_audit", "documentkey", mapping.AUDIT_FIELDS, drafts, _EVER) if drafts else []
-            )
+            return {raw(row, "sys_id"): row for page in pages(self._client, reading) for row in page}
         except Denied as denied:
-            if denied.status != 403:
-                raise
-            _log.warning("servicenow.drafts_refused", needs="read change_request and sys_audit")
+            _tell_refused(denied)
+            return {}
+
+    def _edits(self, drafts: Mapping[str, Row], since: str) -> tuple[TicketChange, ...]:
+        """What people wrote over in our drafted change requests, until one was taken on: its state tells that.
+
+        Nothing where the audit is refused.
+        """
+        try:
+            rows = self._rows("sys_audit", "documentkey", mapping.AUDIT_FIELDS, drafts, _EVER)
+        except Denied as denied:
+            _tell_refused(denied)
             return ()
         us, url = self._client.config.user, self._client.url
         taken: dict[str, str] = {}
@@ -150,7 +160,14 @@ class History:
         return names
 
 
-def _told(row: Row, read: Callable[[Row], TicketChange | None]) -> list[TicketChange]:
+def _tell_refused(denied: Denied) -> None:
+    """Notes still work without. Raises what is no question of rights."""
+    if denied.status != 403:
+        raise denied
+    _log.warning("servicenow.drafts_refused", needs="read change_request and sys_audit")
+
+
+def _told(row: Row, read: Callable[[Row], Told | None]) -> list[Told]:
     """What a row says. One that can't be read is logged and left out: it must not hold up the rest."""
     try:
         change = read(row)

@@ -12,7 +12,7 @@ from countersign.alerts import Alert, AlertState
 from countersign.context import RecentChange
 from countersign.errors import UnreadableAlert
 from countersign.severity import Severity
-from countersign.tickets import ChangeKind, Ticket, TicketChange, TicketRef, TicketState
+from countersign.tickets import ChangeEnd, ChangeKind, Ticket, TicketChange, TicketRef, TicketState
 
 DESK = "servicenow"
 DESK_TABLE = "incident"
@@ -21,7 +21,12 @@ _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # Their states of an incident. One that an instance added itself is judged by the flag `active`.
 NEW, IN_PROGRESS, RESOLVED, CANCELLED = "1", "2", "6", "8"
 ENDED = {"6": TicketState.RESOLVED, "7": TicketState.CLOSED, "8": TicketState.CLOSED}
-CHANGE_NEW, CHANGE_CANCELLED = "-5", "4"
+CHANGE_NEW, CHANGE_CLOSED, CHANGE_CANCELLED = "-5", "3", "4"
+# Their close codes of a change: whether it failed.
+_FAILED = {"successful": False, "successful_issues": False, "unsuccessful": True}
+DRAFT_FIELDS = (
+    "sys_id", "number", "correlation_id", "state", "active", "close_code", "closed_at", "sys_updated_on",
+)  # fmt: skip
 # Our names of fields -> theirs.
 FIELDS = {
     "category": "category",
@@ -208,6 +213,20 @@ def edited_draft(row: Row, change: Row, us: str, url: str) -> TicketChange | Non
         before=raw(row, "oldvalue"),
         after=raw(row, "newvalue"),
         marker=raw(change, "correlation_id"),
+    )
+
+
+def change_end(row: Row, url: str) -> ChangeEnd:
+    """How far a change request that we drafted has come."""
+    state, code = raw(row, "state"), raw(row, "close_code")
+    over = state in (CHANGE_CLOSED, CHANGE_CANCELLED) or raw(row, "active") == "false"
+    return ChangeEnd(
+        ref=ref(row, url, "change_request"),
+        marker=raw(row, "correlation_id"),
+        at=when(raw(row, "closed_at") or raw(row, "sys_updated_on")) if over else None,
+        code=code,
+        failed=_FAILED.get(code),
+        cancelled=state == CHANGE_CANCELLED,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from connectors.sql.actions import SqlActions
 from connectors.sql.books import SqlBooks
 from connectors.sql.cases import SqlCases
+from connectors.sql.change_ends import ended
 from connectors.sql.controls import SqlControls
 from connectors.sql.deliveries import SqlDeliveries
 from connectors.sql.drifts import SqlDrifts
@@ -38,6 +39,7 @@ from countersign.ledger import Span
 from countersign.ports import Check
 
 if TYPE_CHECKING:
+    from countersign.ended_changes import EndedChange
     from countersign.kpis.history import Histories
     from countersign.kpis.weeks import Weeks
     from countersign.results import Results
@@ -111,6 +113,10 @@ class SqlLedger:
     def results(self, use_case: str, *, since: datetime, until: datetime) -> Results:
         """What a report needs beside the histories."""
         return read_results(self._db, use_case, since=since, until=until)
+
+    def ended_changes(self, use_case: str, *, since: datetime, until: datetime) -> tuple[EndedChange, ...]:
+        """The change requests that we drafted and that ended in this time."""
+        return ended(self._db, use_case, since, until)
 
     def known_until(self) -> datetime | None:
         """When the ledger last heard of anything; None while it is empty."""

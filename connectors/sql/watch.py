@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, tuple_, update
 
-from connectors.sql import audit
+from connectors.sql import audit, change_ends
 from connectors.sql import feeds as feed_rows
 from connectors.sql import tickets as ticket_rows
 from connectors.sql.approvals import known_of, offered_at
@@ -49,6 +49,7 @@ class SqlWatch:
             drafted = _drafted(connection, {change.marker for change in page.changes if change.marker})
             ours = [ticket for ticket in page.tickets if (ticket.ref.desk, ticket.ref.id) in owners]
             ticket_rows.upsert(self._db, connection, ours)
+            change_ends.record(self._db, connection, page.ends, now)
             belongs = {
                 (change.ref.desk, key_text(change.id)): owner
                 for change in page.changes

@@ -35,7 +35,8 @@ class ChangeHistory:
 class Changes:
     """Changes and what they are: `of` says which in words, `excluded` which are left out, `unknown` why there are none.
 
-    `failing` and `repairing` say in words what is known to be a failure and a repair.
+    `failing` and `repairing` say in words what is known to be a failure and a repair; `rework_unknown` why the latter
+    can't be told of these changes, if it can't.
     """
 
     histories: tuple[ChangeHistory, ...] = ()
@@ -44,6 +45,7 @@ class Changes:
     failing: str = "were rolled back, marked as failed or caused at least one ticket"
     repairing: str = "were made, unplanned, because of a ticket"
     unknown: str = "no changes are recorded"
+    rework_unknown: str = ""
 
 
 NO_CHANGES = Changes()
@@ -71,10 +73,10 @@ def change_figures(changes: Changes) -> tuple[Figure, Figure]:
     distinct = merged.values()
     failed = [change.went_wrong for change in distinct]
     repairs = [None if change.repairs is None else bool(change.repairs) for change in distinct]
-    return (
-        _rate(FAIL_RATE, failed, changes, "how it ended is not recorded"),
-        _rate(REWORK_RATE, repairs, changes, "why it was made is not recorded"),
-    )
+    rework = _rate(REWORK_RATE, repairs, changes, "why it was made is not recorded")
+    if changes.rework_unknown:
+        rework = replace(rework, excluded=(), unknown=changes.rework_unknown)
+    return _rate(FAIL_RATE, failed, changes, "how it ended is not recorded"), rework
 
 
 def _merge(one: ChangeHistory, other: ChangeHistory) -> ChangeHistory:

@@ -333,3 +333,21 @@ def test_an_item_tells_the_service_that_hangs_on_it(box: Sandbox, client: Servic
     item = ServiceNowCmdb(client).item(ci="db-3", service="")
     assert item is not None
     assert (item.id, item.service, item.depends_on) == (row["sys_id"], "Payments", ())
+
+
+def test_a_refused_audit_hides_edits_of_our_changes_but_not_how_they_ended(
+    box: Sandbox, desk: ServiceNowDesk
+) -> None:
+    """The close code is read off the change request itself; one without a close time ended when it was written last."""
+    made = {"short_description": "x", "correlation_id": "countersign:0123456789abcdef"}
+    row = box.run(partial(box.servicenow.records.insert, "change_request", made, "countersign.api"))
+    box.run(
+        partial(box.servicenow.set_fields, row["sys_id"], "dana.okafor", state="3", close_code="unsuccessful")
+    )
+    box.faults.add(Fault(vendor="servicenow", kind="status", status=403, match="sys_audit", times=None))
+    (end,) = [end for page in desk.changes(None) for end in page.ends]
+    assert (end.at, end.code, end.failed, end.cancelled) == (START, "unsuccessful", True, False)
+    assert (end.ref.key, end.marker) == (row["number"], "countersign:0123456789abcdef")
+    row["closed_at"], row["state"] = "", "4"
+    (end,) = [end for page in desk.changes(None) for end in page.ends]
+    assert (end.at, end.cancelled) == (START, True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from countersign.composition import Period, compose
+from countersign.ended_changes import EndedChange
 from countersign.kpis.figures import shown
 from countersign.kpis.history import TicketHistory, as_columns
 from countersign.kpis.weeks import weeks_of
@@ -68,3 +69,23 @@ def test_every_figure_says_which_change_it_could_show(report: Report) -> None:
     assert mean.detectable is not None
     said = f"Smallest change to be seen: {shown(mean.detectable, mean.unit)}."
     assert said in page.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_changes_count_in_the_period_in_which_they_ended() -> None:
+    """One of two failed before, none of one now; what ended on the border belongs to what begins there."""
+    at = (
+        (PERIOD.before.since, True),
+        (PERIOD.since - timedelta(seconds=1), False),
+        (PERIOD.since, False),
+        (UNTIL, True),
+    )
+    ended = [EndedChange(id=str(when), at=when, failed=bad, cancelled=False) for when, bad in at]
+    nothing = as_columns([])
+    made = compose(
+        shipped(), nothing, weeks_of(nothing, end=UNTIL.timestamp()), Results(), PERIOD, ended=ended
+    )
+    shares = [
+        {one.key: (one.value, one.n) for one in figures}["change_fail_rate"]
+        for figures in (made.previous, made.figures)
+    ]
+    assert shares == [(0.5, 2), (0, 1)]

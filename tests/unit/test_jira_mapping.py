@@ -199,3 +199,43 @@ def test_time_that_people_logged_is_told_and_none_is_no_figure(spent: object, mi
     worked = mapping.to_ticket(issue, URL, PLACES).worked
     assert (worked and worked / timedelta(minutes=1)) == minutes
     assert mapping.to_ticket(ISSUE, URL, PLACES).worked is None
+
+
+@pytest.mark.parametrize(
+    ("category", "status", "resolution", "failed", "cancelled"),
+    [
+        ("done", "Completed", "Done", False, False),
+        ("done", "Failed", "Done", True, False),
+        ("done", "Done", "Rolled back", True, False),
+        ("done", "Done", "Done", None, False),
+        ("done", "Canceled", None, None, True),
+        ("done", "Done", "Not needed", None, True),
+    ],
+)
+def test_a_change_ended_as_its_status_and_resolution_are_called(
+    category: str, status: str, resolution: str | None, failed: bool | None, cancelled: bool
+) -> None:
+    """The worst word counts; Done alone says that it is over, and no more."""
+    fields = {
+        "status": {"name": status, "statusCategory": {"key": category}},
+        "resolution": {"name": resolution} if resolution else None,
+        "resolutiondate": "2026-11-20T02:05:00.000-0700",
+        "labels": ["countersign-0123456789abcdef", "change-normal"],
+    }
+    end = mapping.change_end({"id": "1", "key": "CHG-1", "fields": fields}, "https://x", "Not needed")
+    assert end is not None
+    assert (end.failed, end.cancelled, end.marker) == (failed, cancelled, "countersign:0123456789abcdef")
+    assert end.at == datetime(2026, 11, 20, 9, 5, tzinfo=UTC)
+
+
+def test_a_change_that_is_not_over_has_no_end_and_others_issues_are_not_ours() -> None:
+    """Whatever its resolution is called."""
+    fields = {
+        "status": _status("indeterminate"),
+        "resolution": {"name": "Failed"},
+        "labels": ["countersign-0123456789abcdef"],
+    }
+    end = mapping.change_end({"id": "1", "key": "CHG-1", "fields": fields}, "https://x", "Won't Do")
+    assert end is not None
+    assert end.at is None
+    assert mapping.change_end(ISSUE, "https://x", "Won't Do") is None
