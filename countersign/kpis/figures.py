@@ -19,7 +19,7 @@ _DETECTABLE = 2.8015852 * math.sqrt(2)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exclusion:
-    """How many tickets a figure leaves out, and why."""
+    """How many tickets (or changes) a figure leaves out, and why."""
 
     reason: str
     count: int

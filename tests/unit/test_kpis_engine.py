@@ -161,6 +161,19 @@ def test_a_change_counts_once_however_many_tickets_it_caused() -> None:
     assert rework.value is None
 
 
+@pytest.mark.parametrize("turned", [1, -1])
+def test_what_is_told_of_a_change_holds_whichever_row_comes_first(turned: int) -> None:
+    """A row that knows more than another adds to it: a repair stays one, and "no repair" is no "unknown"."""
+    changes = (
+        ChangeHistory(id="CHG1"),
+        ChangeHistory(id="CHG1", failed=False, repairs=""),
+        ChangeHistory(id="CHG2", failed=False, repairs=""),
+        ChangeHistory(id="CHG2", failed=True, repairs="INC1"),
+    )
+    fail, rework = change_figures(Changes(histories=changes[::turned]))
+    assert [(one.value, one.n, one.excluded) for one in (fail, rework)] == [(0.5, 2, ())] * 2
+
+
 def test_tickets_of_one_cluster_widen_the_interval() -> None:
     """A storm of equal tickets is one piece of evidence."""
     alone = [ticket(n, finished=True, reopens=int(n % 10 == 0)) for n in range(200)]
