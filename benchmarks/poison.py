@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from countersign.ports import Completion
 from countersign.prompts import Prompt
 from workers import logs
 from workers.app import new_app
+from workers.crowd import Crowd
 from workers.nursery import become_worker
 from workers.parts import Parts
 from workers.settings import load_settings
@@ -25,13 +27,18 @@ from workers.tasks import register
 from workers.wakeful import keep_awake
 from workers.wiring import open_parts, warm_up
 
+ASKING = 16  # threads that ask models, as `up` has by default, for messages_at_once(16) messages
 QUEUES = "pull,assess,act,watch,control"
 
 
 class Poisonable(Instant):
-    """Answers at once, or dies without a word."""
+    """Answers after so many seconds, or dies without a word."""
+
+    def __init__(self, latency_s: float) -> None:
+        self._latency_s = latency_s
 
     def complete(self, prompt: Prompt) -> Completion:
+        time.sleep(self._latency_s)
         if "poison" in str(prompt):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().complete(prompt)
@@ -42,13 +49,14 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--broker", required=True)
     parser.add_argument("--queues", default=QUEUES)
+    parser.add_argument("--latency", type=float, default=0.0, help="Seconds that a model takes.")
     parser.add_argument("--worker", action="store_true", help="Be the worker, not who starts it again.")
     pool = parser.add_mutually_exclusive_group(required=True)
     pool.add_argument("--processes", dest="pool", action="store_const", const="--pool=prefork")
     pool.add_argument("--threads", dest="pool", action="store_const", const="--pool=threads")
     asked = parser.parse_args()
     if asked.worker:
-        _work(asked.config, asked.broker, asked.pool, asked.queues)
+        _work(asked)
     else:
         _keep([sys.executable, "-m", "benchmarks.poison", *sys.argv[1:], "--worker"])
 
@@ -67,23 +75,25 @@ def _keep(command: list[str]) -> None:
         running[0].wait()
 
 
-def _work(config: Path, broker: str, pool: str, queues: str) -> None:
+def _work(asked: argparse.Namespace) -> None:
     die_with_parent()
     logs.set_up("ERROR")
-    settings = load_settings(config)
+    settings = load_settings(asked.config)
     warm_up(settings, ())
-    if pool == "--pool=threads":
+    asking = ASKING if asked.pool == "--pool=threads" else 0
+    if asking:
         become_worker()
-    app = new_app(settings, broker)
+    app = new_app(settings, asked.broker)
+    models = (Poisonable(asked.latency),)
 
     @cache
     def parts(_process: int) -> Parts:
-        return replace(open_parts(settings), models=lambda _policy: (Poisonable(),), local=None)
+        return replace(open_parts(settings), models=lambda _policy: models, local=None, crowd=Crowd(asking))
 
     register(app, lambda: parts(os.getpid()))
     keep_awake(app)
     app.worker_main(
-        ["--quiet", "worker", f"--queues={queues}", pool, "--concurrency=4", "--loglevel=ERROR",
+        ["--quiet", "worker", f"--queues={asked.queues}", asked.pool, "--concurrency=4", "--loglevel=ERROR",
          f"--hostname=poison-{os.getpid()}@local", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     )  # fmt: skip
 

@@ -23,8 +23,8 @@ MOST = 1.05
 SHARES = {"half": 0.5, "nine_of_ten": 0.9, "all": 1.0}
 WARM_UP = 50
 LONGEST_ROUND_S = 600.0
-# On threads as under `up`: they assess, and a pool of processes does the rest.
-POOLS = {"processes": ["--processes"], "threads": ["--threads", "--queues", "assess"]}
+# On threads as under `up`: they ask a model that takes its time, and a pool of processes does the rest.
+POOLS = {"processes": ["--processes"], "threads": ["--threads", "--queues", "assess", "--latency", "0.5"]}
 
 
 def main() -> None:
