@@ -148,11 +148,12 @@ class Run:
         migrate(settings)
         parts = open_parts(settings)
         with _started(config, threads // workers, workers) as processes:
+            _decide(parts, self.box, settings, cases // 2)  # imports, connections, what threads keep
             pids = {
-                "workers": [process.pid for process in processes], "vendors_and_driver": [os.getpid()],
+                "workers": [child for process in processes for child in _children(process.pid)],
+                "vendors_and_driver": [os.getpid()],
                 "redis": [self.broker.pid or 0], "provider": [self.provider],
             }  # fmt: skip
-            _decide(parts, self.box, settings, cases // 2)  # imports, connections, what threads keep
             before = _resident_mb(pids["workers"])
             due = _due(parts, self.box, cases)
             spent = {name: _cpu_s(them) for name, them in pids.items()}
@@ -167,6 +168,11 @@ class Run:
             "workers_mb": round(after),
             "workers_kb_per_case_grown": round((after - before) * 1000 / cases, 1),
         }
+
+
+def _children(pid: int) -> list[int]:
+    """The workers on threads that this process has forked."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
 
 
 def _left(broker: str) -> int:
