@@ -30,7 +30,7 @@ SEARCH_LAG = timedelta(seconds=1)
 LONGER_THAN_A_LEASE_S = 8.0
 PAUSE_S = 0.4
 LONGEST_WITHOUT_PROGRESS_S = 240.0
-SIZES = {"short": (250, 25), "": (3_400, 200), "long": (60_000, 4_000)}
+SIZES = {"short": (250, 25), "": (5_000, 200), "long": (60_000, 4_000)}
 # What was promised: all pending work moves again so long after Redis was lost with all it held.
 LONGEST_RECOVERY_S = 30.0
 # So soon `up` takes a role that is frozen for good for hung, and starts it anew.
@@ -64,9 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     size = "long" if os.environ.get("CHAOS") == "long" else ""
     parser.add_argument("--short", dest="size", action="store_const", const="short", default=size)
-    parser.add_argument(
-        "--tickets", type=int, help="About as many actions come of them, and half as many more."
-    )
+    parser.add_argument("--tickets", type=int, help="As many actions come of them: each gets its note.")
     parser.add_argument("--faults", type=int)
     parser.add_argument("--ledger", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--seed", type=int, default=7)
