@@ -11,7 +11,7 @@ import structlog
 
 from sandbox.scenario import play
 from tests.services import PostgresServer
-from tests.workers.house import POLICIES, House, house
+from tests.workers.house import House, house
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         server: PostgresServer = request.getfixturevalue("postgres_server")
         url = server.create()
         drop = lambda: server.drop(url)  # noqa: E731
-    with house(folder, url, policies=POLICIES) as one:
+    with house(folder, url) as one:
         play(one.box)
         one.once()
         yield one

@@ -18,7 +18,6 @@ def _run(home: House, statement: str) -> None:
 
 
 def _note_waits(home: House) -> House:
-    home = home.with_policy(control_lane=0.0)
     home.box.run(
         lambda: home.box.servicenow.open_incident(
             short_description="Report of the night run is late",

@@ -45,7 +45,6 @@ def _round(home: House) -> None:
 @pytest.mark.parametrize("name", names())
 def test_a_bad_day_loses_and_doubles_nothing(home: House, name: str) -> None:
     """Every alert is recorded or a dead letter, and every marker stands where it belongs exactly once."""
-    home = home.with_policy(control_lane=0.0)
     home.box.run(lambda: _happen(home, 1))
     _round(home)
     faults = [replace(fault, seconds=min(fault.seconds, 0.1)) if fault.kind in ("slow", "late") else fault

@@ -65,7 +65,6 @@ PASSING = {
 @pytest.mark.parametrize("name", PASSING)
 def test_a_write_survives_a_desk_that_fails_and_recovers(home: House, name: str) -> None:
     """Works -> breaks -> recovers: the note is in the ticket once, whatever the desk answered in between."""
-    home = home.with_policy(control_lane=0.0)
     _incident(home)
     home.once()
     first = _marks(home)
@@ -83,7 +82,6 @@ def test_a_write_survives_a_desk_that_fails_and_recovers(home: House, name: str)
 
 def test_a_ticket_that_is_gone_is_a_dead_letter_with_the_reason(home: House) -> None:
     """404 on a write: tried once, then for people, with one sentence and the payload; other tickets go on."""
-    home = home.with_policy(control_lane=0.0)
     home.box.run(
         lambda: home.box.faults.add(
             Fault(vendor="servicenow", match=INCIDENT, kind="status", status=404, times=1)
@@ -153,7 +151,7 @@ def test_a_model_that_does_not_answer_hands_the_ticket_to_people(
     box = home.box
     box.run(lambda: setattr(box.model, "mode", mode))
     asked = LiteLLMModel("openai/sandbox-small", timeout_s=10, api_base=f"{box.urls['model']}/v1")
-    home = home.with_policy(control_lane=0.0).with_models(asked)
+    home = home.with_models(asked)
     ticket = _incident(home)
     with closing(asked):
         home.once()

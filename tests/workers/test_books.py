@@ -47,7 +47,6 @@ def test_every_write_that_the_desks_saw_has_its_action(night: House) -> None:
 )
 def test_books_that_do_not_balance_are_told(home: House, damage: str, what: str) -> None:
     """Each kind of damage is named, and the command ends with 1."""
-    home = home.with_policy(control_lane=0.0)
     home.box.run(
         lambda: home.box.servicenow.open_incident(
             short_description="Report of the night run is late", description="Late", impact="2", urgency="2"
@@ -66,7 +65,6 @@ def test_books_that_do_not_balance_are_told(home: House, damage: str, what: str)
 
 def test_a_write_that_the_desk_has_lost_is_told(home: House) -> None:
     """`--desk` looks for the marker of every done action."""
-    home = home.with_policy(control_lane=0.0)
     row = home.box.run(
         lambda: home.box.servicenow.open_incident(short_description="Late", description="Late again")
     )

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from countersign.assessment import Assessment
-from tests.workers.house import ROOT, House, house
+from tests.workers.house import House, house, shipped
 from workers.main import main
 
 LABELS = 17
@@ -19,7 +19,7 @@ LABELS = 17
 @pytest.fixture
 def home(tmp_path: Path, ledger_url: str) -> Iterator[House]:
     """A house whose one closing rule closes on a promise, without a control lane."""
-    document = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
+    document = yaml.safe_load(shipped())
     document["rules"][0]["when"]["category"] = ["informational"]
     document["rules"][0]["threshold"] = {"wrong_closes_at_most": 0.3, "sure": 0.8}
     document["control_lane"] = 0.0

@@ -76,7 +76,7 @@ def sung(tmp_path_factory: pytest.TempPathFactory, redis_server: EmbeddedRedis) 
             "candidates": [model.name],
             "budget": {"usd_per_day": 5},
         }
-        home = home.with_policy(control_lane=0.0, model=budget).with_models(model)
+        home = home.with_policy(model=budget).with_models(model)
         # A command of an earlier test may have set a level: this comes before the fixture that resets it.
         structlog.reset_defaults()
         with structlog.testing.capture_logs() as logs, _listening(broker) as heard, _traced() as spans:

@@ -16,7 +16,7 @@ from countersign.decision import Facts
 from countersign.lanes import Lane
 from countersign.ledger import Correction, Grounds
 from tests.ledger_world import World, assessed, firing, verdict
-from tests.workers.house import ROOT, House, house
+from tests.workers.house import House, house, shipped
 from workers.learn import learn
 from workers.main import main
 
@@ -27,7 +27,7 @@ _NUMBERS = count(1)  # an alert's own: another one is another alert
 @pytest.fixture
 def home(tmp_path: Path, ledger_url: str) -> Iterator[House]:
     """A house whose one closing rule promises 30 % wrong closes at most, 80 % sure."""
-    document = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
+    document = yaml.safe_load(shipped())
     document["rules"][0]["when"]["category"] = ["informational"]
     document["rules"][0]["threshold"] = {"wrong_closes_at_most": 0.3, "sure": 0.8}
     document |= {"control_lane": BASE, "control_lane_raised": RAISED}

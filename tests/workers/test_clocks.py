@@ -20,7 +20,7 @@ TICKETS = 6
 def either(tmp_path: Path, ledger_url: str) -> Iterator[House]:
     """A house on each kind of ledger."""
     with house(tmp_path, ledger_url) as one:
-        yield one.with_policy(control_lane=0.0)
+        yield one
 
 
 def _off(home: House, by: timedelta, monkeypatch: pytest.MonkeyPatch) -> House:

@@ -21,7 +21,7 @@ ALERTS = {
 
 def _requiring(home: House, *parts: str) -> House:
     scope = home.parts.policies["alert-triage"].scope.model_dump(by_alias=True)
-    return home.with_policy(control_lane=0.0, scope={**scope, "require": list(parts)})
+    return home.with_policy(scope={**scope, "require": list(parts)})
 
 
 def _ticket(home: House, **fields: str) -> None:

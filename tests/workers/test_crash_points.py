@@ -68,7 +68,7 @@ def _prepared(home: House) -> House:
     """Three tickets; the first asks whether it may be closed, and the lead has said yes."""
     home.clear()
     home.box.run(lambda: home.box.servicenow.add_ci("report-host"))
-    home = home.with_policy(control_lane=0.0, autonomy="draft")
+    home = home.with_policy(autonomy="draft")
     number = _open(home, "Certificate of mail-relay was renewed", "Renewal finished, no action needed")
     home.run("pull", "sweep")
     code = next(

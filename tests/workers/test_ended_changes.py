@@ -23,7 +23,6 @@ def failed(home: House, use_case: str = "alert-triage") -> Figure:
 
 def test_close_codes_of_our_changes_are_the_share_that_failed(home: House) -> None:
     """Of those that ended, told by ServiceNow: two of four; one without a code and a cancelled one are left out."""
-    home = home.with_policy(control_lane=0.0)
     desk = home.box.servicenow
     for number in range(len(CODES) + 2):
         text = f"{TEXT}, host number {'abcdefg'[number]}"
@@ -62,7 +61,6 @@ def test_changes_that_others_made_are_none_of_our_figures(home: House) -> None:
 
 def test_a_done_of_jira_says_only_that_a_change_is_over(home: House) -> None:
     """How it went is unknown, and the figure says why; one that is opened again has not ended."""
-    home = home.with_policy("jira-triage", control_lane=0.0)
     jira = home.box.jira
     home.box.run(lambda: jira.open_issue(summary=TEXT, description=MORE, labels=["team:NOC"]))
     home.once()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workers.house import ROOT, House
+from tests.workers.house import House, shipped
 from workers.main import main
 
 
@@ -26,7 +26,6 @@ def _case(home: House) -> str:
 
 def test_a_decided_case_is_explained_rule_by_rule(home: House, capsys: pytest.CaptureFixture[str]) -> None:
     """The matching rule, those that did not match and why, the lane with its probability, and what was written."""
-    home = home.with_policy(control_lane=0.0)
     ticket = _case(home)
     with pytest.raises(SystemExit, match="0"):
         main(["policy", "explain", ticket, "--config", str(home.config)])
@@ -45,8 +44,8 @@ def test_a_case_is_explained_under_a_policy_that_is_not_in_force(
     home: House, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """With --policy: what that policy makes of the recorded facts, and every objection to the close."""
-    ticket = _case(home.with_policy(control_lane=0.0))
-    document = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
+    ticket = _case(home)
+    document = yaml.safe_load(shipped())
     document["rules"][0]["threshold"] = {"wrong_closes_at_most": 0.02, "sure": 0.95}
     document["version"] = 2
     file = tmp_path / "stricter.yaml"

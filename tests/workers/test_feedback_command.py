@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from countersign.assessment import Assessment
 from countersign.ledger import Correction
 from countersign.policy import Policy
-from tests.workers.house import ROOT, House, house
+from tests.workers.house import House, house, shipped
 from workers.in_force import Current
 from workers.main import main
 from workers.wiring import renewed
@@ -30,7 +30,7 @@ USE_CASE = "alert-triage"
 @pytest.fixture
 def home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
     """A house whose ledger holds one decided case that two people have corrected."""
-    text = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
+    text = shipped()
     policy = yaml.safe_load(text) | {"control_lane": 0.0, "rights": {"retrain": ["dana"]}}
     file = tmp_path / "alert-triage.yaml"
     file.write_text(yaml.safe_dump(policy), encoding="utf-8")

@@ -23,7 +23,7 @@ ENOUGH = 4  # wrong closes of four: more than risk_below 0.10 accepts, with 99 %
 def home(tmp_path: Path, ledger_url: str) -> Iterator[House]:
     """On both ledgers; the rule `noise` closes what is less risky than 0.10."""
     with house(tmp_path, ledger_url) as one:
-        yield one.with_policy(control_lane=0.0)
+        yield one
 
 
 def _another_worker(home: House) -> House:

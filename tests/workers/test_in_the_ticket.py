@@ -14,7 +14,7 @@ LEAD, OTHER = "dana.okafor", "lena.fischer"
 
 def _asked(home: House) -> tuple[House, str]:
     """A house that asks before it closes, and the number of a ticket in which it did."""
-    home = home.with_policy(control_lane=0.0, autonomy="draft")
+    home = home.with_policy(autonomy="draft")
     row = home.box.run(
         lambda: home.box.servicenow.open_incident(
             short_description="Certificate of mail-relay was renewed",

@@ -34,7 +34,6 @@ def test_what_two_people_say_teaches_the_embedded_model_once_it_is_activated(
 ) -> None:
     """Built is not in force; activated it is, under a name of its own; rolled back it is forgotten."""
     with house(tmp_path, sqlite_url) as home:
-        home = home.with_policy(control_lane=0.0)
         _corrected(home, TEXT, "lena.fischer", "tomas.silva")
         policy, pool = home.parts.policies["alert-triage"], home.ledger.pool
         made = build(pool, policy, by="dana")
@@ -48,7 +47,6 @@ def test_what_two_people_say_teaches_the_embedded_model_once_it_is_activated(
 def test_one_person_teaches_nothing_but_an_approver_does(tmp_path: Path, sqlite_url: str) -> None:
     """lena is in the NOC, dana is one of its leads, who may approve: the desk's groups decide, not the name."""
     with house(tmp_path, sqlite_url) as home:
-        home = home.with_policy(control_lane=0.0)
         _corrected(home, TEXT, "lena.fischer")
         _corrected(home, OTHER, "dana.okafor")
         policy = home.parts.policies["alert-triage"]
@@ -61,7 +59,6 @@ def test_one_person_teaches_nothing_but_an_approver_does(tmp_path: Path, sqlite_
 def test_a_lesson_stands_beside_a_case_that_is_like_it(tmp_path: Path, sqlite_url: str) -> None:
     """The next ticket of the same words: the model reads what people settled, and a note says so."""
     with house(tmp_path, sqlite_url) as home:
-        home = home.with_policy(control_lane=0.0)
         _corrected(home, TEXT, "lena.fischer", "tomas.silva")
         policy, pool = home.parts.policies["alert-triage"], home.ledger.pool
         pool.activate(policy.use_case, build(pool, policy, by="dana").version, by="dana")

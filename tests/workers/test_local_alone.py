@@ -15,7 +15,7 @@ from connectors.litellm.model import LiteLLMModel
 from connectors.sql.model_figures import local_labels
 from countersign.assessment import Assessment
 from sandbox.model import TOKEN
-from tests.workers.house import ROOT, House, house
+from tests.workers.house import House, house, shipped
 from workers.main import main
 
 FEW, ENOUGH, WRONG = 4, 13, 9
@@ -24,7 +24,7 @@ FEW, ENOUGH, WRONG = 4, 13, 9
 @pytest.fixture
 def home(tmp_path: Path, ledger_url: str) -> Iterator[House]:
     """A house that asks a language model, and may let the embedded one answer where half of its answers are right."""
-    document = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
+    document = yaml.safe_load(shipped())
     document["model"] |= {"candidates": ["openai/sandbox-small"], "sure_enough_locally": 0.5}
     document |= {"control_lane": 0.0, "autonomy": "draft"}
     file = tmp_path / "locally.yaml"

@@ -52,15 +52,23 @@ def test_a_storm_is_one_case_and_one_note_that_counts(night: House) -> None:
     assert not [record for record in story.actions if record.action.effect.kind == "close"]
 
 
-def test_the_control_lane_is_recorded_and_left_alone(night: House) -> None:
+def test_the_control_lane_is_recorded_and_left_alone(home: House) -> None:
     """Tickets of the control lane carry no note, and the ledger says what would have been done."""
-    stories = [
-        night.parts.ledger.reading.story(line.id) for line in night.parts.ledger.reading.cases(limit=1000)
-    ]
-    control = [s for s in stories if s.decisions[-1].decision.lane == "control"]
-    assert control
+    home = home.with_policy(control_lane=0.5)
+    open_incident = home.box.servicenow.open_incident
+    home.box.run(lambda: [open_incident(short_description=f"Report {n} is late") for n in range(64)])
+    home.once()
+    reading = home.parts.ledger.reading
+    stories = [reading.story(line.id) for line in reading.cases(limit=1000)]
+    control = [story for story in stories if story.decisions[-1].decision.lane == "control"]
+    assert 0 < len(control) < len(stories) == 64, "one draw of sixty-four in 2^63 has all on one side"
     assert all(story.decisions[-1].decision.would for story in control)
     assert not [record for story in control for record in story.actions]
+    tickets_of_control = {alert.ticket.id for story in control for alert in story.case.alerts if alert.ticket}
+    written = {write.target for write in home.writes if write.marker}
+    assert len(tickets_of_control) == len(control)
+    assert len(written) == len(stories) - len(control)
+    assert not written & tickets_of_control
 
 
 def test_secrets_and_people_do_not_reach_the_model_or_its_record(night: House) -> None:

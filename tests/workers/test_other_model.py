@@ -29,7 +29,7 @@ def home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
         address = f"{one.box.urls['model']}/v1"
         price = Price(read=1.0, written=1.0)
         model = LiteLLMModel(ASKED, timeout_s=10, client=client, api_base=address, api_key=TOKEN, price=price)
-        yield one.with_policy(control_lane=0.0).with_models(model)
+        yield one.with_models(model)
 
 
 def _decided(home: House, title: str) -> DecisionRecord:

@@ -42,7 +42,7 @@ def test_an_edit_shows_what_it_would_have_done(
     home: House, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Four were closed; a stricter threshold closes none of them, and each case that changes is named."""
-    _tickets(home.with_policy(control_lane=0.0), 4)
+    _tickets(home, 4)
     document = yaml.safe_load(POLICY.read_text(encoding="utf-8"))
     document["rules"][0]["threshold"] = {"risk_below": 0.0001}
     document["version"] = 2
@@ -71,7 +71,7 @@ def test_wrong_closes_are_weighed_by_how_likely_a_case_was_looked_at(
     home: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """While it drafts, people see every case; once it closes, the control lane's alone: each counts for two."""
-    drafted = _judged(home.with_policy(control_lane=0.0, autonomy="draft"), 6, wrong=1)
+    drafted = _judged(home.with_policy(autonomy="draft"), 6, wrong=1)
     sampled = _judged(home.with_policy(control_lane=0.5), 16, wrong=3)
     labels = home.parts.ledger.promises.labels("alert-triage")
     assert [sum(label.probability == chance for label in labels) for chance in (1.0, 0.5)] == [6, sampled]

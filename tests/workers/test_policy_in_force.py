@@ -20,7 +20,7 @@ from countersign.bundles import Edition, Role, sign
 from countersign.errors import CountersignError
 from countersign.policy import load_policy
 from countersign.prompts import PromptFile
-from tests.workers.house import ROOT, House, house
+from tests.workers.house import ROOT, House, house, shipped
 from workers.app import new_app
 from workers.files import signatures_of
 from workers.in_force import AGAIN_S, Current, in_force
@@ -30,9 +30,10 @@ from workers.tasks import register
 from workers.wiring import now, renewed
 
 USE_CASE = "signed-triage"
-GOOD = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8").replace(
-    "use_case: alert-triage", f"use_case: {USE_CASE}"
-) + "rights: {change: [ana, ben], promote: [ben]}\n"
+GOOD = (
+    shipped().replace("use_case: alert-triage", f"use_case: {USE_CASE}")
+    + "rights: {change: [ana, ben], promote: [ben]}\n"
+)
 PROMPT = ROOT / "prompts" / "triage" / "v1.md"
 WIDER = ("risk_below: 0.10", "risk_below: 0.20")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.house import ROOT, House
+from tests.workers.house import House, shipped
 from workers.main import main
 
 
@@ -20,7 +20,7 @@ def test_a_draft_without_certificate_is_not_let_act(
 ) -> None:
     """Refused with the reasons, and the file stays as it was."""
     file = tmp_path / "p.yaml"
-    text = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
+    text = shipped()
     text = text.replace("autonomy: act", "autonomy: draft").replace("governance: risk@example.com", "")
     file.write_text(text, encoding="utf-8")
     _promote(home, file, "1")
@@ -36,7 +36,7 @@ def test_what_observes_may_draft_when_the_questions_are_answered(
 ) -> None:
     """Observe to draft: the file has the next version, and people are told what to do with it."""
     file = tmp_path / "p.yaml"
-    text = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
+    text = shipped()
     file.write_text(text.replace("autonomy: act", "autonomy: observe"), encoding="utf-8")
     _promote(home, file, "0")
     assert "autonomy: draft" in file.read_text(encoding="utf-8")

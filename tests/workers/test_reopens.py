@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workers.house import ROOT, House, house
+from tests.workers.house import House, house, shipped
 from workers.main import main
 
 WHO = "lena.fischer"
@@ -17,7 +17,7 @@ WHO = "lena.fischer"
 @pytest.fixture
 def home(tmp_path: Path, sqlite_url: str) -> Iterator[House]:
     """A house without a control lane, where Ana may promote."""
-    document = yaml.safe_load((ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8"))
+    document = yaml.safe_load(shipped())
     document |= {"control_lane": 0.0, "rights": {"promote": ["ana"]}}
     file = tmp_path / "triage.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")

@@ -13,7 +13,7 @@ from countersign.errors import NotFound
 from countersign.ledger import Story
 from countersign.policy import Policy
 from countersign.replay import decision_hash, policy_then, replay
-from tests.workers.house import ROOT, House
+from tests.workers.house import House, shipped
 from workers.again import asked_again
 from workers.main import main
 
@@ -51,7 +51,7 @@ def test_an_edited_policy_does_not_change_what_a_replay_says(tmp_path: Path, hom
     home.box.run(lambda: home.box.servicenow.open_incident(short_description="Job is slow", description="x"))
     home.once()
     (line,) = home.parts.ledger.reading.cases(limit=5)
-    text = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
+    text = shipped()
     edited = text.replace("autonomy: act", "autonomy: observe").replace("version: 1", "version: 2", 1)
     file = tmp_path / "alert-triage.yaml"
     file.write_text(edited.replace("prompt: v1", "prompt: v1\n  budget: {usd_per_day: 1}"), encoding="utf-8")

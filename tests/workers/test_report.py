@@ -52,7 +52,6 @@ def test_it_says_what_the_ledger_knows(night: House) -> None:
 
 def test_what_engineers_corrected_is_counted(home: House) -> None:
     """From what the model had said to what they say it is, told in a comment."""
-    home = home.with_policy(control_lane=0.0)
     desk = home.box.servicenow
     row = home.box.run(lambda: desk.open_incident(short_description="Disk full on db-1", description="97 %"))
     home.once()

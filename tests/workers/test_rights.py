@@ -10,7 +10,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.workers.house import ROOT, House
+from tests.workers.house import House, shipped
 from workers.main import main
 from workers.settings import load_settings
 from workers.wiring import open_parts
@@ -25,8 +25,8 @@ def _person(folder: Path, name: str) -> str:
 
 def _ruled(home: House, folder: Path, rights: str) -> House:
     """The house's configuration with one policy that has these rights, in force before keys are asked for."""
-    shipped = (ROOT / "policies" / "alert-triage.yaml").read_text(encoding="utf-8")
-    text = shipped.replace("version: 1", "version: 2", 1) + f"rights: {rights}\n"
+    text = shipped()
+    text = text.replace("version: 1", "version: 2", 1) + f"rights: {rights}\n"
     (folder / "ruled.yaml").write_text(text, encoding="utf-8")
     _configure(home, policies=[str(folder / "ruled.yaml")])
     open_parts(load_settings(home.config)).close()

@@ -14,14 +14,13 @@ from sqlalchemy import create_engine, select
 from benchmarks import rollback
 from connectors.sql.tables import actions
 from countersign.ledger import ActionRecord, Story
-from tests.workers.house import POLICIES, House, house
+from tests.workers.house import House, house, shipped
 
 QUIET = "Certificate of mail-relay was renewed"
 
 
 def _noted_and_closed(home: House) -> tuple[House, str]:
     """A house that has closed a ticket, and the ticket's number."""
-    home = home.with_policy(control_lane=0.0)
     row = home.box.run(
         lambda: home.box.servicenow.open_incident(
             short_description=QUIET,
@@ -123,7 +122,7 @@ def test_a_change_between_the_plan_and_the_write_is_seen(home: House) -> None:
 
 def test_what_waits_for_an_approval_is_dropped(home: House) -> None:
     """Nobody can approve afterwards what a rollback has found waiting."""
-    home = home.with_policy(control_lane=0.0, autonomy="draft")
+    home = home.with_policy(autonomy="draft")
     home.box.run(
         lambda: home.box.servicenow.open_incident(short_description=QUIET, description="no action needed")
     )
@@ -174,7 +173,7 @@ def test_the_policy_says_how_fast_and_a_flag_overrides_it(
     tmp_path: Path, sqlite_url: str, how: tuple[str, ...], seconds: float
 ) -> None:
     """With three writes a minute they are due twenty seconds apart."""
-    slow = yaml.safe_load(Path(POLICIES[0]).read_text(encoding="utf-8"))
+    slow = yaml.safe_load(shipped())
     slow["rollback"]["per_minute"] = 3
     (tmp_path / "slow.yaml").write_text(yaml.safe_dump(slow, allow_unicode=True), encoding="utf-8")
     with house(tmp_path, sqlite_url, policies=[str(tmp_path / "slow.yaml")]) as home:

@@ -18,7 +18,6 @@ TICKETS = 24
 
 def _full_of_work(home: House) -> House:
     """A house that has a note to write in each of many tickets."""
-    home = home.with_policy(control_lane=0.0)
     for number in range(TICKETS):
         _open(home, number)
     home.run_only("pull", "assess")

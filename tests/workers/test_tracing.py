@@ -91,7 +91,6 @@ def test_pull_assess_and_act_are_one_trace(
     exporter: InMemorySpanExporter, home: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wake-ups carry the trace: the model's call lies in its case, the case in its assess, all under the pull."""
-    home = home.with_policy(control_lane=0.0)
     home.box.run(
         lambda: home.box.servicenow.open_incident(short_description="Canary sings", description="la")
     )

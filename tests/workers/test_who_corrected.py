@@ -79,7 +79,6 @@ def test_what_a_person_changes_in_servicenow_is_a_correction(home: House) -> Non
 
 def test_what_a_person_changes_in_jira_is_a_correction(home: House) -> None:
     """The same, where the item stands in a label and the rest in fields of the site's own."""
-    home = home.with_policy("jira-triage", control_lane=0.0)
     jira, category, group = home.box.jira, JIRA_FIELDS["category"], JIRA_FIELDS["group"]
     before = {"labels": ["ci:db-1"], "priority": "Low", group: "NOC", category: "software"}
     text = {"issuetype": "Incident", "summary": TEXT, "description": TEXT}
