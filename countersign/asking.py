@@ -198,6 +198,7 @@ def _call(
             sample=prompt.sample,
             latency_ms=round((seconds() - started) * 1000),
             retry_after=error.retry_after if isinstance(error, Transient) else None,
+            parameters=error.parameters,
         )
         return None, failed
     call = Call(

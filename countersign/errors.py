@@ -6,6 +6,7 @@ Every message is one sentence that says what to do. Vendor errors are decided wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 
@@ -34,12 +35,16 @@ class LeaseLost(CountersignError):
 
 
 class OutsideError(CountersignError):
-    """Another system did not do what it was asked. `where` names it, `status` is its HTTP status or None."""
+    """Another system did not do what it was asked. `where` names it, `status` is its HTTP status or None.
+
+    `parameters` are what a model's request said besides its words, where one was sent.
+    """
 
     def __init__(self, message: str, *, where: str, status: int | None = None) -> None:
         super().__init__(message)
         self.where = where
         self.status = status
+        self.parameters: Mapping[str, float] = {}
 
 
 class Transient(OutsideError):

@@ -105,7 +105,7 @@ class ClaimedCase:
 class ModelCall:
     """One question put to one model and what it cost. `outcome`: answered, unreadable, or the error's kind.
 
-    `parameters` are what the request said besides its words (temperature, max_tokens, timeout), where it was answered.
+    `parameters` are what the request said besides its words (temperature, max_tokens, timeout), where it was sent.
     `sample` counts from 1 where the same question was put several times. `answered_by` is the model that the
     provider says gave the answer, in its words; "" where it does not say.
     """

@@ -119,6 +119,7 @@ class LiteLLMModel:
             response = litellm.completion(**self._request(litellm, prompt))
         except errors as error:
             fault = faults.fault(self.name, error, self._timeout_s)
+            fault.parameters = self._chosen(prompt)
             self._pause_after(fault)
             # The provider's text may repeat the key or the prompt: it is not carried along.
             raise fault from None

@@ -165,6 +165,7 @@ def test_a_status_is_one_of_our_errors(
         make().complete(PROMPT)
     assert caught.value.status == status
     assert caught.value.where == NAME
+    assert caught.value.parameters == {"timeout": 10.0, "max_tokens": 1000, "temperature": 0}
     assert sandbox.model.calls == before + 1
 
 
@@ -184,6 +185,7 @@ def test_a_pause_is_kept_then_it_works_again(
         model.complete(PROMPT)
     assert sandbox.model.calls == before
     assert second.value.retry_after is not None
+    assert second.value.parameters == {}  # nothing was sent
     model._not_before -= second.value.retry_after.total_seconds()
     assert model.complete(PROMPT).text
 

@@ -254,7 +254,9 @@ def test_an_unusable_answer_is_repaired_once_then_the_next_is_asked_then_people(
     assert [call.outcome for call in alone.calls][: len(tries)] == tries
     assert isinstance(alone.assessment, Unassessed)
     assert alone.decision.rule == "escalation.model_down"
-    assert all(call.detail for call in alone.calls)
+    assert all(call.detail and call.rendered and call.prompt_hash for call in alone.calls)
+    sent = [call for call in (*helped.calls, *alone.calls) if call.model != "local"][: 2 * len(tries)]
+    assert [call.parameters["timeout"] for call in sent] == [asked._timeout_s] * 2 * len(tries)  # type: ignore[attr-defined]
 
     lines = home.parts.ledger.spending.costs(since="2000-01-01")
     assert sum(line.unsettled for line in lines) == 0
