@@ -17,17 +17,17 @@ from benchmarks.worker import Instant
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 from workers import logs
-from workers.app import new_app
-from workers.crowd import Crowd
+from workers.app import new_app, run_worker
+from workers.crowd import Crowd, messages_at_once
 from workers.nursery import become_worker
 from workers.parts import Parts
-from workers.settings import load_settings
+from workers.settings import Workers, load_settings
 from workers.supervisor import PARENT_VARIABLE, die_with_parent
 from workers.tasks import register
 from workers.wakeful import keep_awake
 from workers.wiring import open_parts, warm_up
 
-ASKING = 16  # threads that ask models, as `up` has by default, for messages_at_once(16) messages
+AS_UP = Workers()
 QUEUES = "pull,assess,act,watch,control"
 
 
@@ -52,8 +52,8 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="Seconds that a model takes.")
     parser.add_argument("--worker", action="store_true", help="Be the worker, not who starts it again.")
     pool = parser.add_mutually_exclusive_group(required=True)
-    pool.add_argument("--processes", dest="pool", action="store_const", const="--pool=prefork")
-    pool.add_argument("--threads", dest="pool", action="store_const", const="--pool=threads")
+    pool.add_argument("--processes", dest="pool", action="store_const", const="prefork")
+    pool.add_argument("--threads", dest="pool", action="store_const", const="threads")
     asked = parser.parse_args()
     if asked.worker:
         _work(asked)
@@ -80,9 +80,9 @@ def _work(asked: argparse.Namespace) -> None:
     logs.set_up("ERROR")
     settings = load_settings(asked.config)
     warm_up(settings, ())
-    asking = ASKING if asked.pool == "--pool=threads" else 0
+    asking = AS_UP.model_threads if asked.pool == "threads" else 0
     if asking:
-        become_worker()
+        become_worker(AS_UP.model_processes)
     app = new_app(settings, asked.broker)
     models = (Poisonable(asked.latency),)
 
@@ -92,10 +92,8 @@ def _work(asked: argparse.Namespace) -> None:
 
     register(app, lambda: parts(os.getpid()))
     keep_awake(app)
-    app.worker_main(
-        ["--quiet", "worker", f"--queues={asked.queues}", asked.pool, "--concurrency=4", "--loglevel=ERROR",
-         f"--hostname=poison-{os.getpid()}@local", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    )  # fmt: skip
+    at_once = messages_at_once(asking) if asking else 4
+    sys.exit(run_worker(app, asked.queues.split(","), pool=asked.pool, concurrency=at_once))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from celery import Celery
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 from workers import logs
-from workers.app import new_app
+from workers.app import new_app, run_worker
 from workers.parts import Parts
 from workers.settings import Settings, load_settings
 from workers.supervisor import die_with_parent
@@ -72,14 +73,8 @@ def main() -> None:
     arguments = parser.parse_args()
     die_with_parent()
     logs.set_up("ERROR")
-    measured_app(load_settings(arguments.config)).worker_main(
-        [
-            "--quiet", "worker", f"--queues={arguments.queues}", "--pool=prefork",
-            f"--concurrency={arguments.processes}",
-            f"--hostname=bench-{os.getpid()}@local", "--loglevel=ERROR",
-            "--without-gossip", "--without-mingle", "--without-heartbeat",
-        ]
-    )  # fmt: skip
+    app, queues = measured_app(load_settings(arguments.config)), arguments.queues.split(",")
+    sys.exit(run_worker(app, queues, pool="prefork", concurrency=arguments.processes))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Literal
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -67,6 +71,21 @@ def new_app(settings: Settings, broker: str) -> Celery:
         enable_utc=True,
     )
     return app
+
+
+def run_worker(
+    app: Celery, queues: Sequence[str], *, pool: Literal["prefork", "threads"], concurrency: int
+) -> int:
+    """Works until told to stop, and gives the status to exit with. Celery's command line would do the same, half a
+    second later.
+    """
+    worker = app.Worker(
+        queues=list(queues), pool=pool, concurrency=concurrency, loglevel="WARNING", quiet=True,
+        hostname=f"{'-'.join(queues)}-{os.getpid()}@{socket.gethostname()}",
+        without_gossip=True, without_mingle=True, without_heartbeat=True,
+    )  # fmt: skip
+    worker.start()
+    return int(worker.exitcode or 0)
 
 
 def schedule(

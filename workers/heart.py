@@ -86,12 +86,12 @@ def takes_work(started: Sequence[float], slots: int, *, now: float, longest_s: f
     return len(started) < slots or now - max(started) < longest_s
 
 
-def enliven(app: Celery, role: str, *, limits: Limits | None, every_s: float) -> None:
+def enliven(app: Celery, heartbeat: Heartbeat, *, limits: Limits | None, every_s: float) -> None:
     """Gives the workers of this application a heart that beats so often. Beyond its limits a worker ends by itself.
 
     For threads, which Celery limits in nothing; it replaces processes of a pool by itself.
     """
-    its = {"heartbeat": Heartbeat(role), "limits": limits, "every_s": every_s}
+    its = {"heartbeat": heartbeat, "limits": limits, "every_s": every_s}
     app.steps["consumer"].add(type("WorkerHeart", (_WorkerHeart,), its))
 
 

@@ -41,6 +41,13 @@ class Heartbeat:
         fresh.replace(file)
 
 
+def of_worker(queues: str, processes: int) -> tuple[Heartbeat, ...]:
+    """One for each process that takes messages itself: a pool's children take theirs from their parent."""
+    if processes <= 1:
+        return (Heartbeat(queues),)
+    return tuple(Heartbeat(f"{queues}-{place}") for place in range(1, processes + 1))
+
+
 def heartbeats() -> dict[str, datetime]:
     """The roles that have ever lived here, and until when each may be believed alive. Raises ConfigError."""
     folder = os.environ.get(FOLDER_VARIABLE)

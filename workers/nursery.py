@@ -1,4 +1,4 @@
-"""Nursery: a process that has imported and learnt all it needs, and does nothing but fork the worker on threads.
+"""Nursery: a process that has imported and learnt all it needs, and does nothing but fork workers on threads.
 
 A case may kill its process, by its memory say. A worker that starts from nothing takes seconds from all other cases,
 each time; one that is forked takes none. Pools of processes do the same inside Celery.
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -24,36 +25,51 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _GROWN_S = 2.0
 
 
-def become_worker(now: Callable[[], float] = time.monotonic) -> None:
-    """Returns in a child, which is to work; the process itself stays behind and never comes back from here.
+def become_worker(count: int = 1, *, now: Callable[[], float] = time.monotonic) -> int:
+    """Returns in each of `count` children, which is to work, its place from 0; the process itself stays behind and
+    never comes back from here.
 
-    It hands on what it is told by SIGTERM, SIGINT and SIGQUIT, forks another child when one was killed, and exits as
-    the child that ended by itself did.
+    It hands on what it is told by SIGTERM, SIGINT and SIGQUIT, and forks another child when one was killed or has
+    ended in order, beyond its limits say. When one fails the others are told to end, and it exits as that one did.
     """
     told: list[int] = []
-    children: list[int] = []
+    children: dict[int, tuple[int, float]] = {}
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
+    def hand_on(number: int, _frame: FrameType | None = None) -> None:
         told.append(number)
-        with suppress(ProcessLookupError):
-            os.kill(children[-1], number)
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
 
     os.environ[PARENT_VARIABLE] = str(os.getpid())
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     usual = {number: signal.signal(number, hand_on) for number in _ENDING}
-    while True:
-        born = now()
-        child = os.fork()
-        if not child:
-            for number, handler in usual.items():
-                signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-            die_with_parent()
-            return
-        children.append(child)
+    unfilled, ended = deque(range(count)), 0
+    while unfilled or children:
+        while unfilled:
+            place, born = unfilled.popleft(), now()
+            child = os.fork()
+            if not child:
+                for number, handler in usual.items():
+                    signal.signal(number, handler)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+                die_with_parent()
+                return place
+            children[child] = (place, born)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        child, status = os.wait()
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-        if told or code >= 0 or now() - born < _GROWN_S:
-            sys.exit(code if code >= 0 else 128 - code)
-        _log.warning("worker.killed", by=signal.Signals(-code).name, do="another has taken its place")
+        code, (place, born) = os.waitstatus_to_exitcode(status), children.pop(child)
+        if not told and code <= 0 and now() - born >= _GROWN_S:
+            how = (
+                {"event": "worker.killed", "by": signal.Signals(-code).name}
+                if code
+                else {"event": "worker.ended"}
+            )
+            _log.warning(**how, do="another has taken its place")
+            unfilled.append(place)
+            continue
+        ended = ended or (code if code >= 0 else 128 - code)
+        if not told:
+            hand_on(signal.SIGTERM)
+    sys.exit(ended)

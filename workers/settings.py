@@ -122,7 +122,15 @@ class Workers(_Part):
     """Processes and threads of `countersign up`."""
 
     processes: int = Field(default=2, ge=1, le=64, description="Processes for pulling, acting and watching.")
-    model_threads: int = Field(default=16, ge=1, le=1000, description="Concurrent model calls.")
+    model_processes: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Processes that ask models; a case that kills one leaves the others.",
+    )
+    model_threads: int = Field(
+        default=16, ge=1, le=1000, description="Model calls that each of them has under way at once."
+    )
     memory_mb: int = Field(default=600, ge=100, description="A worker process above this is replaced.")
     task_limit: Duration = Field(
         default=timedelta(minutes=5),

@@ -33,32 +33,44 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(slots=True)
 class Role:
-    """One process: its arguments after `countersign`, its heartbeat, how long that may stay away, how it has been."""
+    """One process: its arguments after `countersign`, its heartbeats (one for each child that takes work), how long
+    one may stay away, how it has been.
+    """
 
     name: str
     arguments: Sequence[str]
-    heartbeat: Heartbeat
+    heartbeats: Sequence[Heartbeat]
     hang_after_s: float
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     starts: int = 0
     wait_s: float = _FIRST_WAIT_S
     due: float = 0.0
-    last_beat: str = ""
-    heard: float = 0.0
+    last_beats: dict[Heartbeat, str] = field(default_factory=dict)
+    heard: dict[Heartbeat, float] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def listen(self, now: float) -> None:
-        """Heard is a beat that differs from the last one: the clocks that it was written by may jump."""
-        if (beat := self.heartbeat.last()) != self.last_beat:
-            self.last_beat, self.heard = beat, now
+    def begin(self, until: float) -> None:
+        """It has just been started, and need not have been heard before then."""
+        self.last_beats = {one: one.last() for one in self.heartbeats}
+        self.heard = dict.fromkeys(self.heartbeats, until)
+
+    def listen(self, now: float) -> float:
+        """For how long the one has been silent that was silent for longest, in seconds.
+
+        Heard is a beat that differs from the last one: the clocks that it was written by may jump.
+        """
+        for one in self.heartbeats:
+            if (beat := one.last()) != self.last_beats.get(one, ""):
+                self.last_beats[one], self.heard[one] = beat, now
+        return now - min(self.heard.values(), default=now)
 
     def excuse(self, until: float) -> None:
-        """It need not have been heard before then."""
-        self.heard = max(self.heard, until)
+        """None need have been heard before then."""
+        self.heard = {one: max(heard, until) for one, heard in self.heard.items()}
 
 
 @dataclass(slots=True)
@@ -115,12 +127,12 @@ class Supervisor:
 
     def _watch(self, role: Role, now: float) -> None:
         """Ends a role that exists and does nothing; `_keep` starts it again."""
-        role.listen(now)
+        silent_s = role.listen(now)
         if now - self._looked > _SLEPT_S:
             role.excuse(now)
+            return
         if role.process is None or not role.alive:
             return
-        silent_s = now - role.heard
         match judged(silent_s, role.hang_after_s, self.can_work):
             case "excused":
                 role.excuse(now)
@@ -149,8 +161,7 @@ class Supervisor:
             start_new_session=True,
         )
         role.started, role.starts = now, role.starts + 1
-        role.last_beat = role.heartbeat.last()
-        role.excuse(now + _FIRST_BEAT_S)
+        role.begin(now + _FIRST_BEAT_S)
         _log.info("role.started", role=role.name, pid=role.process.pid)
 
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,11 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 EXAMPLES = "triage/examples.jsonl"
+# What Celery imports when a worker starts, by name and late.
+_OF_A_WORKER = (
+    "celery.apps.worker", "celery.worker.components", "celery.worker.consumer", "celery.worker.autoscale",
+    "celery.concurrency.thread", "kombu.transport.redis", "workers.tasks",
+)  # fmt: skip
 
 
 def now() -> datetime:
@@ -506,6 +512,8 @@ def warm_up(settings: Settings, queues: Sequence[str]) -> None:
     """What a worker does before its first message, and before it forks: a child that had to do it anew, after another
     was killed, would take half a second from the rest. Its connections end here; each process has its own.
     """
+    for part in _OF_A_WORKER:
+        import_module(part)
     with closing(open_parts(settings)) as parts:
         policies = parts.policies.values() if "assess" in queues else ()
     asked = {name for policy in policies for name in policy.model.candidates}

@@ -9,19 +9,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Each child adds a line to the file; `grown` is the seconds that each seems to have lived.
+# Each child adds a line to the file; `grown` is the seconds between two looks at the clock.
 _CODE = """
 import os, signal, sys, time
 from itertools import count
 from pathlib import Path
 from workers.nursery import become_worker
 children, grown = Path(sys.argv[1]), float(sys.argv[2])
-become_worker(now=count(step=grown).__next__)
+place = become_worker(int(sys.argv[3]), now=count(step=grown).__next__)
 with children.open("a") as file:
-    print(os.getpid(), os.getppid(), file=file)
+    print(os.getpid(), os.getppid(), place, file=file)
 born = len(children.read_text().splitlines())
 """
 _KILLED_TWICE = _CODE + "os.kill(os.getpid(), signal.SIGKILL) if born < 3 else sys.exit(7)"
+_ENDED_TWICE = _CODE + "sys.exit(0 if born < 3 else 7)"
+# The one at the second place is killed once, and the one in its stead ends all.
+_TWO = (
+    _CODE
+    + """
+def told(number, _frame):
+    sys.exit(0)
+signal.signal(signal.SIGTERM, told)
+while place == 0:
+    time.sleep(60)
+while born < 2:
+    born = len(children.read_text().splitlines())
+os.kill(os.getpid(), signal.SIGKILL) if born == 2 else sys.exit(7)
+"""
+)
 _TOLD = (
     _CODE
     + """
@@ -36,8 +51,10 @@ time.sleep(60)
 
 
 @contextmanager
-def _running(code: str, children: Path, *, grown: float = 10.0) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", code, str(children), str(grown)]
+def _running(
+    code: str, children: Path, *, grown: float = 10.0, count: int = 1
+) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", code, str(children), str(grown), str(count)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             yield process
@@ -49,16 +66,35 @@ def test_who_was_killed_is_replaced(tmp_path: Path) -> None:
     """Two are killed, the third ends by itself: three children of one process, which exits as the third did."""
     with _running(_KILLED_TWICE, tmp_path / "children") as process:
         assert process.wait(30) == 7
-    children = [line.split() for line in (tmp_path / "children").read_text().splitlines()]
-    assert len({child for child, _ in children}) == 3
-    assert {parent for _, parent in children} == {str(process.pid)}
+    children = _children(tmp_path)
+    assert len({child for child, _, _ in children}) == 3
+    assert {parent for _, parent, _ in children} == {str(process.pid)}
+
+
+def test_who_ended_in_order_is_replaced(tmp_path: Path) -> None:
+    """Beyond its limits a worker ends by itself: a small one takes its place, and nothing is learnt anew."""
+    with _running(_ENDED_TWICE, tmp_path / "children") as process:
+        assert process.wait(30) == 7
+    assert len(_children(tmp_path)) == 3
+
+
+def test_of_two_only_the_one_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    """In its own place; when one fails the other is told to end, and the failure is what is exited with."""
+    with _running(_TWO, tmp_path / "children", count=2) as process:
+        assert process.wait(30) == 7
+    assert sorted(place for _, _, place in _children(tmp_path)) == ["0", "1", "1"]
+
+
+def _children(folder: Path) -> list[list[str]]:
+    """Of each child its process, its parent's and its place."""
+    return [line.split() for line in (folder / "children").read_text().splitlines()]
 
 
 def test_who_dies_young_is_not(tmp_path: Path) -> None:
     """It may die of its start: that is left to whoever starts processes, with a pause in between."""
     with _running(_KILLED_TWICE, tmp_path / "children", grown=0.5) as process:
         assert process.wait(30) == 128 + signal.SIGKILL
-    assert len((tmp_path / "children").read_text().splitlines()) == 1
+    assert len(_children(tmp_path)) == 1
 
 
 def test_what_it_is_told_the_worker_hears(tmp_path: Path) -> None:
@@ -69,7 +105,7 @@ def test_what_it_is_told_the_worker_hears(tmp_path: Path) -> None:
         process.terminate()
         assert process.stdout.readline() == "told SIGTERM\n"
         assert process.wait(30) == 3
-    assert len((tmp_path / "children").read_text().splitlines()) == 1
+    assert len(_children(tmp_path)) == 1
 
 
 def test_no_worker_outlives_its_nursery(tmp_path: Path) -> None:

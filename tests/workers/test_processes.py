@@ -122,11 +122,12 @@ def test_a_case_that_kills_its_process_is_a_dead_letter(running: Plant, pool: st
 
 
 def test_a_worker_of_threads_has_a_memory_limit(tmp_path: Path, sqlite_url: str) -> None:
-    """Above its limit it ends in order, so that the supervisor starts a small one."""
+    """Above its limit it ends in order, so that a small one takes its place."""
     small = {"health_port": 0, "processes": 1, "model_threads": 2, "memory_mb": 100}
     with plant(tmp_path, sqlite_url, workers=small) as one:
         worker = one.start("worker", "--queues", "assess", "--threads", "2")
-        assert worker.wait(timeout=90) == 0
+        # Older than two seconds on a busy machine: its nursery, which is small, forks the next one.
+        wait(lambda: worker.poll() == 0 or "worker.ended" in one.log.read_text(), 90, "it has ended")
         assert "it holds" in one.log.read_text()
 
 
@@ -138,8 +139,8 @@ def test_a_worker_of_threads_has_a_time_limit(tmp_path: Path, sqlite_url: str) -
             lambda: one.box.faults.add(Fault(vendor="servicenow", kind="hang", times=None, seconds=8.0))
         )
         one.start("beat")
-        worker = one.start("worker", "--queues", "watch", "--threads", "2")
-        assert worker.wait(timeout=90) == 0
+        one.start("worker", "--queues", "watch", "--threads", "2")
+        wait(lambda: "worker.ended" in one.log.read_text(), 90, "another has taken its place")
         assert "a task takes" in one.log.read_text()
 
 

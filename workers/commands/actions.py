@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -22,7 +23,8 @@ def actions(
     """List actions, newest first."""
     from workers.wiring import open_ledger
 
-    lines = open_ledger(load_settings(config)).reading.actions(limit=limit, state=state)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        lines = ledger.reading.actions(limit=limit, state=state)
     if as_json:
         show_json(lines)
         return

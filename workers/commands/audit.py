@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def verify(
 
     signed = load(_read(checkpoint).decode(errors="replace")) if checkpoint else None
     expected = _read(public_key) if public_key else None
-    found = open_ledger(load_settings(config)).trail.verify(signed, public_key=expected)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        found = ledger.trail.verify(signed, public_key=expected)
     if as_json:
         show_json(found)
     else:
@@ -62,11 +64,11 @@ def checkpoint(
     from countersign.checkpoints import dump, sign
     from workers.wiring import open_ledger
 
-    trail = open_ledger(load_settings(config)).trail
-    found = trail.verify()
+    with closing(open_ledger(load_settings(config))) as ledger:
+        found = ledger.trail.verify()
+        _, _, at = ledger.trail.head()
     if found.problem is not None:
         raise ConfigError(f"The log does not hold, so nothing is signed: {found.problem.sentence}")
-    _, _, at = trail.head()
     signed = sign(found.records, found.last_hash, at, _read(key))
     _write(out, dump(signed).encode(), 0o644)
     typer.echo(f"record {signed.seq} is signed for in {out}")
@@ -97,8 +99,9 @@ def export(
     """Print the log as lines of JSON, in order."""
     from workers.wiring import open_ledger
 
-    for line in open_ledger(load_settings(config)).trail.export(after=after):
-        typer.echo(line)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        for line in ledger.trail.export(after=after):
+            typer.echo(line)
 
 
 def _read(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -29,7 +30,8 @@ def show(
     """Show alerts, context, assessment, decision with reasons, actions, corrections and audit."""
     from workers.wiring import open_ledger
 
-    story = open_ledger(load_settings(config)).reading.story(case_id)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        story = ledger.reading.story(case_id)
     if as_json:
         show_json(story)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -23,7 +24,8 @@ def cases(
     """List cases with their ticket, what was decided, and by which rule."""
     from workers.wiring import open_ledger
 
-    lines = open_ledger(load_settings(config)).reading.cases(limit=limit, stage=stage, ticket=ticket)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        lines = ledger.reading.cases(limit=limit, stage=stage, ticket=ticket)
     if as_json:
         show_json(lines)
         return

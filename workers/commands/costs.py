@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import date
 from typing import Annotated
 
@@ -27,9 +28,10 @@ def costs(
 
     settings = load_settings(config)
     day = (now() - length(since)).date().isoformat()
-    ledger = open_ledger(settings)
-    lines = ledger.spending.costs(since=day)
-    told = per_thousand(lines, ledger.spending.alerts(since=day))
+    with closing(open_ledger(settings)) as ledger:
+        lines = ledger.spending.costs(since=day)
+        told = per_thousand(lines, ledger.spending.alerts(since=day))
+        others = ledger.drifts.others(since=date.fromisoformat(day))
     if as_json:
         show_json({"lines": lines, "per_1000_alerts": told})
         return
@@ -46,7 +48,7 @@ def costs(
     )  # fmt: skip
     for one in told:
         typer.echo(_beside_naive(one))
-    for use_case, counts in ledger.drifts.others(since=date.fromisoformat(day)).items():
+    for use_case, counts in others.items():
         for sentence in others_told(counts):
             typer.echo(f"{use_case}: {sentence}")
 

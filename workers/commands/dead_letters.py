@@ -26,7 +26,8 @@ def list_(config: Config = None, as_json: AsJson = False, limit: Limit = 50, sta
     """List dead letters, newest first."""
     from workers.wiring import open_ledger
 
-    letters = open_ledger(load_settings(config)).reading.dead_letters(limit=limit, state=state)
+    with closing(open_ledger(load_settings(config))) as ledger:
+        letters = ledger.reading.dead_letters(limit=limit, state=state)
     if as_json:
         show_json(letters)
         return
@@ -42,7 +43,8 @@ def show(letter: Id, config: Config = None) -> None:
     """Show one dead letter with its (redacted) payload, as JSON."""
     from workers.wiring import open_ledger
 
-    show_json(open_ledger(load_settings(config)).reading.dead_letter(letter))
+    with closing(open_ledger(load_settings(config))) as ledger:
+        show_json(ledger.reading.dead_letter(letter))
 
 
 @app.command()
@@ -52,13 +54,14 @@ def replay(letter: Id, config: Config = None) -> None:
     from workers.wiring import open_ledger, open_parts
 
     settings = load_settings(config)
-    ledger, by = open_ledger(settings), getpass.getuser()
-    found = ledger.reading.dead_letter(letter)
-    if found.kind == "alert" and found.state == "open":
-        with closing(open_parts(settings)) as parts:
-            done = again(parts, found.id, by=by)
-    else:
-        done = ledger.reading.resolve_dead_letter(found.id, how="replayed", by=by)
+    by = getpass.getuser()
+    with closing(open_ledger(settings)) as ledger:
+        found = ledger.reading.dead_letter(letter)
+        if found.kind == "alert" and found.state == "open":
+            with closing(open_parts(settings)) as parts:
+                done = again(parts, found.id, by=by)
+        else:
+            done = ledger.reading.resolve_dead_letter(found.id, how="replayed", by=by)
     _tell(done)
     if done.state == "open":
         typer.echo(f"It can still not be read: {done.reason}", err=True)
@@ -70,8 +73,8 @@ def dismiss(letter: Id, config: Config = None) -> None:
     """Leave it to people, for good."""
     from workers.wiring import open_ledger
 
-    ledger = open_ledger(load_settings(config))
-    _tell(ledger.reading.resolve_dead_letter(letter, how="dismissed", by=getpass.getuser()))
+    with closing(open_ledger(load_settings(config))) as ledger:
+        _tell(ledger.reading.resolve_dead_letter(letter, how="dismissed", by=getpass.getuser()))
 
 
 def _tell(done: DeadLetter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -27,16 +28,16 @@ def pull(
     from workers.wiring import migrate, open_parts
 
     migrate(settings)
-    parts = open_parts(settings)
-    feeds = [source] if source else sorted(parts.sources)
-    for feed in feeds:
-        if feed not in parts.sources:
-            known = ", ".join(sorted(parts.sources)) or "none is configured"
-            raise ConfigError(f"There is no source {feed}; the configured ones: {known}.")
-        before = parts.ledger.reading.tally()
-        due = sum(len(wake.ids) for wake in read(parts, feed))
-        after = parts.ledger.reading.tally()
-        typer.echo(
-            f"{feed}: {after.alerts - before.alerts} new alerts, "
-            f"{after.dead_letters - before.dead_letters} unreadable, {due} cases due"
-        )
+    with closing(open_parts(settings)) as parts:
+        feeds = [source] if source else sorted(parts.sources)
+        for feed in feeds:
+            if feed not in parts.sources:
+                known = ", ".join(sorted(parts.sources)) or "none is configured"
+                raise ConfigError(f"There is no source {feed}; the configured ones: {known}.")
+            before = parts.ledger.reading.tally()
+            due = sum(len(wake.ids) for wake in read(parts, feed))
+            after = parts.ledger.reading.tally()
+            typer.echo(
+                f"{feed}: {after.alerts - before.alerts} new alerts, "
+                f"{after.dead_letters - before.dead_letters} unreadable, {due} cases due"
+            )

@@ -44,11 +44,13 @@ def replay(
     from workers.wiring import now as clock
 
     settings = load_settings(config)
-    ledger = open_ledger(settings)
-    story = ledger.reading.story(case_id)
-    policy = None if now else policy_then(story, ledger.reading.policy_text, revision=revision)
-    if policy is None:
-        policy = in_force(settings, ledger.promises, clock(), keep=False).policies.get(story.case.use_case)
+    with closing(open_ledger(settings)) as ledger:
+        story = ledger.reading.story(case_id)
+        policy = None if now else policy_then(story, ledger.reading.policy_text, revision=revision)
+        if policy is None:
+            policy = in_force(settings, ledger.promises, clock(), keep=False).policies.get(
+                story.case.use_case
+            )
     if policy is None:
         raise NotFound(f"There is no policy for use case {story.case.use_case}; put its file back.")
     answer = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import webbrowser
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -45,23 +46,23 @@ def report(
     from workers.wiring import now, open_ledger
 
     settings = load_settings(config)
-    ledger = open_ledger(settings)
-    policies = chosen(settings, ledger.promises, now(), use_case)
-    for why in unmailed(settings.mail, policies):
-        typer.echo(why, err=True)
-    if check:
-        _check(ledger.rollups, [policy.use_case for policy in policies])
-        return
-    until = ledger.known_until() or now()
-    period = Period(since=until - length(since), until=until)
-    figures, pages = {}, []
-    for policy in policies:
-        made = report_of(policy, ledger, period)
-        figures[policy.use_case] = (*made.figures, *made.effects)
-        folder = out / "reports" / policy.use_case
-        write_files(folder, files_of(made))
-        pages.append(folder / "report.html")
-        typer.echo(pages[-1])
+    with closing(open_ledger(settings)) as ledger:
+        policies = chosen(settings, ledger.promises, now(), use_case)
+        for why in unmailed(settings.mail, policies):
+            typer.echo(why, err=True)
+        if check:
+            _check(ledger.rollups, [policy.use_case for policy in policies])
+            return
+        until = ledger.known_until() or now()
+        period = Period(since=until - length(since), until=until)
+        figures, pages = {}, []
+        for policy in policies:
+            made = report_of(policy, ledger, period)
+            figures[policy.use_case] = (*made.figures, *made.effects)
+            folder = out / "reports" / policy.use_case
+            write_files(folder, files_of(made))
+            pages.append(folder / "report.html")
+            typer.echo(pages[-1])
     kpis = {
         "kpis.json": json.dumps(as_plain(figures), indent=2) + "\n",
         "kpis.md": summary_text(figures, until=until),

@@ -10,7 +10,7 @@ import structlog
 
 from workers import logs
 from workers.console import Config, new_app
-from workers.heartbeat import FOLDER_VARIABLE, Heartbeat
+from workers.heartbeat import FOLDER_VARIABLE, Heartbeat, of_worker
 from workers.settings import EMBEDDED, Settings, load_settings
 from workers.supervisor import Role, Supervisor, die_with_parent
 
@@ -70,13 +70,19 @@ def roles(settings: Settings) -> tuple[Role, ...]:
     counts = settings.workers
     silent_s = counts.hang_after.total_seconds()
 
-    def worker(name: str, queues: str, *pool: str) -> Role:
-        return Role(name, ("worker", "--queues", queues, *pool), Heartbeat(queues), silent_s)
+    def worker(name: str, queues: str, *, processes: int = 0, threads: int = 0) -> Role:
+        pool = [
+            f"--{what}={number}"
+            for what, number in (("processes", processes), ("threads", threads))
+            if number
+        ]
+        beating = of_worker(queues, processes if threads else 1)
+        return Role(name, ("worker", "--queues", queues, *pool), beating, silent_s)
 
     beats_s = min(settings.timing.pull, settings.timing.watch, settings.timing.sweep).total_seconds()
     return (
-        worker("reader", "pull,watch", "--threads", str(READERS)),
-        worker("writer", "act,control", "--processes", str(counts.processes)),
-        worker("models", "assess", "--threads", str(counts.model_threads)),
-        Role("beat", ("beat",), Heartbeat("beat"), max(silent_s, 3 * beats_s)),
+        worker("reader", "pull,watch", threads=READERS),
+        worker("writer", "act,control", processes=counts.processes),
+        worker("models", "assess", processes=counts.model_processes, threads=counts.model_threads),
+        Role("beat", ("beat",), (Heartbeat("beat"),), max(silent_s, 3 * beats_s)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,11 +28,11 @@ def stop(config: Config = None, use_case: UseCase = EVERYTHING) -> None:
     from workers.wiring import open_ledger
 
     settings = load_settings(config)
-    ledger = open_ledger(settings)
-    _look_up(settings, ledger.promises, use_case)
-    ledger.controls.stop(use_case, by=getpass.getuser())
-    for one in ledger.controls.stopped():
-        typer.echo(f"stopped: {told(one.use_case)}, by {one.by} at {one.at:%Y-%m-%d %H:%M:%S} UTC")
+    with closing(open_ledger(settings)) as ledger:
+        _look_up(settings, ledger.promises, use_case)
+        ledger.controls.stop(use_case, by=getpass.getuser())
+        for one in ledger.controls.stopped():
+            typer.echo(f"stopped: {told(one.use_case)}, by {one.by} at {one.at:%Y-%m-%d %H:%M:%S} UTC")
     typer.echo("Nothing is lost: `countersign resume` goes on where this stopped.")
 
 

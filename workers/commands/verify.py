@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -34,10 +35,14 @@ def verify(
     from workers.wiring import now, open_ledger, open_parts
 
     settings = load_settings(config)
-    balances = open_ledger(settings).books.balances()
-    parts = open_parts(settings) if desk else None
-    missing = list(_missing(parts)) if parts else []
-    unknown = list(_unknown(parts, time_of(since) or now() - A_WEEK)) if parts else []
+    missing: list[str] = []
+    unknown: list[str] = []
+    with closing(open_ledger(settings)) as ledger:
+        balances = ledger.books.balances()
+    if desk:
+        with closing(open_parts(settings)) as parts:
+            missing += _missing(parts)
+            unknown += _unknown(parts, time_of(since) or now() - A_WEEK)
     even = all(one.even for one in balances) and not missing and not unknown
     if as_json:
         rows = [{"what": b.what, "expected": b.expected, "found": b.found, "even": b.even} for b in balances]
