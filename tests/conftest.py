@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 import redis
+import structlog
 from sqlalchemy.engine import make_url
 
 from connectors.redis.server import EmbeddedRedis
@@ -30,6 +32,18 @@ def _missing(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _what_a_command_sets_ends_with_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Its logs go to the stderr of its test, and the process's environment names its configuration."""
+    monkeypatch.delenv("COUNTERSIGN_CONFIG", raising=False)
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.terminal import countersign
+
 pytestmark = pytest.mark.e2e
 
 LIST = "Number,Opened,Resolved,State,Reopen count\n"
 ROWS = "INC1,2026-03-02 09:00:00,2026-03-02 11:00:00,Closed,0\nINC2,2026-03-02 09:00:00,?,New,0\n"
-
-
-def countersign(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "workers", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
@@ -77,7 +74,13 @@ def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
     """Hash seeds differ between runs; the result does not."""
     export = tmp_path / "export.csv"
     export.write_text(LIST + ROWS + ROWS, encoding="utf-8")
-    first, second = (countersign("baseline", str(export), "--json").stdout for _ in range(2))
+    first, second = (
+        subprocess.check_output(
+            [sys.executable, "-m", "workers", "baseline", str(export), "--json"],
+            env={**os.environ, "PYTHONHASHSEED": seed}, timeout=100,
+        )
+        for seed in ("1", "2")
+    )  # fmt: skip
     assert first == second
 
 

@@ -7,9 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -23,14 +20,29 @@ from workers.checkpoints import Checkpoints
 pytestmark = pytest.mark.e2e
 
 HOWS = (signal.SIGINT, signal.SIGKILL) if os.environ.get("COUNTERSIGN_NIGHTLY") else (signal.SIGINT,)
+TICKETS = 2_000
+
+
+# Sends itself a signal as soon as it has kept a part: then it always has more to read.
+_INTERRUPTED = """
+import os, sys
+from workers.checkpoints import Checkpoints
+from workers.main import main
+keep, how = Checkpoints.keep, int(sys.argv.pop(1))
+def keep_and_stop(self, part):
+    keep(self, part)
+    os.kill(os.getpid(), how)
+Checkpoints.keep = keep_and_stop
+main()
+"""
 
 
 @pytest.fixture
 def long_export(memory_path: Path) -> Path:
-    """Few tickets of many words: two parts' worth of characters, cheap to make and to read."""
+    """Few tickets of many words: more characters than a part has, cheap to make and to read."""
     file, filler = memory_path / "export.csv", "x" * 40_000
     rows = (
-        f"INC{number},2026-03-02 09:00:00,2026-03-02 11:00:00,Closed,{filler}\n" for number in range(3_000)
+        f"INC{number},2026-03-02 09:00:00,2026-03-02 11:00:00,Closed,{filler}\n" for number in range(TICKETS)
     )
     with file.open("w", encoding="utf-8") as out:
         out.write("Number,Opened,Resolved,State,Description\n")
@@ -38,37 +50,25 @@ def long_export(memory_path: Path) -> Path:
     return file
 
 
-def _command(export: Path) -> tuple[list[str], dict[str, str]]:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(export.parent / "cache")}
-    return [sys.executable, "-m", "workers", "baseline", str(export), "--json"], environment
-
-
-@contextmanager
-def _begun(export: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run that has kept a part and goes on."""
-    command, environment = _command(export)
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        until = time.monotonic() + 60
-        while not list(export.parent.glob("cache/*/*/*/00001.json")) and time.monotonic() < until:
-            time.sleep(0.002)
-        yield running
+def _run(export: Path, *python: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *python, "baseline", str(export), "--json"],
+        env={**os.environ, "XDG_CACHE_HOME": str(export.parent / "cache")},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_an_interrupted_run_goes_on_where_it_was_and_says_so(long_export: Path, how: signal.Signals) -> None:
     """Killed or Ctrl-C: the next run tells after how many rows it goes on, counts all, and leaves nothing behind."""
-    with _begun(long_export) as running:
-        running.send_signal(how)
-        said = running.communicate(timeout=60)[1]
-    command, environment = _command(long_export)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    ended = _run(long_export, "-c", _INTERRUPTED, str(int(how)))
+    assert ended.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]
+    assert ("goes on after" in ended.stderr) == (how is signal.SIGINT)
+    assert list(long_export.parent.glob("cache/*/*/*/00001.json"))
+    done = _run(long_export, "-m", "workers")
     told = json.loads(done.stdout)
-    assert running.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[how]
-    assert ("goes on after" in said) == (how is signal.SIGINT)
     assert "rows that an interrupted run had read" in done.stderr
-    assert (told["tickets"], told["rows"], told["problem_counts"]) == (3_000, 3_000, [])
+    assert (told["tickets"], told["rows"], told["problem_counts"]) == (TICKETS, TICKETS, [])
     assert not list(long_export.parent.glob("cache/*/*/*"))
 
 

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from sandbox.scenario import play
 from tests.services import PostgresServer
 from tests.workers.house import House, house
-
-
-@pytest.fixture(autouse=True)
-def _logs_end_with_their_test() -> Iterator[None]:
-    """A command sends logs to the stderr of its test, which is closed when the next one logs."""
-    root = logging.getLogger()
-    before = list(root.handlers)
-    yield
-    root.handlers[:] = before
-    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -24,6 +22,7 @@ from sandbox import datadog, pagerduty, splunk
 from sandbox.jira_records import JIRA_FIELDS
 from sandbox.server import Sandbox
 from sandbox.world import Write
+from tests.terminal import Told, countersign
 from workers.parts import Parts, Wake
 from workers.settings import load_settings
 from workers.tasks import STAGES
@@ -77,13 +76,9 @@ class House:
         with suppress(CountersignError):
             self.run(*stages)
 
-    def command(self, *arguments: str, config: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs `countersign` as a person does, in a process of its own."""
-        named = ["--config", str(self.config)] if config else []
-        return subprocess.run(
-            [sys.executable, "-m", "workers", *arguments, *named],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+    def command(self, *arguments: str, config: bool = True) -> Told:
+        """Runs `countersign` with this house's configuration."""
+        return countersign(*arguments, *(["--config", str(self.config)] if config else []))
 
     @property
     def controls(self) -> SqlControls:
