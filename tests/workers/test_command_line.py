@@ -8,27 +8,23 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.main import get_command
 
 from sandbox.scenario import play
+from tests.terminal import Told, countersign
 from tests.workers.house import House
 from workers.main import COMMANDS, help_text
 
 HEAVY = ("litellm", "sklearn", "celery", "sqlalchemy", "numpy", "typer")
 
 
-def _countersign(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def _countersign(*arguments: str, **environment: str) -> Told:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")}
-    return subprocess.run(
-        [sys.executable, "-m", "workers", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**clean, **environment},
-    )
+    with patch.dict(os.environ, clean | environment, clear=True):
+        return countersign(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +55,17 @@ def test_help_and_policy_check_import_nothing_heavy(arguments: list[str]) -> Non
         f"print('imported:', [m for m in {HEAVY!r} if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
     )
     allowed = "['typer']" if arguments[0] == "policy" else "[]"
     assert done.stdout.splitlines()[-1] == f"imported: {allowed}"
 
 
 def test_a_typing_mistake_is_met_with_the_nearest_command() -> None:
-    """`countersign caess` says which command was meant, and ends with 2."""
-    done = _countersign("caess")
+    """`countersign caess` says which command was meant, and its process ends with 2."""
+    done = subprocess.run(
+        [sys.executable, "-m", "workers", "caess"], capture_output=True, text=True, timeout=100, check=False
+    )
     assert done.returncode == 2
     assert done.stderr == (
         "countersign: there is no command 'caess', did you mean 'cases'?; see countersign --help.\n"
