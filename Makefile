@@ -3,8 +3,8 @@
 PYTHON ?=
 DATA ?=
 FAULTS ?=
-# In CI two workers share the tests, a file each at a time; every worker starts servers of its own.
-PYTEST_ARGS ?= $(if $(CI),-n 2 --dist loadfile)
+# In CI two workers share the tests, a file each at a time, the slow ones first; each starts servers of its own.
+PYTEST_ARGS ?= $(if $(CI),-n 2 --dist loadfile --no-loadscope-reorder)
 
 BIN := .venv/bin
 PACKAGES := countersign connectors workers sandbox

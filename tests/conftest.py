@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 import redis
 import structlog
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import make_url
 
 from connectors.redis.server import EmbeddedRedis
@@ -25,6 +26,21 @@ from tests.services import NoPostgres, OwnCluster, PostgresServer, in_memory
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A normal run draws the same examples everywhere, however long each takes; `make nightly` draws others each time.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=not os.environ.get("COUNTERSIGN_NIGHTLY"),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first: of two workers none is left with them while the other has nothing to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def _missing(reason: str) -> NoReturn:

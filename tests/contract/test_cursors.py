@@ -148,12 +148,7 @@ def _recorded(url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FEEDS)
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=not os.environ.get("COUNTERSIGN_NIGHTLY"),
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(
     arrivals=st.lists(st.tuples(st.integers(0, MINUTES - 1), st.integers(0, LATEST)), min_size=1, max_size=9),
     page_size=st.integers(1, 4),

@@ -121,7 +121,7 @@ def test_a_clock_that_was_ahead_passes_over_nothing(box: Sandbox) -> None:
     assert _ids(list(source.read(cursor))) == ids
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arrivals=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 240)), max_size=12),
     page_size=st.integers(1, 5),

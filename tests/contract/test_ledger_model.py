@@ -55,7 +55,7 @@ def pages_of(alerts: Sequence[Alert], chance: random.Random) -> Iterator[list[Al
         del everything[:size]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS, seed=st.integers(0, 2**32))
 def test_the_order_of_events_does_not_matter(
     world: World, events: list[tuple[str, bool, int]], seed: int

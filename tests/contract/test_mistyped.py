@@ -94,7 +94,7 @@ def test_a_true_payload_is_an_alert(vendor: str, payloads: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("vendor", READERS)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_payload_with_odd_parts_is_an_alert_or_unreadable(
     vendor: str, payloads: dict[str, Any], data: st.DataObject

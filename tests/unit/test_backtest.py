@@ -36,7 +36,7 @@ from countersign.severity import Severity
 from countersign.tickets import TicketState
 from tests.unit.builders import ASSESSMENT, CALM, CASE, NOW, TICKET, shipped
 from tests.unit.hostile import label
-from tests.unit.worlds import assessments, cases, facts, policies, unassessed
+from tests.unit.worlds import assessments, cases, examples, facts, policies, unassessed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,7 +217,7 @@ def one_by_one(
 
 
 @given(st.integers(0, 2**32), closing_policies(), CERTIFIED, DEMOTED)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(30))
 def test_the_backtest_says_what_decide_says(
     seed: int, policy: Policy, certified: dict[str, float], demoted: frozenset[str]
 ) -> None:
@@ -232,7 +232,7 @@ anything = st.builds(Past, case=cases(), assessment=st.one_of(assessments(), una
 
 
 @given(st.lists(anything, max_size=30), policies())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20))
 def test_the_backtest_says_what_decide_says_of_anything(some: list[Past], policy: Policy) -> None:
     """The same for any records that there may be, under any policy that loads."""
     replayed = replay(history(some), policy, certified={})

@@ -17,7 +17,7 @@ from countersign.ports import Firing
 from countersign.severity import Severity
 from countersign.tickets import TicketState
 from tests.unit.builders import ASSESSMENT, CALM, CASE, TICKET, shipped, with_severity
-from tests.unit.worlds import assessments, cases, facts, policies, unassessed
+from tests.unit.worlds import assessments, cases, examples, facts, policies, unassessed
 
 anything = st.one_of(assessments(), unassessed)
 
@@ -27,7 +27,7 @@ def _kinds(decision: Decision) -> list[str]:
 
 
 @given(cases(), anything, policies(), facts())
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 def test_decide_always_answers(
     case: Case, assessment: Assessment | Unassessed, policy: Policy, world: Facts
 ) -> None:
@@ -39,7 +39,7 @@ def test_decide_always_answers(
 
 
 @given(cases(), assessments(), policies(), facts())
-@settings(max_examples=500)
+@settings(max_examples=examples(150))
 def test_a_close_without_a_person_has_every_permission(
     case: Case, assessment: Assessment, policy: Policy, world: Facts
 ) -> None:
@@ -70,7 +70,7 @@ def test_a_close_without_a_person_has_every_permission(
 
 
 @given(cases(), assessments(), assessments(), policies(), facts())
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 def test_no_answer_opens_more_than_the_policy_has(
     case: Case, one: Assessment, other: Assessment, policy: Policy, world: Facts
 ) -> None:
@@ -88,7 +88,7 @@ def test_no_answer_opens_more_than_the_policy_has(
 
 
 @given(cases(), assessments(), policies(), facts(), st.sampled_from(Severity))
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 def test_a_severity_floor_holds_whatever_the_model_says(
     case: Case, assessment: Assessment, policy: Policy, world: Facts, said: Severity
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_severity_floor_holds_whatever_the_model_says(
 
 
 @given(cases(), anything, policies(), facts())
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 def test_observe_and_the_control_lane_write_nothing(
     case: Case, assessment: Assessment | Unassessed, policy: Policy, world: Facts
 ) -> None:
@@ -118,7 +118,7 @@ def test_observe_and_the_control_lane_write_nothing(
 
 
 @given(cases(), anything, policies(), facts())
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 def test_short_of_act_everything_beyond_a_draft_waits_for_a_person(
     case: Case, assessment: Assessment | Unassessed, policy: Policy, world: Facts
 ) -> None:

@@ -159,9 +159,7 @@ def _check_actions(actions: tuple[Action, ...], decision: Decision, case: Case, 
 
 
 @given(cases(), policies(), facts(), st.integers(0, 2**32))
-@settings(
-    max_examples=WORLDS, deadline=None, derandomize=not NIGHTLY, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=WORLDS, suppress_health_check=list(HealthCheck))
 @pytest.mark.timeout(3600 if NIGHTLY else 120)
 def test_no_answer_gets_more_than_the_policy_has(case: Case, policy: Policy, world: Facts, seed: int) -> None:
     """Hostile answers one after the other, each seeing the closes before it: nothing outside the policy, ever."""
