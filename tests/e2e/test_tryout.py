@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from countersign.tryout import read_tickets
 from workers.main import main
 
 ROOT = Path(__file__).parents[2]
+EACH = 1 if os.environ.get("COUNTERSIGN_NIGHTLY") else 4
 POLICY = str(ROOT / "policies" / "alert-triage.yaml")
 
 
@@ -55,8 +57,9 @@ def test_a_log_of_changes_is_tried_in_its_short_form(
 def test_a_log_of_changes_is_tried_in_its_raw_form(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """D/M/YYYY and `?`: the whole log, as the system wrote it."""
+    """D/M/YYYY and `?`: the log as the system wrote it; every fourth ticket but for the nightly run."""
     events = pl.read_parquet(data_dir / "uci-incident-log" / "events.parquet")
+    events = events.filter(pl.col("number").cast(str).str.tail(2).str.to_integer() % EACH == 0)
     times = [
         pl.col(name).dt.strftime("%-d/%-m/%Y %H:%M")
         for name, kind in events.schema.items()

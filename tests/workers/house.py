@@ -95,13 +95,6 @@ class House:
         """Does these actions, as one message of the act stage does."""
         list(STAGES["act"](self.parts, list(keys)))
 
-    def wait_for_writes(self, number: int) -> None:
-        """Waits until the desks have seen so many writes of ours."""
-        until = time.monotonic() + 60
-        while sum(bool(write.marker) for write in self.box.world.writes) < number:
-            assert time.monotonic() < until, "the workers write nothing"
-            time.sleep(0.01)
-
     def once(self) -> None:
         """A night without Celery: read, decide and write all, and look at what people did."""
         self.run("pull", "sweep", "watch", "sweep")
