@@ -15,7 +15,7 @@ from countersign.effects import effects
 from countersign.ended_changes import EndedChange, changes_between
 from countersign.kpis.changes import Changes
 from countersign.kpis.counts import COST_PER_TICKET, UNPRICED
-from countersign.kpis.engine import category_mix, measure
+from countersign.kpis.engine import category_mix, measure, resolve_spans
 from countersign.kpis.figures import Figure, shown, shown_interval
 from countersign.kpis.history import Histories
 from countersign.kpis.settings import Measuring
@@ -98,7 +98,8 @@ def compose(
     zone = how.business.zone
     # Both periods at one mix of categories, so that what the policy closes makes neither look slower.
     mix = category_mix(tickets.opened_between(period.before.since, period.until))
-    figures = measure(now, how, changes=_changes(ended, period), mix=mix)
+    resolve = resolve_spans(now, how)
+    figures = measure(now, how, changes=_changes(ended, period), mix=mix, resolve=resolve)
     return Report(
         use_case=policy.use_case,
         title=f"Countersign: {policy.use_case}",
@@ -107,7 +108,7 @@ def compose(
         zone=zone,
         figures=figures,
         goal=_goal(policy),
-        effects=effects(now, how),
+        effects=effects(now, how, resolve),
         previous=measure(
             before,
             measuring(policy, period.before.until),

@@ -16,24 +16,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
 from countersign.kpis.engine import cluster_ids, resolve_spans
 from countersign.kpis.figures import Exclusion, Figure, detectable_change
-from countersign.kpis.history import UNKNOWN, Bools, Floats, Histories, Ints, numbered, places_of
+from countersign.kpis.history import UNKNOWN, Bools, Floats, Histories, Ints, count, in_groups, kept, numbered
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import (
     Curve,
     cluster_count,
-    clustered_variance,
     curve_of,
-    influence,
+    influences,
     left_out,
     restricted_mean,
+    variance_of_sums,
 )
+from countersign.kpis.times import Spans
 from countersign.lanes import Lane
 
+_LANES: dict[str, int] = {Lane.CONTROL: 1, Lane.TREATED: 2}
 # Shorter times are rounded up to a minute: the logarithm of nothing is endless.
 _SHORTEST = 1 / 60
 # A category with fewer tickets in a lane joins those of its kind: one ticket has no spread.
@@ -80,21 +84,26 @@ GEOMETRIC = Figure(
 )
 
 
-def effects(tickets: Histories, how: Measuring) -> tuple[Figure, Figure]:
-    """Ratio of restricted means and of geometric means; unknown, with the reason, where lanes can't be compared."""
-    spans = resolve_spans(tickets, how)
-    lane, share = tickets.lane.codes[spans.rows], tickets.control_share[spans.rows]
-    treated = np.isin(lane, _codes(tickets, Lane.TREATED))
-    drawn, left = _drawn(np.isin(lane, _codes(tickets, Lane.TREATED, Lane.CONTROL)), treated, share)
-    _, draw = numbered(np.nan_to_num(share[drawn], nan=-1.0))
+def effects(tickets: Histories, how: Measuring, spans: Spans | None = None) -> tuple[Figure, Figure]:
+    """Ratio of restricted means and of geometric means; unknown, with the reason, where lanes can't be compared.
+
+    `spans` are those of `resolve_spans`, where they are at hand.
+    """
+    spans = spans or resolve_spans(tickets, how)
+    lanes = np.array([*(_LANES.get(name, 0) for name in tickets.lane.names), 0])
+    lane = kept(lanes[tickets.lane.codes], spans.rows)
+    drawn, draw, left = _drawn(lane, kept(tickets.control_share, spans.rows))
+    category, cluster = (
+        kept(kept(codes, spans.rows), drawn) for codes in (tickets.category.codes, cluster_ids(tickets))
+    )
     sample = _in_strata(
         Sample(
-            hours=spans.hours[drawn],
-            observed=spans.observed[drawn],
-            treated=treated[drawn],
-            stratum=tickets.category.codes[spans.rows][drawn],
-            cluster=cluster_ids(tickets)[spans.rows][drawn],
-            draw=draw,
+            hours=kept(spans.hours, drawn),
+            observed=kept(spans.observed, drawn),
+            treated=kept(lane == _LANES[Lane.TREATED], drawn),
+            stratum=category,
+            cluster=cluster,
+            draw=kept(draw, drawn),
         )
     )
     excluded = (*spans.excluded, *left)
@@ -105,45 +114,65 @@ def effects(tickets: Histories, how: Measuring) -> tuple[Figure, Figure]:
     )
 
 
-def _drawn(in_lane: Bools, treated: Bools, share: Floats) -> tuple[Bools, tuple[Exclusion, ...]]:
-    """The tickets that can be compared, and why the others can't."""
-    only_one = in_lane & ((share <= 0) | (share >= 1))
-    rest = in_lane & ~only_one
-    shares, draw = numbered(np.nan_to_num(share, nan=-1.0))
-    counts = [np.bincount(draw[rest & lane], minlength=len(shares) + 1) for lane in (treated, ~treated)]
-    fewest = np.minimum(*counts)
+def _drawn(lane: Ints, share: Floats) -> tuple[Bools, Ints, tuple[Exclusion, ...]]:
+    """The tickets that can be compared, a number for the probability of each, and why the others can't."""
+    shares, draw = numbered(share)
+    size = len(shares)
+    there = np.bincount(lane * size + draw, minlength=3 * size).reshape(3, size)
+    only_one = (shares <= 0) | (shares >= 1)
+    fewest = np.where(only_one, 0, there[1:].min(axis=0))
     # Where none has enough of them, the one that has most is compared, as far as that goes.
-    rare = rest & (fewest < min(_FEWEST, fewest.max()))[draw]
+    rare = ~only_one & (fewest < min(_FEWEST, fewest.max(initial=0)))
     reasons = (
-        ("it was drawn for no lane", ~in_lane),
-        ("it could only get into one lane", only_one),
-        ("too few tickets had its probability of the control lane", rare),
+        ("it was drawn for no lane", there[0]),
+        ("it could only get into one lane", there[1:, only_one]),
+        ("too few tickets had its probability of the control lane", there[1:, rare]),
     )
-    left = tuple(Exclusion(reason=reason, count=int(hit.sum())) for reason, hit in reasons if hit.any())
-    return rest & ~rare, left
-
-
-def _codes(tickets: Histories, *lanes: Lane) -> list[int]:
-    return [number for number, name in enumerate(tickets.lane.names) if name in lanes]
+    left = tuple(Exclusion(reason=reason, count=int(hit.sum())) for reason, hit in reasons if hit.sum())
+    compared = np.concatenate((np.zeros(size, dtype=np.bool_), *(~(only_one | rare),) * 2))
+    return compared[lane * size + draw], draw, left
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Strata:
-    """A sample whose strata are large enough, numbered from 0 up; the places of the tickets of each stratum in the
-    control lane, then in the treated one; and why the lanes can't be compared, or ""."""
+    """A sample whose strata are large enough: the control lane by stratum, numbered from 0 up, then the treated one.
 
-    sample: Sample
-    places: Sequence[Ints]
+    `groups` says where each of these is, `lanes` where both lanes are, and `clusters` how many each of them has and
+    both together; `unknown` is why the lanes can't be compared, or "".
+    """
+
+    hours: Floats
+    observed: Bools
+    cluster: Ints
+    groups: Sequence[slice]
+    lanes: tuple[slice, slice]
+    clusters: tuple[int, int, int]
     unknown: str
+
+    @property
+    def shares(self) -> Floats:
+        """How much of the sample is in each stratum."""
+        sizes = np.array([group.stop - group.start for group in self.groups])
+        found: Floats = sizes.reshape(2, -1).sum(axis=0) / len(self.hours)
+        return found
 
 
 def _in_strata(sample: Sample) -> _Strata:
-    sample = replace(sample, stratum=_pooled(sample))
-    strata = 1 + (int(sample.stratum.max()) if len(sample.stratum) else 0)
+    pooled = _pooled(sample)
+    strata = 1 + (int(pooled.max()) if len(pooled) else 0)
+    order, groups = in_groups(pooled + strata * sample.treated, 2 * strata)
+    cluster, first = sample.cluster[order], groups[strata].start
+    lanes = slice(0, first), slice(first, len(order))
+    clusters = cluster_count(cluster[lanes[0]]), cluster_count(cluster[lanes[1]]), cluster_count(cluster)
+    few = [lane for lane, there in zip(_LANES, clusters, strict=False) if there < _FEWEST_CLUSTERS]
     return _Strata(
-        sample=sample,
-        places=places_of(sample.stratum + strata * sample.treated, 2 * strata),
-        unknown=_incomparable(sample),
+        hours=sample.hours[order],
+        observed=sample.observed[order],
+        cluster=cluster,
+        groups=groups,
+        lanes=lanes,
+        clusters=clusters,
+        unknown=f"the {few[0]} lane has fewer than {_FEWEST_CLUSTERS} independent tickets" if few else "",
     )
 
 
@@ -162,17 +191,9 @@ def _mean_ratio(strata: _Strata, horizon: float) -> Figure:
 
 
 def _geometric_ratio(strata: _Strata, horizon: float) -> Figure:
-    logs = np.log(np.maximum(strata.sample.hours, _SHORTEST) / _SHORTEST)
-    logged = replace(strata, sample=replace(strata.sample, hours=logs))
+    logs = np.log(np.maximum(strata.hours, _SHORTEST) / _SHORTEST)
+    logged = replace(strata, hours=logs)
     return _ratio(GEOMETRIC, logged, math.log(horizon / _SHORTEST), _of_logs, _as_they_are)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Lane:
-    """One lane: the mean in each stratum, and each ticket's part in the error of its stratum's mean."""
-
-    means: Floats
-    parts: Floats
 
 
 Contrast = Callable[[float, float], tuple[float, float, float]]
@@ -188,47 +209,50 @@ def _of_logs(treated: float, control: float) -> tuple[float, float, float]:
 
 
 # Each ticket's part in the error of the result, from its slope: as it is, or bent as the result bends.
-Bend = Callable[[Floats, Bools], Floats]
+class Bend(Protocol):
+    def __call__(self, parts: Floats, slope: float) -> Floats: ...
 
 
-def _of_their_log(parts: Floats, treated: Bools) -> Floats:
+def _of_their_log(parts: Floats, slope: float) -> Floats:
     """What leaving each out changes in the log of a mean: of a long wait in a small lane, more than its slope says."""
-    bounded = np.clip(parts, -_MOST_OF_A_MEAN, _MOST_OF_A_MEAN)
-    bent: Floats = np.where(treated, -np.log1p(-bounded), np.log1p(bounded))
+    bounded = np.clip(slope * parts, -_MOST_OF_A_MEAN, _MOST_OF_A_MEAN)
+    bent: Floats = -np.log1p(-bounded) if slope > 0 else np.log1p(bounded)
     return bent
 
 
-def _as_they_are(parts: Floats, _: Bools) -> Floats:
-    return parts
+def _as_they_are(parts: Floats, slope: float) -> Floats:
+    return slope * parts
 
 
-def _ratio(figure: Figure, stratified: _Strata, horizon: float, contrast: Contrast, bend: Bend) -> Figure:
-    sample, places = stratified.sample, stratified.places
-    if stratified.unknown:
-        return replace(figure, n=len(sample.hours), unknown=stratified.unknown)
-    strata = len(places) // 2
-    shares = np.bincount(sample.stratum, minlength=strata) / len(sample.stratum)
-    reached = _common_reach(sample, horizon, places)
-    control, treated = (_lane(sample, part, reached) for part in (places[:strata], places[strata:]))
-    totals = float(shares @ treated.means), float(shares @ control.means)
-    if min(totals) <= 0:
-        return replace(figure, n=len(sample.hours), unknown="every ticket of a lane took no time at all")
-    log, slope, other = contrast(*totals)
+def _ratio(figure: Figure, strata: _Strata, horizon: float, contrast: Contrast, bend: Bend) -> Figure:
+    n = len(strata.hours)
+    if strata.unknown:
+        return replace(figure, n=n, unknown=strata.unknown)
+    shares = strata.shares
+    reached = _common_reach(strata, horizon)
+    curves = [curve_of(strata.hours[part], strata.observed[part], many=_MANY) for part in strata.groups]
+    means = np.array([restricted_mean(curve, reached)[0] for curve in curves]).reshape(2, len(shares))
+    control, treated = (float(total) for total in means @ shares)
+    if min(treated, control) <= 0:
+        return replace(figure, n=n, unknown="every ticket of a lane took no time at all")
+    log, *slopes = contrast(treated, control)
     # How the result moves with each stratum's share, for the shares are estimated too.
-    leverage = slope * treated.means + other * control.means
-    parts = (leverage[sample.stratum] - shares @ leverage) / len(sample.stratum)
-    of_means = shares[sample.stratum] * (slope * treated.parts + other * control.parts)
-    parts += bend(of_means, sample.treated)
-    error = math.sqrt(clustered_variance(parts, sample.cluster))
-    spread = _student(_freedom(sample, parts, strata)) * error
+    leverage = slopes[0] * means[1] + slopes[1] * means[0]
+    moved = (leverage - shares @ leverage) / n
+    parts = np.empty(n)
+    weights = np.concatenate((slopes[1] * shares, slopes[0] * shares))
+    for group, curve, slope, shift in zip(strata.groups, curves, weights, np.tile(moved, 2), strict=True):
+        parts[group] = _parts(strata, group, curve, reached, partial(bend, slope=slope))
+        parts[group] += shift
+    error, spread = _error(strata, parts)
     return replace(
         figure,
-        definition=f"{figure.definition} {strata} strata, up to {_hours(reached, figure) / 24:.4g} days.",
+        definition=f"{figure.definition} {len(shares)} strata, up to {_hours(reached, figure) / 24:.4g} days.",
         value=math.exp(log),
         low=math.exp(log - spread),
         high=math.exp(log + spread),
-        n=len(sample.hours),
-        censored=int((~sample.observed).sum()),
+        n=n,
+        censored=n - count(strata.observed),
         detectable=detectable_change(math.exp(log) * error / math.sqrt(2)),
     )
 
@@ -237,79 +261,75 @@ def _hours(reached: float, figure: Figure) -> float:
     return reached if figure.key == MEANS.key else _SHORTEST * math.exp(reached)
 
 
-def _incomparable(sample: Sample) -> str:
-    for rows, lane in ((~sample.treated, "control"), (sample.treated, "treated")):
-        if cluster_count(sample.cluster[rows]) < _FEWEST_CLUSTERS:
-            return f"the {lane} lane has fewer than {_FEWEST_CLUSTERS} independent tickets"
-    return ""
-
-
 def _pooled(sample: Sample) -> Ints:
     """Strata as numbers from 0 up; of those drawn alike, the ones with too few tickets in a lane are one."""
     names = sample.stratum - UNKNOWN
     size = int(names.max()) + 1 if len(names) else 1
     draw = np.zeros(len(names), dtype=np.int64) if sample.draw is None else sample.draw
-    pooled = names + size * draw
-    for number in np.unique(draw):
-        alike = draw == number
-        thin = _thin(names[alike], sample.treated[alike], size)
-        pooled[alike] = size * number + np.where(thin[names[alike]], 0, names[alike])
-    there = np.flatnonzero(np.bincount(pooled))
-    numbers = np.zeros(1 + (int(there[-1]) if len(there) else 0), dtype=np.int64)
-    numbers[there] = np.arange(len(there))
-    found: Ints = numbers[pooled]
+    draws = int(draw.max()) + 1 if len(names) else 1
+    key = names + size * draw
+    there = np.bincount(key + size * draws * sample.treated, minlength=2 * size * draws).reshape(
+        2, draws, size
+    )
+    pooled = np.arange(size * draws).reshape(draws, size)
+    for number, fewest in enumerate(there.min(axis=0)):
+        pooled[number, _thin(fewest)] = size * number
+    _, numbers = np.unique(pooled[there.any(axis=0)], return_inverse=True)
+    pooled[there.any(axis=0)] = numbers
+    found: Ints = pooled.ravel()[key]
     return found
 
 
-def _thin(names: Ints, treated: Bools, size: int) -> Bools:
-    """Which strata have too few tickets in a lane, and one more where those together have too few as well."""
-    fewest = np.minimum(*(np.bincount(names[rows], minlength=size) for rows in (treated, ~treated)))
+def _thin(fewest: Ints) -> Bools:
+    """Which strata have too few tickets in a lane, and one more where those together have too few as well.
+
+    `fewest`: how many tickets each stratum has in the lane that has fewer of them.
+    """
     thin: Bools = fewest < _FEWEST
     if thin.any() and fewest[thin].sum() < _FEWEST and not thin.all():
         thin[np.flatnonzero(~thin)[np.argmin(fewest[~thin])]] = True
     return thin
 
 
-def _common_reach(sample: Sample, horizon: float, parts: Sequence[Ints]) -> float:
+def _common_reach(strata: _Strata, horizon: float) -> float:
     """How far both lanes can be compared in every stratum: the horizon, or the shortest of their longest waits."""
     reached = horizon
-    for part in parts:
-        hours = sample.hours[part]
-        longest = float(hours.max())
-        if not sample.observed[part][hours == longest].all():
+    for group in strata.groups:
+        hours, observed = strata.hours[group], strata.observed[group]
+        longest, going_on = float(hours.max()), hours[np.flatnonzero(~observed)]
+        if going_on.max(initial=-math.inf) == longest:
             reached = min(reached, longest)
     return reached
 
 
-def _lane(sample: Sample, strata: Sequence[Ints], horizon: float) -> _Lane:
-    """`strata` holds the places of this lane's tickets in each stratum."""
-    means, parts = np.zeros(len(strata)), np.zeros(len(sample.hours))
-    for stratum, part in enumerate(strata):
-        curve = curve_of(sample.hours[part], sample.observed[part], many=_MANY)
-        means[stratum], _ = restricted_mean(curve, horizon)
-        parts[part] = _parts(sample, part, curve, horizon)
-    return _Lane(means=means, parts=parts)
-
-
-def _parts(sample: Sample, part: Ints, curve: Curve, horizon: float) -> Floats:
+def _parts(
+    strata: _Strata, group: slice, curve: Curve, horizon: float, bend: Callable[[Floats], Floats]
+) -> Floats:
     """Each ticket's part in the error of a mean; the jackknife tells it of clusters, at the first ticket of each."""
-    hours, observed, cluster = sample.hours[part], sample.observed[part], sample.cluster[part]
+    hours, observed, cluster = strata.hours[group], strata.observed[group], strata.cluster[group]
     clusters = cluster_count(cluster)
     if clusters < 2 or clusters * len(curve.times) > _JACKKNIFE_CELLS:
-        return influence(hours, observed, curve, horizon)
-    _, firsts, group = np.unique(cluster, return_index=True, return_inverse=True)
+        table = bend(influences(curve, horizon))
+        found: Floats = table[curve.passed(hours) + len(table) // 2 * observed]
+        return found
+    _, firsts, of_cluster = np.unique(cluster, return_index=True, return_inverse=True)
     parts = np.zeros(len(hours))
-    parts[firsts] = left_out(hours, observed, group, curve, horizon)
+    parts[firsts] = bend(left_out(hours, observed, of_cluster, curve, horizon))
     return parts
 
 
-def _freedom(sample: Sample, parts: Floats, strata: int) -> float:
-    """Degrees of freedom of the error, after Welch and Satterthwaite: of a small lane, most of it comes from there."""
-    lanes = (sample.treated, ~sample.treated)
-    spreads = [clustered_variance(parts[lane], sample.cluster[lane]) for lane in lanes]
-    free = [max(1, cluster_count(sample.cluster[lane]) - strata) for lane in lanes]
+def _error(strata: _Strata, parts: Floats) -> tuple[float, float]:
+    """The standard error, and how far the 95 % interval goes to both sides: of a small lane, most of it comes from
+    there, which the degrees of freedom after Welch and Satterthwaite tell."""
+    size = int(strata.cluster.max()) + 1
+    sums = [np.bincount(strata.cluster[lane], weights=parts[lane], minlength=size) for lane in strata.lanes]
+    *of_lanes, all_of_them = strata.clusters
+    error = math.sqrt(variance_of_sums(sums[0] + sums[1], all_of_them))
+    spreads = [variance_of_sums(of_lane, count) for of_lane, count in zip(sums, of_lanes, strict=True)]
+    free = [max(1, count - len(strata.groups) // 2) for count in of_lanes]
     uncertain = sum(spread**2 / n for spread, n in zip(spreads, free, strict=True))
-    return sum(spreads) ** 2 / uncertain if uncertain > 0 else min(free)
+    freedom = sum(spreads) ** 2 / uncertain if uncertain > 0 else min(free)
+    return error, _student(freedom) * error
 
 
 def _student(freedom: float) -> float:

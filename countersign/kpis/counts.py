@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detectable_change, shown
-from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints
+from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints, count, kept
 from countersign.kpis.rates import net_of, ratio_of, share_among, weighted_share, wilson
 from countersign.kpis.settings import Measuring
-from countersign.kpis.survival import clustered_variance
+from countersign.kpis.survival import cluster_count, clustered_variance
 
 UNPRICED = "not told: what an hour of people's time costs"
 
@@ -48,12 +48,12 @@ class Cohort:
 
 def closes_of(tickets: Histories, clusters: Ints) -> Closes:
     known, closed = tickets.closed_by_policy != UNKNOWN, tickets.closed_by_policy == 1
-    judged = closed & (tickets.wrong != UNKNOWN)
+    judged = np.flatnonzero(closed & (tickets.wrong != UNKNOWN))
     weight = tickets.weight[judged]
     return Closes(
         known=np.bincount(clusters, weights=known),
         closed=np.bincount(clusters, weights=closed),
-        unknown=int((~known).sum()),
+        unknown=len(known) - count(known),
         judged=len(weight),
         weight=float(weight.sum()),
         squares=float((weight**2).sum()),
@@ -70,7 +70,8 @@ def _drafts_of(tickets: Histories, clusters: Ints) -> Ints:
 
 def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
     events = tickets.events.until(how.end)
-    resolved = events.last(Event.RESOLVED, len(tickets)) >= 0
+    resolved = np.zeros(len(tickets), dtype=np.bool_)
+    resolved[kept(events.ticket, events.kind == Event.RESOLVED)] = True
     closed = tickets.finished & ~(tickets.closed > how.end)
     return Cohort(
         tickets=tickets,
@@ -116,7 +117,7 @@ def count_figures(cohort: Cohort) -> Iterator[Figure]:
 
 
 def _left_out(*reasons: tuple[str, Bools]) -> tuple[Exclusion, ...]:
-    return _counted(*((reason, int(hit.sum())) for reason, hit in reasons))
+    return _counted(*((reason, count(hit)) for reason, hit in reasons))
 
 
 def _counted(*reasons: tuple[str, int]) -> tuple[Exclusion, ...]:
@@ -146,11 +147,12 @@ def _share_among(figure: Figure, counts: Floats, hits: Floats, nobody: str) -> F
 def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure:
     """The mean of the values that are known; `reason` tells about the others."""
     known = np.isfinite(values)
-    figure = replace(figure, n=int(known.sum()), excluded=_left_out((f"{reason} are not known", ~known)))
+    figure = replace(figure, n=count(known), excluded=_left_out((f"{reason} are not known", ~known)))
     if not figure.n:
         return replace(figure, unknown=f"{reason} are not known for any ticket")
-    mean = float(values[known].mean())
-    variance = clustered_variance((values[known] - mean) / figure.n, cohort.clusters[known])
+    values = kept(values, known)
+    mean = float(values.mean())
+    variance = clustered_variance((values - mean) / figure.n, kept(cohort.clusters, known))
     if not np.isfinite(variance):
         return replace(figure, value=mean)
     error = float(np.sqrt(variance))
@@ -160,15 +162,12 @@ def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure
 
 def _ratio(figure: Figure, upper: Floats, lower: Floats, known: Bools, cohort: Cohort) -> Figure:
     figure = replace(figure, excluded=_left_out(("what it needs is not known of the ticket", ~known)))
-    clusters = cohort.clusters
-    found = ratio_of(
-        np.bincount(clusters, weights=np.where(known, upper, 0.0)),
-        np.bincount(clusters, weights=np.where(known, lower, 0.0)),
-        int(np.count_nonzero(np.bincount(clusters, weights=known))),
-    )
+    clusters = kept(cohort.clusters, known)
+    sums = [np.bincount(clusters, weights=kept(values, known)) for values in (upper, lower)]
+    found = ratio_of(sums[0], sums[1], cluster_count(clusters))
     if found is None:
         return replace(figure, unknown="there is no alert")
-    n = int(known.sum())
+    n = len(clusters)
     value, low, high, error = found
     if error == 0:  # all or nothing: the linearised interval has no width, Wilson's has
         low, high = wilson(value * n, n)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from countersign.kpis.figures import Z95, Figure, detectable_change
-from countersign.kpis.history import Bools, Codes, Floats, Ints, places_of
+from countersign.kpis.history import Bools, Codes, Floats, Ints, in_groups
 from countersign.kpis.survival import (
     Curve,
     clustered_variance,
@@ -118,14 +118,16 @@ def restricted_means(
     hours: Floats, observed: Bools, category: Codes, horizon: float
 ) -> Iterator[tuple[str, Mean]]:
     """The restricted mean of each category of which a ticket was followed for any time."""
-    for name, places in zip(category.names, places_of(category.codes, len(category.names)), strict=True):
-        if not len(places):
+    order, groups = in_groups(category.codes, len(category.names))
+    hours, observed = hours[order], observed[order]
+    for name, group in zip(category.names, groups, strict=True):
+        if group.start == group.stop:
             continue
-        curve = curve_of(hours[places], observed[places], many=_MANY_FOR_A_MEAN)
+        curve = curve_of(hours[group], observed[group], many=_MANY_FOR_A_MEAN)
         reached = reach(curve, horizon)
         if reached > 0:
             value, variance = restricted_mean(curve, reached)
-            yield name, Mean(n=len(places), value=value, variance=variance)
+            yield name, Mean(n=curve.n, value=value, variance=variance)
 
 
 def standardised_mean(blank: Figure, means: Mapping[str, Mean], mix: Mapping[str, float]) -> Figure:

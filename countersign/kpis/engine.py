@@ -11,7 +11,7 @@ from countersign.kpis.changes import NO_CHANGES, Changes, change_figures
 from countersign.kpis.counts import cohort_of, count_figures
 from countersign.kpis.durations import Measure, duration_figures, restricted_means, standardised_mean
 from countersign.kpis.figures import Z95, Figure, detectable_change
-from countersign.kpis.history import Floats, Histories, Ints
+from countersign.kpis.history import Floats, Histories, Ints, kept
 from countersign.kpis.settings import Measuring
 from countersign.kpis.times import (
     HOUR,
@@ -69,13 +69,15 @@ def measure(
     *,
     changes: Changes = NO_CHANGES,
     mix: Mapping[str, float] | None = None,
+    resolve: Spans | None = None,
 ) -> tuple[Figure, ...]:
     """Every figure, the times first. `mix` (category -> share, or how many) is what the standardised mean is compared
-    with; without it, that figure is left out."""
+    with; without it, that figure is left out. `resolve` as `resolve_spans` gives them, where they are at hand."""
     clusters = cluster_ids(tickets)
-    figures = list(_durations(tickets, how, clusters))
+    resolve = resolve or resolve_spans(tickets, how)
+    figures = list(_durations(tickets, how, clusters, resolve))
     if mix is not None:
-        figures.append(standardised(tickets, how, mix))
+        figures.append(standardised(tickets, how, mix, resolve))
     figures.extend(count_figures(cohort_of(tickets, how, clusters)))
     figures.extend(change_figures(changes))
     return tuple(figures)
@@ -113,18 +115,21 @@ def standardised_blank(how: Measuring) -> Figure:
     )
 
 
-def standardised(tickets: Histories, how: Measuring, mix: Mapping[str, float]) -> Figure:
-    """The restricted mean of the time to resolve, had the categories been in the proportions of `mix`."""
+def standardised(
+    tickets: Histories, how: Measuring, mix: Mapping[str, float], resolve: Spans | None = None
+) -> Figure:
+    """The restricted mean of the time to resolve, had the categories been in the proportions of `mix`.
+
+    `resolve` as `resolve_spans` gives them, where they are at hand.
+    """
     blank = standardised_blank(how)
     if "resolved" not in tickets.recorded or "category" not in tickets.recorded:
         return replace(blank, unknown="not recorded: times of resolution or categories")
-    spans = resolve_spans(tickets, how)
-    category = replace(tickets.category, codes=tickets.category.codes[spans.rows])
+    spans = resolve or resolve_spans(tickets, how)
+    category = replace(tickets.category, codes=kept(tickets.category.codes, spans.rows))
     horizon = how.horizon.total_seconds() / HOUR
     means = dict(restricted_means(spans.hours, spans.observed, category, horizon))
-    return replace(
-        standardised_mean(blank, means, mix), censored=int((~spans.observed).sum()), excluded=spans.excluded
-    )
+    return replace(standardised_mean(blank, means, mix), censored=spans.censored, excluded=spans.excluded)
 
 
 def _told(what: Measure, how: Measuring) -> Measure:
@@ -136,8 +141,7 @@ def _told(what: Measure, how: Measuring) -> Measure:
     return replace(what, definition=what.definition.format(**words))
 
 
-def _durations(tickets: Histories, how: Measuring, clusters: Ints) -> Iterable[Figure]:
-    resolve = resolve_spans(tickets, how)
+def _durations(tickets: Histories, how: Measuring, clusters: Ints, resolve: Spans) -> Iterable[Figure]:
     table: tuple[tuple[Measure, Callable[[], tuple[Spans, Floats]]], ...] = (
         (DETECT, lambda: _lasting(to_detect(tickets, how.end))),
         (ACKNOWLEDGE, lambda: _lasting(to_acknowledge(tickets, how.end))),
@@ -152,7 +156,7 @@ def _durations(tickets: Histories, how: Measuring, clusters: Ints) -> Iterable[F
     for what, told in table:
         field, words = _NEEDS[what.key]
         spans, hours = told() if field in tickets.recorded else _lasting(NO_SPANS)
-        figures = duration_figures(_told(what, how), spans, hours, clusters[spans.rows], horizon)
+        figures = duration_figures(_told(what, how), spans, hours, kept(clusters, spans.rows), horizon)
         yield from figures if field in tickets.recorded else _not_recorded(figures, words)
     field, words = _NEEDS[RESOLVE.key]
     mean = (_plain_mean(resolve, how),)
@@ -181,7 +185,7 @@ def _not_recorded(figures: Iterable[Figure], words: str) -> Iterable[Figure]:
 
 
 def _plain_mean(resolve: Spans, how: Measuring) -> Figure:
-    hours = resolve.hours[resolve.observed]
+    hours = kept(resolve.hours, resolve.observed)
     n = len(hours)
     blank = Figure(
         key="time_to_resolve.mean_of_resolved",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from countersign.kpis.figures import Z95
-from countersign.kpis.history import Bools, Floats, Ints
+from countersign.kpis.history import Bools, Floats, Ints, count
 
 _SAME = 1e-9
 # With more durations than this, each is rounded to the nearest of 512 between a number and its double: by 0.1 % at
@@ -32,16 +32,16 @@ class Curve:
     longest: float
     n: int
     censored: int
-    # Where durations were rounded: how many times have passed at each step, from the step `lowest` on.
-    steps: Ints | None = None
-    lowest: int = 0
+    # Where durations were rounded: the step of each, and how many of the times have passed at each step.
+    steps: tuple[Ints, Ints] | None = None
 
     def passed(self, durations: Floats) -> Ints:
         """How many of the times lie at or before each of the durations that the curve was made of."""
         if self.steps is None:
             passed: Ints = np.searchsorted(self.times, durations, side="right")
         else:
-            passed = self.steps[_step(durations) - self.lowest]
+            step, passed_at = self.steps
+            passed = passed_at[step]
         return passed
 
 
@@ -51,7 +51,7 @@ def curve_of(durations: Floats, observed: Bools, *, many: int = MANY) -> Curve:
     More than `many` durations are rounded.
     """
     counted = _counted if len(durations) > many else _sorted
-    times, events, at_risk, steps, lowest = counted(durations, observed)
+    times, events, at_risk, steps = counted(durations, observed)
     survival: Floats = np.cumprod(1.0 - events / at_risk, dtype=np.float64)
     return Curve(
         times=times,
@@ -60,13 +60,12 @@ def curve_of(durations: Floats, observed: Bools, *, many: int = MANY) -> Curve:
         survival=survival,
         longest=float(durations.max()) if len(durations) else 0.0,
         n=len(durations),
-        censored=int(len(durations) - observed.sum()),
+        censored=len(durations) - count(observed),
         steps=steps,
-        lowest=lowest,
     )
 
 
-Counts = tuple[Floats, Ints, Ints, Ints | None, int]
+Counts = tuple[Floats, Ints, Ints, tuple[Ints, Ints] | None]
 
 
 def _sorted(durations: Floats, observed: Bools) -> Counts:
@@ -76,7 +75,7 @@ def _sorted(durations: Floats, observed: Bools) -> Counts:
     times = happened[first]
     events = np.diff(np.concatenate((first, [len(happened)])))
     at_risk = len(durations) - first - np.searchsorted(going_on, times, side="left")
-    return times, events, at_risk, None, 0
+    return times, events, at_risk, None
 
 
 def _counted(durations: Floats, observed: Bools) -> Counts:
@@ -85,17 +84,22 @@ def _counted(durations: Floats, observed: Bools) -> Counts:
     lowest = int(steps.min())
     steps -= lowest
     gone = np.bincount(steps)
-    happened = np.bincount(steps[observed], minlength=len(gone))
+    # Those that go on are few, where there is much to count.
+    happened = gone - np.bincount(steps[np.flatnonzero(~observed)], minlength=len(gone))
     places = np.flatnonzero(happened)
     times = ((places + lowest).astype(np.int32) << _SHIFT).view(np.float32).astype(np.float64)
     at_risk = (len(durations) - np.cumsum(gone) + gone)[places]
-    return times, happened[places], at_risk, np.cumsum(happened > 0), lowest
+    return times, happened[places], at_risk, (steps, np.cumsum(happened > 0))
 
 
 def _step(durations: Floats) -> Ints:
     """The number of each duration's rounded value; it rises with the duration, and as fast as its logarithm."""
-    bits = np.maximum(durations, 0.0).astype(np.float32).view(np.int32)
-    return (bits + (1 << (_SHIFT - 1))) >> _SHIFT
+    short = durations.astype(np.float32)
+    np.maximum(short, 0.0, out=short)
+    bits: Ints = short.view(np.int32)
+    bits += 1 << (_SHIFT - 1)
+    bits >>= _SHIFT
+    return bits
 
 
 def quantile(
@@ -161,15 +165,19 @@ def restricted_mean(curve: Curve, horizon: float) -> tuple[float, float]:
 
 def influence(durations: Floats, observed: Bools, curve: Curve, horizon: float) -> Floats:
     """What each duration adds to the error of the restricted mean: they sum to 0, their squares to its variance."""
+    table = influences(curve, horizon)
+    found: Floats = table[curve.passed(durations) + len(table) // 2 * observed]
+    return found
+
+
+def influences(curve: Curve, horizon: float) -> Floats:
+    """The same by how many of the times have passed: of those that go on then, and after them of those that end."""
     _, after = _areas(curve, horizon)
     within = curve.times <= horizon
     hazard = np.where(within, after * curve.events / curve.at_risk**2, 0.0)
     going_on = np.concatenate(([0.0], np.cumsum(hazard)))
     happened = going_on - np.concatenate(([0.0], np.where(within, after / curve.at_risk, 0.0)))
-    # How much, by how many of the times have passed: first where it still goes on, then where it happened.
-    table, place = np.concatenate((going_on, happened)), curve.passed(durations)
-    found: Floats = table[place + len(going_on) * observed]
-    return found
+    return np.concatenate((going_on, happened))
 
 
 def left_out(durations: Floats, observed: Bools, group: Ints, curve: Curve, horizon: float) -> Floats:
@@ -208,4 +216,4 @@ def variance_of_sums(sums: Floats, groups: int) -> float:
 
 def cluster_count(clusters: Ints) -> int:
     """How many different clusters there are among these numbers from 0 up."""
-    return int(np.count_nonzero(np.bincount(clusters)))
+    return count(np.bincount(clusters))

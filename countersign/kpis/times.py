@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from countersign.kpis.figures import Exclusion
-from countersign.kpis.history import Bools, Event, Floats, Histories
+from countersign.kpis.history import Bools, Event, Floats, Histories, count, kept
 
 HOUR = 3600.0
 # Why a ticket is left out.
@@ -90,6 +90,10 @@ class Spans:
     def hours(self) -> Floats:
         return (self.end - self.start) / HOUR
 
+    @property
+    def censored(self) -> int:
+        return len(self.observed) - count(self.observed)
+
 
 _NOTHING = np.zeros(0)
 NO_SPANS = Spans(
@@ -109,19 +113,19 @@ def _spans(start: Floats, end: Floats, until: float, leave_out: list[tuple[str, 
         ("it starts after the end of the period", start > until),
         (BACKWARDS, end < start),
     ]
-    kept = np.ones(len(start), dtype=np.bool_)
+    rows = np.ones(len(start), dtype=np.bool_)
     excluded = []
     for reason, hit in reasons:
-        count = int((hit & kept).sum())
-        kept &= ~hit
-        if count:
-            excluded.append(Exclusion(reason=reason, count=count))
-    ended = np.where(end > until, np.nan, end)
-    observed = np.isfinite(ended[kept])
+        before = count(rows)
+        np.greater(rows, hit, out=rows)  # all that were kept and are not hit
+        if gone := before - count(rows):
+            excluded.append(Exclusion(reason=reason, count=gone))
+    start, end = kept(start, rows), kept(end, rows)
+    observed = end <= until
     return Spans(
-        rows=kept,
-        start=start[kept],
-        end=np.where(observed, ended[kept], until),
+        rows=rows,
+        start=start,
+        end=np.where(observed, end, until),
         observed=observed,
         excluded=tuple(excluded),
     )
