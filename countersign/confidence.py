@@ -15,8 +15,6 @@ from countersign.severity import Severity
 
 # What people said of an earlier case when the category or the close of it was not right.
 _AGAINST = frozenset({"wrong", "corrected", "reopened", "rejected"})
-# Below this the second reader does not know either, and is not counted.
-_SURE = 0.5
 _HALF = 0.5
 
 
@@ -24,8 +22,8 @@ _HALF = 0.5
 class SecondOpinion:
     """What the embedded model reads in the same text; it follows no instructions, because it understands none.
 
-    `confidence` is that of the category. `of` is the passage it is about, where it is not the whole. `severity` is
-    None where nobody asked. `versions` says by what it was read, where that counts.
+    `confidence` is that of the category: up to a half it does not know. `of` is the passage it is about, where it is
+    not the whole. `severity` is None where nobody asked. `versions` says by what it was read, where that counts.
     """
 
     category: str
@@ -53,7 +51,8 @@ def confidence_of(
 ) -> Confidence:
     """The stated figure, halved by each signal that speaks against the category.
 
-    `second` speaks against it with another category, or with the same one and the `severity` it has.
+    `second` speaks against it: with another category, with the same one and the `severity` it has, or because it
+    does not know.
     `agreement` is the share of a model's own answers that say the same, where it was asked several times: the
     figure is lowered to that share of it.
     """
@@ -67,12 +66,8 @@ def confidence_of(
 
 
 def _doubts(category: str, second: SecondOpinion | None, similar: Sequence[SimilarCase]) -> Iterator[str]:
-    if second is not None and second.confidence >= _SURE:
-        what = f"“{second.of}”" if second.of else "it"
-        if second.category != category:
-            yield f"the local classifier reads {what} as {second.category}"
-        elif second.severity is not None:
-            yield f"the local classifier reads {what} as {category} of severity {second.severity}"
+    if second is not None and (against := _against(category, second)):
+        yield against
     told = [past for past in similar if past.category == category and past.verdict]
     wrong = [past for past in told if past.verdict in _AGAINST]
     if wrong and 2 * len(wrong) >= len(told):
@@ -80,3 +75,15 @@ def _doubts(category: str, second: SecondOpinion | None, similar: Sequence[Simil
     settled = [past.category for past in similar if past.settled]
     if settled and category not in settled:
         yield f"people have settled that what was like it is {settled[0]}"
+
+
+def _against(category: str, second: SecondOpinion) -> str:
+    """What a second reading says against a category; "" where it is sure of the same."""
+    what = f"“{second.of}”" if second.of else "it"
+    if second.confidence <= _HALF:
+        return f"the local classifier does not know what {what} is"
+    if second.category != category:
+        return f"the local classifier reads {what} as {second.category}"
+    if second.severity is not None:
+        return f"the local classifier reads {what} as {category} of severity {second.severity}"
+    return ""

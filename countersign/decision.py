@@ -9,8 +9,9 @@ How it thinks, in the order of `decide`:
 2. The severity is the worse of what the source and the model say.
 3. The first rule that matches decides what is wanted.
 4. A close is wanted: every objection is collected. Any objection turns the close into a draft; where a person
-   may overrule it, the draft offers the close for approval. A change request is wanted: it is drafted where the
-   answer is more likely right than wrong.
+   may overrule it, the draft offers the close for approval. A change request is wanted, or that another group gets
+   the ticket: that is done where the answer is more likely right than wrong; else people get a note. What is as
+   likely wrong as right is not offered either: who approves in a hurry is the last guard.
 5. Autonomy turns what is wanted into intents: `observe` writes nothing, `draft` asks, `act` does.
 6. Stopped, control lane, no ticket, or a ticket that people have finished: nothing is written, and what would
    have been done is recorded.
@@ -28,7 +29,7 @@ from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
 from countersign.chances import risk_figure
 from countersign.lanes import Lane
-from countersign.policy import Policy, Rule
+from countersign.policy import Policy, Rule, Threshold
 from countersign.ports import Firing
 from countersign.severity import Severity
 from countersign.tickets import TicketState
@@ -236,35 +237,43 @@ def _still_firing(case: Case, assessment: Assessment, facts: Facts) -> Iterator[
 
 def _threshold(assessment: Assessment, rule: Rule, facts: Facts) -> Iterator[Objection]:
     threshold = rule.threshold
-    if threshold is None:
-        return
+    against = None if threshold is None else _above(assessment, threshold, facts)
+    if against:
+        yield Objection(because=against, final=bool(too_doubtful(assessment)))
+
+
+def _above(assessment: Assessment, threshold: Threshold, facts: Facts) -> str:
+    """How the risk is above a threshold; "" where it is not."""
+    risk = risk_figure(assessment.risk)
     if threshold.risk_below is not None:
-        if not assessment.risk < threshold.risk_below:
-            yield Objection(
-                because=f"the risk {risk_figure(assessment.risk)} is not below {threshold.risk_below:g}"
-            )
-        return
+        below = assessment.risk < threshold.risk_below
+        return "" if below else f"the risk {risk} is not below {threshold.risk_below:g}"
     certified = facts.certified.get(assessment.category)
     if certified is None:
         promise = f"at most {threshold.wrong_closes_at_most:.1%} wrong closes"
-        yield Objection(because=f'"{promise}" is not certified yet for {assessment.category}')
-    elif not assessment.risk <= certified:
-        yield Objection(
-            because=f"the risk {risk_figure(assessment.risk)} is above the certified {risk_figure(certified)}"
-        )
+        return f'"{promise}" is not certified yet for {assessment.category}'
+    covered = assessment.risk <= certified
+    return "" if covered else f"the risk {risk} is above the certified {risk_figure(certified)}"
+
+
+def destination(rule: Rule, case: Case, policy: Policy) -> str:
+    """The group that a rule gives this ticket to; "" where it stays with the people who have it."""
+    if rule.then == "hold":
+        return ""
+    group = rule.route or (policy.escalation.route_to if rule.then == "route" else None)
+    return group if group and not (case.ticket and case.ticket.group == group) else ""
 
 
 def too_doubtful(assessment: Assessment) -> str:
-    """Why no change request is drafted; "" where nothing speaks against it."""
+    """Why no more than a note is written by itself; "" where it is more likely right than wrong."""
     if assessment.risk < EVEN_ODDS:
         return ""
-    risk = risk_figure(assessment.risk)
-    return f"no change request is drafted: with a risk of {risk} it is as likely not {assessment.category}"
+    return f"with a risk of {risk_figure(assessment.risk)} it is as likely not {assessment.category}"
 
 
 def _by_rule(case: Case, assessment: Assessment, policy: Policy, facts: Facts) -> Decision:
     rule = matching_rule(case, assessment, policy)
-    severity = effective_severity(case, assessment)
+    doubt, group = too_doubtful(assessment), destination(rule, case, policy)
     outcome, offered = Outcome(rule.then), False
     because: tuple[str, ...] = (f'rule "{rule.name}" matches',)
     if outcome is Outcome.CLOSE:
@@ -273,26 +282,25 @@ def _by_rule(case: Case, assessment: Assessment, policy: Policy, facts: Facts) -
             outcome = Outcome.DRAFT_NOTE
             offered = not any(objection.final for objection in against)
             because = (*(objection.because for objection in against), *because)
-    elif outcome is Outcome.DRAFT_CHANGE and (doubt := too_doubtful(assessment)):
-        outcome, because = Outcome.DRAFT_NOTE, (doubt, *because)
+    elif outcome is Outcome.DRAFT_CHANGE and doubt:
+        outcome, because = Outcome.DRAFT_NOTE, (f"no change request is drafted: {doubt}", *because)
+    elif doubt and group:
+        outcome, because = Outcome.DRAFT_NOTE, (f"it is not given to {group}: {doubt}", *because)
     return Decision(
         outcome=outcome,
         rule=rule.name,
         because=because,
-        intents=_intents(outcome, offered, rule, case, policy),
-        severity=severity,
+        intents=_intents(outcome, policy, group="" if doubt else group, offered=offered),
+        severity=effective_severity(case, assessment),
         lane=facts.lane,
     )
 
 
-def _intents(outcome: Outcome, offered: bool, rule: Rule, case: Case, policy: Policy) -> tuple[Intent, ...]:
+def _intents(outcome: Outcome, policy: Policy, *, group: str, offered: bool) -> tuple[Intent, ...]:
     """What is written for an outcome. Short of `act`, whatever goes beyond a draft waits for a person."""
     asks = policy.autonomy != "act"
     note, close = Intent(kind="note"), Intent(kind="close", needs_approval=asks or offered)
-    moves: tuple[Intent, ...] = ()
-    group = rule.route or (policy.escalation.route_to if outcome is Outcome.ROUTE else None)
-    if group and not (case.ticket and case.ticket.group == group):
-        moves = (Intent(kind="route", group=group, needs_approval=asks),)
+    moves = (Intent(kind="route", group=group, needs_approval=asks),) if group else ()
     by_outcome: dict[Outcome, tuple[Intent, ...]] = {
         Outcome.CLOSE: (note, close) if close.needs_approval else (close,),
         Outcome.DRAFT_CHANGE: (Intent(kind="draft_change"), note, *moves),

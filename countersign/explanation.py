@@ -12,6 +12,7 @@ from countersign.decision import (
     Facts,
     Outcome,
     decide,
+    destination,
     effective_severity,
     matching_rule,
     mismatches,
@@ -81,8 +82,11 @@ def _against(found: Rule, case: Case, assessment: Assessment, policy: Policy, fa
             yield f"  against closing without a person: {objection.because}{final}."
         if not against:
             yield "  nothing speaks against closing without a person."
-    elif found.then == "draft_change" and (doubt := too_doubtful(assessment)):
-        yield f"  {doubt}."
+    elif doubt := too_doubtful(assessment):
+        if found.then == "draft_change":
+            yield f"  no change request is drafted: {doubt}."
+        elif group := destination(found, case, policy):
+            yield f"  it is not given to {group}: {doubt}."
 
 
 def _rule(rule: Rule, case: Case, assessment: Assessment, severity: Severity, *, asked: bool) -> str:

@@ -52,7 +52,7 @@ def note(
             *_evidence(case, assessment, policy),
             *_around(case),
             *_similar(case),
-            Block(title="What the policy says", lines=tuple(_next(decision))),
+            Block(title="What the policy says", lines=tuple(_next(assessment, decision, policy))),
             _turn(offers, assessed=True),
         ),
         provenance=provenance(case, assessment, policy),
@@ -154,7 +154,7 @@ def _seen(case: Case) -> str:
     return f"{count} from {case.lead.source} {since}; {state}"
 
 
-def _next(decision: Decision) -> Iterator[str]:
+def _next(assessment: Assessment, decision: Decision, policy: Policy) -> Iterator[str]:
     says = {
         Outcome.DRAFT_CHANGE: f'Rule "{decision.rule}": a change request was drafted ({CHANGE}); people decide on it',
         Outcome.CLOSE: f'Rule "{decision.rule}": it may be closed once a person approves',
@@ -164,7 +164,10 @@ def _next(decision: Decision) -> Iterator[str]:
     yield says.get(decision.outcome, f'Rule "{decision.rule}"') + "."
     against = [reason for reason in decision.because if not reason.startswith("rule ")]
     if against:
-        yield "Not closed by itself because " + "; ".join(against) + "."
+        closes = any(rule.name == decision.rule and rule.then == "close" for rule in policy.rules)
+        why = "; ".join(against)
+        yield _sentence(f"Not closed by itself because {why}" if closes else why)
+    yield from (f"Less sure, because {doubt}." for doubt in assessment.doubts)
 
 
 def _turn(offers: Sequence[Offer], *, assessed: bool) -> Block:

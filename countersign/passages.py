@@ -2,7 +2,8 @@
 
 What is done without a person needs the title by itself, and the title with every other passage by itself, to be read
 as something to do it to. A text that is added adds pieces and takes none away: it can turn a close into a question
-for people, and never a question into a close; the same goes for a change request.
+for people, and never a question into a close; the same goes for a change request, and for the group that a ticket is
+given to. A language model's word alone does nothing: what its reader does not know, people are asked about.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from itertools import islice
 from countersign.assessment import Assessment
 from countersign.cases import Case
 from countersign.confidence import SecondOpinion
-from countersign.decision import matching_rule
-from countersign.policy import Policy
+from countersign.decision import EVEN_ODDS, destination, matching_rule
+from countersign.policy import Policy, Rule
 from countersign.ports import Completion, Reader
 from countersign.prompts import Prompt
 from countersign.spans import CLOSE, OPEN, cut
 
 # What a rule does beyond a draft note or a route to people.
-DONE = frozenset({"close", "draft_change"})
+_DONE = frozenset({"close", "draft_change"})
 # A case of 800 tokens has a few dozen; whoever writes more has them read by people.
 MOST = 120
 _OWN_LINE = re.compile(r"^\[[at]\d{1,3}\] .*$", re.MULTILINE)
@@ -32,8 +33,8 @@ _PROSE = re.compile(r" (?:body|text)=⟦([^⟦⟧]*)⟧")
 _END = re.compile(r" / |(?<=[.!?;])\s+")
 _WORD = re.compile(r"\w")
 _QUOTE = 60
-_HALF = 0.5
 
+_NOTHING = ("", "")
 _TOO_LONG = SecondOpinion(category="too long to be checked", confidence=1.0)
 
 Read = Callable[[Sequence[str]], Sequence[SecondOpinion]]
@@ -43,7 +44,7 @@ Agrees = Callable[[SecondOpinion], bool]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Against:
-    """What the pieces say against: the surest other reading if there is one, and the least certainty left."""
+    """What the pieces say against: the surest other reading, or else one that does not know, and how sure it can be."""
 
     loudest: SecondOpinion | None
     least: float
@@ -54,31 +55,35 @@ def doubted(
 ) -> tuple[Completion, SecondOpinion | None]:
     """An answer that would have something done, with no more confidence than its pieces leave, and what is against it.
 
-    What a language model says of itself stands: it is halved by the reading against it, where that is sure. An answer
-    that has nothing done is given back as it is.
+    What a language model says of itself stands: it is halved by the reading against it, also by one that does not know.
+    An answer that has nothing done is given back as it is.
     """
     agrees = would_do_the_same(said, case, policy)
     if agrees is None:
         return completion, None
     found = against(prompt.case.text, partial(reader.read, categories=policy.categories), agrees)
-    if not completion.is_llm:
-        completion = replace(completion, confidence=min(completion.confidence or 0.0, found.least))
-    loudest = found.loudest
-    if loudest is not None and loudest.category != said.category:
-        loudest = replace(loudest, severity=None)
-    return completion, loudest
+    if completion.is_llm:
+        return completion, found.loudest
+    completion = replace(completion, confidence=min(completion.confidence or 0.0, found.least))
+    # Where it does not know itself, its own figure says so already.
+    sure = found.loudest is not None and found.loudest.confidence > EVEN_ODDS
+    return completion, found.loudest if sure else None
 
 
 def would_do_the_same(said: Assessment, case: Case, policy: Policy) -> Agrees | None:
     """What to ask of the readings of the pieces; None for an answer that has nothing done."""
-    then = matching_rule(case, said, policy).then
-    if then not in DONE:
+
+    def does(rule: Rule) -> tuple[str, str]:
+        return rule.then if rule.then in _DONE else "", destination(rule, case, policy)
+
+    done = does(matching_rule(case, said, policy))
+    if done == _NOTHING:
         return None
 
     def agrees(one: SecondOpinion) -> bool:
         severity = said.severity if one.severity is None else one.severity
         read = replace(said, category=one.category, severity=severity)
-        return matching_rule(case, read, policy).then == then
+        return does(matching_rule(case, read, policy)) == done
 
     return agrees
 
@@ -116,7 +121,8 @@ def against(text: str, read: Read, agrees: Agrees) -> Against:
         return Against(loudest=_TOO_LONG, least=0.0)
     told = list(zip(asked, read(asked), strict=True))
     other = [(piece, one) for piece, one in told if not agrees(one)]
-    loudest = max(other, key=lambda pair: pair[1].confidence, default=None)
+    unsure = [(piece, one) for piece, one in told if one.confidence <= EVEN_ODDS]
+    loudest = max(other or unsure, key=lambda pair: pair[1].confidence, default=None)
     return Against(
         loudest=None if loudest is None else _named(*loudest, whole=text),
         least=least_left((one for _, one in told), agrees),
@@ -126,7 +132,8 @@ def against(text: str, read: Read, agrees: Agrees) -> Against:
 def least_left(readings: Iterable[SecondOpinion], agrees: Agrees) -> float:
     """How certain it can still be: of another reading no more is left than what it does not claim."""
     return min(
-        (one.confidence if agrees(one) else min(_HALF, 1 - one.confidence) for one in readings), default=0.0
+        (one.confidence if agrees(one) else min(EVEN_ODDS, 1 - one.confidence) for one in readings),
+        default=0.0,
     )
 
 

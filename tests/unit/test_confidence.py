@@ -44,10 +44,13 @@ def test_a_second_reader_that_is_sure_of_something_else_halves_it() -> None:
     assert told.doubts == ("the local classifier reads it as availability",)
 
 
-def test_a_second_reader_that_does_not_know_is_not_counted() -> None:
-    """Below even odds it says nothing."""
-    unsure = SecondOpinion(category="availability", confidence=0.49)
-    assert confidence_of("informational", 0.92, second=unsure).figure == 0.92
+@pytest.mark.parametrize("category", ["availability", "informational"])
+def test_a_second_reader_that_does_not_know_speaks_against_it_too(category: str) -> None:
+    """A language model's word alone is not enough where nobody else can place the text."""
+    unsure = SecondOpinion(category=category, confidence=0.5, of="zorbled")
+    told = confidence_of("informational", 0.92, second=unsure)
+    assert told.figure == pytest.approx(0.46)
+    assert told.doubts == ("the local classifier does not know what “zorbled” is",)
 
 
 @pytest.mark.parametrize(

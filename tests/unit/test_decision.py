@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
 from countersign.decision import Decision, Facts, Outcome, decide, effective_severity, matching_rule
 from countersign.lanes import Lane
-from countersign.policy import Policy
+from countersign.policy import Policy, Rule
 from countersign.ports import Firing
 from countersign.severity import Severity
 from countersign.tickets import TicketState
@@ -153,10 +154,29 @@ def test_a_change_request_is_drafted_where_the_answer_is_more_likely_right(
     assert (said in decision.because) == (outcome is Outcome.DRAFT_NOTE)
 
 
+@pytest.mark.parametrize("then", ["draft_note", "route"])
+@pytest.mark.parametrize(("risk", "moved"), [(0.4999, ["security-on-call"]), (0.5, [])])
+def test_a_group_gets_a_ticket_where_the_answer_is_more_likely_right(
+    then: Literal["draft_note", "route"], risk: float, moved: list[str]
+) -> None:
+    """At even odds the ticket stays where it is, with a note that says so, and the group is not offered either."""
+    rule = Rule(name="theirs", then=then, route="security-on-call")
+    policy = shipped().model_copy(update={"rules": (rule,)})
+    decision = decide(CASE, replace(ASSESSMENT, category="security", risk=risk), policy, CALM)
+    assert [intent.group for intent in decision.intents if intent.kind == "route"] == moved
+    assert decision.intents[0].kind == "note"
+    said = "it is not given to security-on-call: with a risk of 0.5 it is as likely not security"
+    assert (said in decision.because, decision.outcome is Outcome.DRAFT_NOTE) == (
+        not moved,
+        not moved or then == "draft_note",
+    )
+
+
 OBJECTIONS = {
     "still firing": (CASE, ASSESSMENT, replace(CALM, firing=Firing.YES), "says that it still fires", False),
     "silent source": (CASE, ASSESSMENT, replace(CALM, firing=Firing.UNKNOWN), "could not say", True),
     "too risky": (CASE, replace(ASSESSMENT, risk=0.1), CALM, "the risk 0.1 is not below 0.1", True),
+    "as likely wrong": (CASE, replace(ASSESSMENT, risk=0.5), CALM, "the risk 0.5 is not below 0.1", False),
     "protected service": (
         replace(CASE, alerts=(replace(CASE.lead, service="payments"),)),
         ASSESSMENT,

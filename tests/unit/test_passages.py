@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from countersign.cases import Case
 from countersign.confidence import SecondOpinion, confidence_of
 from countersign.passages import MOST, against, doubted, pieces
+from countersign.policy import Rule, When
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 from countersign.redaction import Redactor
@@ -63,7 +64,8 @@ class ByWord:
         worse = replace(quiet, severity=Severity.MEDIUM)
         loud = SecondOpinion(category="availability", confidence=0.8, severity=Severity.LOW)
         full = SecondOpinion(category="capacity", confidence=0.8, severity=Severity.LOW)
-        words = {"well": quiet, "down": loud, "slow": worse, "full": full}
+        unsure = replace(quiet, confidence=0.5)
+        words = {"well": quiet, "down": loud, "slow": worse, "full": full, "zorbled": unsure}
         return [next((one for word, one in words.items() if word in text), quiet) for text in texts]
 
 
@@ -107,6 +109,30 @@ def test_a_language_model_keeps_its_word_and_gets_the_reading_against_it() -> No
     assert second is not None
     assert second.category == "availability"
     assert _doubted("It ended.", is_llm=True)[1] is None
+
+
+def test_a_language_model_s_word_alone_is_not_enough() -> None:
+    """Where its reader does not know what a piece is, that speaks against it, whatever the likeliest guess."""
+    _, second = _doubted("It zorbled. All is well.", is_llm=True)
+    assert second is not None
+    assert confidence_of("informational", 0.9, second=second).figure == pytest.approx(0.45)
+    completion, own = _doubted("It zorbled. All is well.", is_llm=False)
+    assert (completion.confidence, own) == (0.5, None)  # its own figure says so already
+
+
+@pytest.mark.parametrize(
+    ("body", "least"), [("The shop is down.", 0.8), ("The shop is down. All is well.", 0.05)]
+)
+def test_a_group_wants_every_piece_too(body: str, least: float) -> None:
+    """A ticket that a rule gives to a group: a piece that would leave it where it is takes the certainty away."""
+    theirs = Rule(name="theirs", when=When(category=("availability",)), then="draft_note", route="platform")
+    policy = POLICY.model_copy(update={"rules": (theirs, POLICY.rules[-1])})
+    text = _text("The shop is down", body)
+    prompt = Prompt(name="t", hash="0", shared="", case=Redactor().redact(text), schema={})
+    told = Completion(text="", model="m", is_llm=False, confidence=0.99)
+    said = replace(ASSESSMENT, category="availability")
+    case = replace(CASE, ticket=None)
+    assert doubted(told, said, prompt, case, policy, ByWord())[0].confidence == pytest.approx(least)
 
 
 @pytest.mark.parametrize("is_llm", [True, False])
