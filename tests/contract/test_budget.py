@@ -302,7 +302,7 @@ def test_a_call_that_never_came_back_counts_at_its_bound(
 def test_redis_goes_and_comes_back(ledger: SqlLedger) -> None:
     """Works, breaks, recovers: while it is away nothing is asked; back and empty, it knows what was spent."""
     server = EmbeddedRedis().start()
-    purse = RedisPurse(server.url, prefix="test:", timeout_s=1)
+    purse = RedisPurse(server.url, prefix="test:", timeout_s=10)
     model = Priced()
     Metered(model, _tab(ledger, purse, "one")).complete(PROMPT)
     server.kill()

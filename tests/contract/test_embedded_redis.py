@@ -26,7 +26,7 @@ time.sleep(60)
 
 
 def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+    return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=10)
 
 
 @pytest.fixture

@@ -23,16 +23,18 @@ START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LINE = "x" * 5000
 
 
-def _datadog(url: str) -> LogSearch:
-    config = DatadogConfig(api_key="a", app_key="b", url=url, read_s=0.3)
+def _datadog(url: str, read_s: float = 5) -> LogSearch:
+    config = DatadogConfig(api_key="a", app_key="b", url=url, read_s=read_s)
     return DatadogLogs(client=DatadogClient(config), clock=lambda: START)
 
 
-def _splunk(url: str) -> LogSearch:
-    return SplunkLogs(client=SplunkClient(SplunkConfig(url=url, token="t", read_s=0.3)), clock=lambda: START)
+def _splunk(url: str, read_s: float = 5) -> LogSearch:
+    return SplunkLogs(
+        client=SplunkClient(SplunkConfig(url=url, token="t", read_s=read_s)), clock=lambda: START
+    )
 
 
-SEARCHES: dict[str, tuple[Callable[[str], LogSearch], dict[str, object]]] = {
+SEARCHES: dict[str, tuple[Callable[..., LogSearch], dict[str, object]]] = {
     "datadog": (_datadog, {"data": [{"attributes": {"message": LINE}}] * 900}),
     "splunk": (_splunk, {"results": [{"_time": "t", "_raw": LINE}] * 900}),
 }
@@ -42,7 +44,7 @@ SEARCHES: dict[str, tuple[Callable[[str], LogSearch], dict[str, object]]] = {
 def test_lines_that_do_not_come_in_time_are_missing(vendor: str) -> None:
     """A vendor that hangs costs the context its lines, and nothing else."""
     with Unkind(hang) as server, pytest.raises(Transient, match="in time"):
-        SEARCHES[vendor][0](server.url).lines(service="cart", around=START, limit=5)
+        SEARCHES[vendor][0](server.url, 0.3).lines(service="cart", around=START, limit=5)
 
 
 @pytest.mark.parametrize("vendor", SEARCHES)
@@ -50,7 +52,7 @@ def test_a_body_that_drips_has_a_deadline(vendor: str, monkeypatch: pytest.Monke
     """Each byte in time is still too late in the end."""
     monkeypatch.setattr("connectors.transport._WHOLE_CALL_S", 0.3)
     with Unkind(endless) as server, pytest.raises(Transient, match="in time"):
-        SEARCHES[vendor][0](server.url).lines(service="cart", around=START, limit=5)
+        SEARCHES[vendor][0](server.url, 0.3).lines(service="cart", around=START, limit=5)
 
 
 @pytest.mark.parametrize("vendor", SEARCHES)
