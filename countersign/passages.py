@@ -62,12 +62,9 @@ def doubted(
     if agrees is None:
         return completion, None
     found = against(prompt.case.text, partial(reader.read, categories=policy.categories), agrees)
-    if completion.is_llm:
-        return completion, found.loudest
-    completion = replace(completion, confidence=min(completion.confidence or 0.0, found.least))
-    # Where it does not know itself, its own figure says so already.
-    sure = found.loudest is not None and found.loudest.confidence > EVEN_ODDS
-    return completion, found.loudest if sure else None
+    if not completion.is_llm:
+        completion = replace(completion, confidence=min(completion.confidence or 0.0, found.least))
+    return completion, found.loudest
 
 
 def would_do_the_same(said: Assessment, case: Case, policy: Policy) -> Agrees | None:

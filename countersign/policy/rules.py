@@ -124,7 +124,8 @@ class Rule(Part):
     )
     route: Name | None = Field(
         default=None,
-        description="Group that gets the ticket; without it escalation.route_to, or whoever has it.",
+        description="Group that gets the ticket, unless the answer is as likely wrong; without it escalation.route_to, "
+        "or whoever has it.",
     )
 
     @model_validator(mode="after")

@@ -116,8 +116,7 @@ def test_a_language_model_s_word_alone_is_not_enough() -> None:
     _, second = _doubted("It zorbled. All is well.", is_llm=True)
     assert second is not None
     assert confidence_of("informational", 0.9, second=second).figure == pytest.approx(0.45)
-    completion, own = _doubted("It zorbled. All is well.", is_llm=False)
-    assert (completion.confidence, own) == (0.5, None)  # its own figure says so already
+    assert _doubted("It zorbled. All is well.", is_llm=False)[0].confidence == 0.5
 
 
 @pytest.mark.parametrize(

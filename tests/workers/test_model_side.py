@@ -172,7 +172,11 @@ def test_a_model_that_obeys_the_text_closes_nothing(paying: House) -> None:
     assert record.assessment.category == "informational"  # type: ignore[union-attr]
     assert record.assessment.doubts == ("the local classifier reads “Checkout is down” as availability",)  # type: ignore[union-attr]
     assert not record.decision.closes
-    assert home.box.run(lambda: home.box.servicenow.incident(ticket)["state"]) not in ("6", "7")
+    row = home.box.run(lambda: home.box.servicenow.incident(ticket))
+    assert row["state"] not in ("6", "7")
+    (note,) = home.box.run(lambda: home.box.servicenow.journal(row["sys_id"]))
+    assert "Less sure, because the local classifier reads “Checkout is down” as availability." in note["value"]
+    assert "/countersign approve" not in note["value"]
 
 
 def test_samples_are_paid_for_one_by_one_and_remembered_one_by_one(paying: House) -> None:
