@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -184,11 +185,15 @@ def _open_two(home: House) -> None:
     home.run_only("pull")
 
 
-def test_what_changed_a_moment_ago_may_be_half_written(home: House, file: Path) -> None:
+def test_what_changed_a_moment_ago_may_be_half_written(
+    home: House, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half a policy can be a valid, wider one: a change is taken up once the file has settled."""
     worker = _worker(home)
+    now = time.time()  # stands still, however long the look takes
+    monkeypatch.setattr("workers.in_force.time", SimpleNamespace(time=lambda: now))
     file.write_text(_v2(GOOD), encoding="utf-8")
-    os.utime(file, (time.time() + 0.5,) * 2)
+    os.utime(file, (now - 0.5,) * 2)
     assert _version(worker()) == 1
     _settle(file)
     assert _version(worker()) == 2
