@@ -45,8 +45,8 @@ def test_the_demo_works_through_a_night_and_loses_nothing(tmp_path: Path) -> Non
     assert (lost, doubled, found[10]) == (0, 0, "local")
     assert noted + closed + changes + routed + held == cases == summary["cases"]
     assert alerts == summary["alerts"] == 646
-    # Closes are few, and the control lane may draw them all.
-    assert min(noted, changes, held) > 0
+    # Closes and changes are few, and the control lane draws some of them.
+    assert min(noted, closed + changes, held) > 0
     assert told.count("before: ") == 3
     assert (tmp_path / "var/demo/kpis.md").is_file()
 
