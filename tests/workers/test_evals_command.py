@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,9 +45,12 @@ def test_a_language_model_is_put_beside_the_embedded_one(
         for n, word in enumerate(WORDS)
     ]
     (tmp_path / "labels.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    asked = home.command(
-        "evals", "--data", str(tmp_path), "--model", "openai/sandbox-small", "--prompt", "triage/v1"
-    ).stdout
+    # In a process of its own, whose end closes the connections to the model.
+    asked = subprocess.check_output(
+        [sys.executable, "-m", "workers", "evals", "--data", tmp_path, "--model", "openai/sandbox-small",
+         "--prompt", "triage/v1", "--config", home.config],
+        text=True, timeout=100,
+    )  # fmt: skip
     with pytest.raises(SystemExit, match="0"):
         main(["evals", "--data", str(tmp_path), "--config", str(home.config)])
     local = capsys.readouterr().out
