@@ -143,14 +143,14 @@ class Run:
 
     def through_celery(self, cases: int, threads: int, workers: int) -> dict[str, float]:
         """Whole cases: from the moment their messages are sent until the last is decided."""
-        config = _config(self.folder, self.broker.url, self.box, self.model_url, threads)
+        config = _config(self.folder, self.broker.url, self.box, self.model_url, threads // workers)
         settings = load_settings(config)
         migrate(settings)
         parts = open_parts(settings)
-        with _started(config, threads // workers, workers) as processes:
+        with _started(config, threads // workers, workers) as nursery:
             _decide(parts, self.box, settings, cases // 2)  # imports, connections, what threads keep
             pids = {
-                "workers": [child for process in processes for child in _children(process.pid)],
+                "workers": _children(nursery.pid),
                 "vendors_and_driver": [os.getpid()],
                 "redis": [self.broker.pid or 0], "provider": [self.provider],
             }  # fmt: skip
@@ -228,22 +228,19 @@ def _config(folder: Path, broker: str, box: Sandbox, model_url: str, threads: in
 
 
 @contextmanager
-def _started(config: Path, threads: int, workers: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    command = [sys.executable, "-m", "workers", "worker", "--config", str(config), "--queues", "assess"]
-    environment = {**os.environ, PARENT_VARIABLE: str(os.getpid())}
-    log = (config.parent / "workers.log").open("wb")
-    processes = [
-        subprocess.Popen([*command, "--threads", str(threads)], env=environment, stderr=log)
-        for _ in range(workers)
-    ]
-    try:
-        yield processes
-    finally:
-        for process in processes:
+def _started(config: Path, threads: int, workers: int) -> Iterator[subprocess.Popen[bytes]]:
+    pool = ["--queues", "assess", "--processes", str(workers), "--threads", str(threads)]
+    with (config.parent / "workers.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers", "worker", "--config", str(config), *pool],
+            env={**os.environ, PARENT_VARIABLE: str(os.getpid())},
+            stderr=log,
+        )
+        try:
+            yield process
+        finally:
             process.terminate()
-        for process in processes:
             process.wait(timeout=60)
-        log.close()
 
 
 def _resident_mb(pids: Sequence[int]) -> float:

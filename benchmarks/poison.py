@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.worker import Instant
+from countersign.policy import Policy
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 from workers import logs
@@ -80,20 +81,37 @@ def _work(asked: argparse.Namespace) -> None:
     logs.set_up("ERROR")
     settings = load_settings(asked.config)
     warm_up(settings, ())
-    asking = AS_UP.model_threads if asked.pool == "threads" else 0
-    if asking:
+    if asked.pool == "threads":
         become_worker(AS_UP.model_processes)
     app = new_app(settings, asked.broker)
-    models = (Poisonable(asked.latency),)
+    models, made = (Poisonable(asked.latency),), _asking if asked.latency else _as_it_is
 
     @cache
     def parts(_process: int) -> Parts:
-        return replace(open_parts(settings), models=lambda _policy: models, local=None, crowd=Crowd(asking))
+        opened = open_parts(settings)
+        return replace(
+            opened,
+            policies={name: made(policy) for name, policy in opened.policies.items()},
+            models=lambda _policy: models,
+            local=None,
+            crowd=Crowd(AS_UP.model_threads),
+        )
 
     register(app, lambda: parts(os.getpid()))
     keep_awake(app)
-    at_once = messages_at_once(asking) if asking else 4
+    at_once = messages_at_once(AS_UP.model_threads) if asked.pool == "threads" else AS_UP.model_processes
     sys.exit(run_worker(app, asked.queues.split(","), pool=asked.pool, concurrency=at_once))
+
+
+def _as_it_is(policy: Policy) -> Policy:
+    return policy
+
+
+def _asking(policy: Policy) -> Policy:
+    """The policy as if it asked a model over the network, which takes its time."""
+    return policy.model_copy(
+        update={"model": policy.model.model_copy(update={"candidates": ("openai/slow",)})}
+    )
 
 
 if __name__ == "__main__":

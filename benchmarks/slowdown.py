@@ -23,8 +23,12 @@ MOST = 1.05
 SHARES = {"half": 0.5, "nine_of_ten": 0.9, "all": 1.0}
 WARM_UP = 50
 LONGEST_ROUND_S = 600.0
-# On threads as under `up`: they ask a model that takes its time, and a pool of processes does the rest.
-POOLS = {"processes": ["--processes"], "threads": ["--threads", "--queues", "assess", "--latency", "0.5"]}
+# As under `up`: processes where the embedded model alone is asked, which answers at once; threads where one over the
+# network is, which takes its time. Another pool of processes does the rest.
+POOLS = {
+    "processes": ["--queues", "assess", "--processes"],
+    "threads": ["--queues", "assess", "--threads", "--latency", "0.5"],
+}
 
 
 def main() -> None:
@@ -68,8 +72,7 @@ def measure(folder: Path, *, cases: int, rounds: int, pool: str) -> tuple[list[T
 def _measured(home: Path, cases: int, pool: str, *, poisoned: bool) -> Times:
     with plant(home, f"sqlite:///{home}/ledger.db") as one:
         one.start("beat")
-        if pool == "threads":
-            one.start("worker", "--queues", "pull,watch,act,control", "--processes", "2")
+        one.start("worker", "--queues", "pull,watch,act,control", "--processes", "2")
         keeper = _keep_alive(one, POOLS[pool])
         try:
             trial = Trial(one)

@@ -83,7 +83,10 @@ def _assess_batch(parts: Parts, batch: Sequence[ClaimedCase], policy: Policy, ro
     # Asked for every batch, as certificates are: what was put in force a moment ago counts on all workers.
     learnt = Learnt.of(parts, policy)
     judge = partial(_judge, parts, policy=policy, learnt=learnt)
-    judgements = room.map(lambda pair: judge(*pair), list(zip(batch, cases, strict=True)))
+    pairs = list(zip(batch, cases, strict=True))
+    judgements = (
+        room.map(lambda pair: judge(*pair), pairs) if policy.model.waits else [judge(*one) for one in pairs]
+    )
     ready = _decide_and_record(parts, judgements, policy, parts.ledger.cases.closes(policy.use_case))
     ready += tuple(
         key for one in judgements for key in told_of_others(parts, one.case, one.said.calls, policy)

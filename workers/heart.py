@@ -26,7 +26,7 @@ _GRACE = 1.2
 class _WorkerHeart(bootsteps.StartStopStep):
     """Beats in the consumer's own loop, so it stops when that hangs or has no broker to take work from."""
 
-    heartbeat: Heartbeat
+    heartbeats: Sequence[Heartbeat]
     every_s: float
     limits: Limits | None
 
@@ -50,7 +50,8 @@ class _WorkerHeart(bootsteps.StartStopStep):
         started = list(self.seen.values())
         longest_s = consumer.app.conf.task_time_limit * _GRACE
         if takes_work(started, consumer.controller.concurrency, now=now, longest_s=longest_s):
-            self.heartbeat.renew()
+            for one in self.heartbeats:
+                one.renew()
         if self.limits is not None and (why := self.limits.exceeded(started, resident_mb(), now=now)):
             _log.warning("worker.beyond_its_limits", why=why)
             # In order: what it holds is given back. What hangs keeps it from ending and beating; then it is killed.
@@ -86,12 +87,12 @@ def takes_work(started: Sequence[float], slots: int, *, now: float, longest_s: f
     return len(started) < slots or now - max(started) < longest_s
 
 
-def enliven(app: Celery, heartbeat: Heartbeat, *, limits: Limits | None, every_s: float) -> None:
+def enliven(app: Celery, heartbeats: Sequence[Heartbeat], *, limits: Limits | None, every_s: float) -> None:
     """Gives the workers of this application a heart that beats so often. Beyond its limits a worker ends by itself.
 
     For threads, which Celery limits in nothing; it replaces processes of a pool by itself.
     """
-    its = {"heartbeat": heartbeat, "limits": limits, "every_s": every_s}
+    its = {"heartbeats": heartbeats, "limits": limits, "every_s": every_s}
     app.steps["consumer"].add(type("WorkerHeart", (_WorkerHeart,), its))
 
 

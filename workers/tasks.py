@@ -105,7 +105,7 @@ def send(app: Celery, wake: Wake, *, slow_models: bool = False) -> None:
 
 def slow_models(parts: Parts) -> bool:
     """Whether any policy asks a model over the network: then fewer cases share a message."""
-    return any(set(policy.model.candidates) != {"local"} for policy in parts.policies.values())
+    return any(policy.model.waits for policy in parts.policies.values())
 
 
 def batches(ids: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:

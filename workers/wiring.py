@@ -508,9 +508,10 @@ def _configured(settings: Settings, *names: str) -> tuple[str, ...]:
     return tuple(name for name in names if getattr(settings, name) is not None)
 
 
-def warm_up(settings: Settings, queues: Sequence[str]) -> None:
+def warm_up(settings: Settings, queues: Sequence[str]) -> set[str]:
     """What a worker does before its first message, and before it forks: a child that had to do it anew, after another
-    was killed, would take half a second from the rest. Its connections end here; each process has its own.
+    was killed, would take half a second from the rest. Its connections end here; each process has its own. Gives the
+    models that policies ask, as far as these queues ask any.
     """
     for part in _OF_A_WORKER:
         import_module(part)
@@ -523,6 +524,7 @@ def warm_up(settings: Settings, queues: Sequence[str]) -> None:
         from connectors.litellm.model import warm
 
         warm()
+    return asked
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------

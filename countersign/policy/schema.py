@@ -177,6 +177,11 @@ class ModelChoice(Part):
         description="Longest wait for one answer before the next candidate is tried.",
     )
 
+    @property
+    def waits(self) -> bool:
+        """Whether a model is asked over the network; the embedded one keeps the processor busy instead."""
+        return set(self.candidates) != {"local"}
+
 
 class SeverityFloor(Part):
     """Severities from `at_least` upwards."""

@@ -71,11 +71,9 @@ def roles(settings: Settings) -> tuple[Role, ...]:
     silent_s = counts.hang_after.total_seconds()
 
     def worker(name: str, queues: str, *, processes: int = 0, threads: int = 0) -> Role:
-        pool = [
-            f"--{what}={number}"
-            for what, number in (("processes", processes), ("threads", threads))
-            if number
-        ]
+        pool: list[str] = []
+        for what, number in (("--processes", processes), ("--threads", threads)):
+            pool += [what, str(number)] if number else []
         beating = of_worker(queues, processes if threads else 1)
         return Role(name, ("worker", "--queues", queues, *pool), beating, silent_s)
 

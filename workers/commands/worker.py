@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -31,7 +32,10 @@ def worker(
         int, typer.Option(min=0, max=1000, help="Threads of each process, for queues that wait for models.")
     ] = 0,
 ) -> None:
-    """Work until told to stop; what is in hand is finished or given back."""
+    """Work until told to stop; what is in hand is finished or given back.
+
+    With both --processes and --threads each process has so many threads, unless the embedded model alone is asked.
+    """
     doing = queues.split(",")
     unknown = sorted(set(doing) - set(QUEUES.values()))
     if unknown:
@@ -44,26 +48,29 @@ def worker(
 
     from workers.crowd import messages_at_once
     from workers.heart import Limits, enliven
-    from workers.heartbeat import of_worker
+    from workers.heartbeat import Heartbeat, of_worker
     from workers.nursery import become_worker
     from workers.wakeful import keep_awake
-    from workers.wiring import celery_app, warm_up
+    from workers.wiring import LOCAL, celery_app, warm_up
 
-    warm_up(settings, doing)
+    models = warm_up(settings, doing)
     # What was imported stays: a collection that walks through it stops every thread, and in a child copies its pages.
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
-    beating = of_worker(queues, processes if threads else 1)
-    heartbeat = beating[become_worker(len(beating)) if threads else 0]
-    asking = threads if "assess" in doing else 0
+    beating: Sequence[Heartbeat] = of_worker(queues, processes if threads else 1)
+    # The embedded model waits for nothing. A pool gives its messages to another child when a case kills one.
+    on_threads = bool(threads) and not (processes and models == {LOCAL})
+    if on_threads:
+        beating = (beating[become_worker(len(beating))],)
+    asking = (threads or settings.workers.model_threads) if "assess" in doing else 0
     celery = celery_app(settings, asking=asking)
     allowed = settings.workers
     # Several cases in one message may each take as long as one alone.
     task_s = allowed.task_limit.total_seconds() * (2 if asking else 1)
-    limits = Limits(memory_mb=allowed.memory_mb, task_s=task_s) if threads else None
-    enliven(celery, heartbeat, limits=limits, every_s=min(EVERY_S, allowed.hang_after.total_seconds() / 4))
+    limits = Limits(memory_mb=allowed.memory_mb, task_s=task_s) if on_threads else None
+    enliven(celery, beating, limits=limits, every_s=min(EVERY_S, allowed.hang_after.total_seconds() / 4))
     keep_awake(celery)
-    if threads:
+    if on_threads:
         at_once = messages_at_once(asking) if asking else threads
         sys.exit(run_worker(celery, doing, pool="threads", concurrency=at_once))
     sys.exit(run_worker(celery, doing, pool="prefork", concurrency=processes))
