@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,9 +14,46 @@ from countersign.context import Context, Found, Missing
 from countersign.decision import Decision
 from countersign.drafts import plain
 from countersign.ledger import ActionRecord, Correction, DecisionRecord, Story
+from countersign.redaction import redact
 
 SHOWN = 5
 T = TypeVar("T")
+
+
+def without_secrets(story: Story) -> Story:
+    """The story with no secret in what others wrote: screens are copied into chats, and output into logs."""
+    case = story.case
+    ticket = case.ticket and replace(
+        case.ticket, title=_bare(case.ticket.title), description=_bare(case.ticket.description)
+    )
+    alerts = tuple(
+        replace(
+            alert,
+            summary=_bare(alert.summary),
+            body=_bare(alert.body),
+            tags=tuple(map(_bare, alert.tags)),
+            details={name: _bare(value) for name, value in alert.details.items()},
+        )
+        for alert in case.alerts
+    )
+    return replace(
+        story, case=replace(case, alerts=alerts, ticket=ticket, context=_bare_context(case.context))
+    )
+
+
+def _bare_context(context: Context) -> Context:
+    changes, logs, similar = context.changes, context.logs, context.similar
+    if isinstance(changes, Found):
+        changes = Found(tuple(replace(one, title=_bare(one.title)) for one in changes.value))
+    if isinstance(logs, Found):
+        logs = Found(tuple(map(_bare, logs.value)))
+    if isinstance(similar, Found):
+        similar = Found(tuple(replace(one, title=_bare(one.title)) for one in similar.value))
+    return replace(context, changes=changes, logs=logs, similar=similar)
+
+
+def _bare(text: str) -> str:
+    return redact(text, frozenset({"secrets"})).text
 
 
 def tell(story: Story) -> Iterator[str]:

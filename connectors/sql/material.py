@@ -13,7 +13,7 @@ from connectors.sql.codec import MODEL_CALL
 from connectors.sql.corrections import correction_of
 from connectors.sql.engine import Database
 from connectors.sql.tables import cases, corrections, model_calls
-from countersign.feedback.rows import Material, cluster_of
+from countersign.feedback.rows import Material, cluster_of, words_of
 from countersign.ledger import ModelCall
 
 _AT_ONCE = 500
@@ -71,7 +71,7 @@ def _material(row: Row[Any], said: Sequence[Row[Any]], call: ModelCall | None) -
     return Material(
         case_id=row.id,
         cluster=cluster_of(row.fingerprint, row.template, row.desk or "", row.ticket_id or ""),
-        template=row.template,
+        template=words_of(row.template),
         rendered=call.rendered if call else "",
         answer=call.answer if call else "",
         prompt=call.prompt if call else "",

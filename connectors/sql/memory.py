@@ -15,7 +15,7 @@ from connectors.sql.tables import cases, corrections, tickets
 from countersign.cases import Case
 from countersign.context import SimilarCase
 from countersign.feedback.pool import Entry
-from countersign.feedback.rows import WORDS
+from countersign.feedback.rows import WORDS, words_of
 from countersign.fingerprint import template
 
 # What a decision came to, in the words of a past ticket.
@@ -85,15 +85,14 @@ class SqlMemory:
                 }
                 found |= {row.id: row for row in connection.execute(statement, values)}
             verdicts = _verdicts(connection, list(found))
-            clusters = {case.fingerprint for case in cases} | {
-                f"{WORDS}{one}" for one in wanted["template"].values()
-            }
-            lessons = alike(connection, use_cases, clusters, set(wanted["template"].values()))
+            words = {words_of(one) for one in wanted["template"].values()}
+            clusters = {case.fingerprint for case in cases} | {f"{WORDS}{one}" for one in words}
+            lessons = alike(connection, use_cases, clusters, words)
         newest = sorted(found.values(), key=lambda row: str(row.id), reverse=True)
         result: dict[str, tuple[SimilarCase, ...]] = {}
         for case in cases:
             its_template = wanted["template"][case.id]
-            settled = [_lesson(one) for one in _lessons_of(case, lessons, its_template)]
+            settled = [_lesson(one) for one in _lessons_of(case, lessons, words_of(its_template))]
             known = {one.case_id for one in settled}
             told = [
                 _similar(row, verdicts.get(row.id, ""))
@@ -115,10 +114,10 @@ def _of(case: Case, newest: Sequence[Row[Any]], its_template: str, limit: int) -
     yield from (row for _, row in zip(range(limit), alike, strict=False))
 
 
-def _lessons_of(case: Case, lessons: Sequence[tuple[str, Entry]], its_template: str) -> Iterator[Entry]:
+def _lessons_of(case: Case, lessons: Sequence[tuple[str, Entry]], words: str) -> Iterator[Entry]:
     """The newest lesson on cases like this one; others of its kind say the same."""
     for use_case, one in lessons:
-        like = one.cluster in (case.fingerprint, f"{WORDS}{its_template}") or one.template == its_template
+        like = one.cluster in (case.fingerprint, f"{WORDS}{words}") or one.template == words
         if use_case == case.use_case and one.case_id != case.id and like:
             yield one
             return

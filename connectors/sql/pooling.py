@@ -17,7 +17,8 @@ from connectors.sql.tables import assessments, cases, corrections, model_calls
 from countersign.audit import Event
 from countersign.errors import NotFound
 from countersign.feedback.pool import Chosen, Dispute, Entry, PoolVersion, Selection, Vote, entry_id
-from countersign.feedback.rows import cluster_of, vote_of
+from countersign.feedback.rows import cluster_of, vote_of, words_of
+from countersign.redaction import redact
 
 _AT_ONCE = 500
 _ANSWERED = ("answered", "cached")
@@ -224,8 +225,8 @@ def _entry(one: Chosen, row: Row[Any]) -> Iterator[Entry]:
             id=entry_id(one.case_id, one.category, text),
             case_id=one.case_id,
             cluster=one.cluster,
-            template=row.template,
-            title=row.title,
+            template=words_of(row.template),
+            title=redact(row.title, frozenset({"secrets"})).text,
             text=text,
             category=one.category,
             severity=row.severity,

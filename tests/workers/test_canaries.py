@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -28,6 +29,7 @@ from sandbox.model import TOKEN
 from sandbox.tickets import tickets
 from tests.workers.house import House, house
 from workers import tracing
+from workers.main import main
 from workers.tasks import STAGES, send
 from workers.tracing import span
 from workers.wiring import celery_app
@@ -227,6 +229,52 @@ def test_no_canary_is_in_a_span(sung: Sung) -> None:
     assert "gen_ai.usage.input_tokens" in sung.spans
     assert "countersign.action" in sung.spans
     assert _found(CANARIES, sung.spans) == []
+
+
+COMMANDS = {
+    "report": ("report", "--out", "{out}"),
+    "examples": ("feedback", "export", "--unsettled", "--use-case", "alert-triage", "--out", "{out}"),
+    "audit": ("audit", "export"),
+    "costs": ("costs",),
+    "actions": ("actions",),
+    "letters": ("dead-letters", "list", "--json"),
+    "replay": ("replay", "{case}"),
+}
+# They tell what the case's own ticket says, addresses and all, to who may read the ledger.
+STORIES = {
+    "cases": ("cases", "--json"),
+    "case": ("case", "show", "{case}"),
+    "case as JSON": ("case", "show", "{case}", "--json"),
+}
+
+
+def _told(sung: Sung, words: Sequence[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command shows, and all that it writes."""
+    (case, *_) = [line.id for line in sung.home.parts.ledger.reading.cases(limit=10) if line.ticket]
+    with pytest.raises(SystemExit, match="0"):
+        main([*(word.format(out=folder, case=case) for word in words), "--config", str(sung.home.config)])
+    files = [file.read_bytes().decode(errors="replace") for file in folder.rglob("*") if file.is_file()]
+    return capsys.readouterr().out + "".join(files)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_canary_is_in_what_a_command_tells(
+    sung: Sung, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Figures, examples of what people corrected, and the log: on the screen, and in every file."""
+    told = _told(sung, COMMANDS[name], tmp_path, capsys)
+    assert told
+    assert _found(CANARIES, told) == []
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_no_secret_is_in_the_story_of_a_case(
+    sung: Sung, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor a part of one."""
+    told = _told(sung, STORIES[name], tmp_path, capsys)
+    assert "<secret:1>" in told
+    assert SECRET[:20] not in told
 
 
 def test_a_vendor_s_refusal_repeats_no_canary(sung: Sung) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from workers.console import AsJson, Config, new_app, show_json
 from workers.settings import load_settings
-from workers.story import tell
+from workers.story import tell, without_secrets
 
 app = new_app("Tell the whole story of one case: countersign case show ID.")
 
@@ -31,7 +31,7 @@ def show(
     from workers.wiring import open_ledger
 
     with closing(open_ledger(load_settings(config))) as ledger:
-        story = ledger.reading.story(case_id)
+        story = without_secrets(ledger.reading.story(case_id))
     if as_json:
         show_json(story)
         return

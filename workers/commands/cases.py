@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from countersign.redaction import redact
 from workers.console import AsJson, Config, Limit, new_app, show_json, show_table
 from workers.settings import load_settings
 
@@ -25,7 +27,8 @@ def cases(
     from workers.wiring import open_ledger
 
     with closing(open_ledger(load_settings(config))) as ledger:
-        lines = ledger.reading.cases(limit=limit, stage=stage, ticket=ticket)
+        found = ledger.reading.cases(limit=limit, stage=stage, ticket=ticket)
+    lines = [replace(line, title=redact(line.title, frozenset({"secrets"})).text) for line in found]
     if as_json:
         show_json(lines)
         return
