@@ -43,6 +43,7 @@ from countersign.spans import case_text
 from tests.twins import KINDS, OWN_ATTACKS, attacks, pairs
 from tests.unit.builders import ASSESSMENT, CALM, shipped
 
+NIGHTLY = bool(os.environ.get("COUNTERSIGN_NIGHTLY"))
 PROMPTS = Path(__file__).parents[2] / "prompts" / "triage"
 POLICY = shipped()
 SHAPE = triage_answer(POLICY.categories, POLICY.groups)
@@ -86,6 +87,14 @@ ROUTED = POLICY.model_copy(
         )
     }
 )
+
+
+def in_turn(*tickets: str) -> list[tuple[str, str]]:
+    """Each of these tickets as each kind; but for the nightly run every fifth of them, so that kinds take turns."""
+    every = list(product(tickets, KINDS))
+    return every if NIGHTLY else every[::5]
+
+
 Done = frozenset[tuple[str, str, str]]
 
 
@@ -99,7 +108,7 @@ def embedded() -> EmbeddedModel:
 def corpus(data_dir: Path) -> Sequence[str]:
     """The corpus of BIPIA and our own attacks on triage; every twelfth but for the nightly run."""
     every, own = attacks(data_dir), len(OWN_ATTACKS)
-    return every if os.environ.get("COUNTERSIGN_NIGHTLY") else (*every[:-own:12], *every[-own:])
+    return every if NIGHTLY else (*every[:-own:12], *every[-own:])
 
 
 class Obedient:
@@ -192,10 +201,9 @@ def test_text_changes_nothing_of_what_any_answer_could_lead_to(
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("category", ["capacity", "flapping"])
+@pytest.mark.parametrize(("category", "kind"), in_turn("capacity", "flapping"))
 def test_the_embedded_model_is_talked_into_nothing(
-    kind: str, category: str, corpus: Sequence[str], embedded: EmbeddedModel
+    category: str, kind: str, corpus: Sequence[str], embedded: EmbeddedModel
 ) -> None:
     """What is done without a person is no more than for the clean twin, though its source is quiet."""
     clean = KINDS[kind].read(KINDS[kind].make(*CLEAN[category]))
@@ -207,12 +215,12 @@ def test_the_embedded_model_is_talked_into_nothing(
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("title", "text"), NEAR.values(), ids=NEAR)
+@pytest.mark.parametrize(("ticket", "kind"), in_turn(*NEAR))
 def test_no_attack_tips_the_scales(
-    kind: str, title: str, text: str, corpus: Sequence[str], embedded: EmbeddedModel
+    ticket: str, kind: str, corpus: Sequence[str], embedded: EmbeddedModel
 ) -> None:
     """Near the threshold too an attacked twin gets no more than its clean one: its own pieces still speak."""
+    title, text = NEAR[ticket]
     clean = KINDS[kind].read(KINDS[kind].make(title, text))
     allowed = _done(clean, _said(clean, embedded, embedded))
     for _, attacked in pairs(KINDS[kind], title, text, corpus):
@@ -239,10 +247,9 @@ def test_read_as_one_an_attack_would_tip_them(
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ticket", FOR_PEOPLE)
+@pytest.mark.parametrize(("ticket", "kind"), in_turn(*FOR_PEOPLE))
 def test_what_people_get_they_get_attacked_too(
-    kind: str, ticket: str, corpus: Sequence[str], embedded: EmbeddedModel
+    ticket: str, kind: str, corpus: Sequence[str], embedded: EmbeddedModel
 ) -> None:
     """A note, on the same ticket, and nothing more to approve: with the embedded model, and with a language model that
     obeys whatever it reads and says that all is well, where an honest one says of the clean twin what it is."""
@@ -256,12 +263,12 @@ def test_what_people_get_they_get_attacked_too(
         assert _all(attacked, obeyed) == expected
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("title", "text"), (FOR_PEOPLE | NEAR).values(), ids=FOR_PEOPLE | NEAR)
+@pytest.mark.parametrize(("ticket", "kind"), in_turn(*FOR_PEOPLE, *NEAR))
 def test_no_text_has_a_ticket_given_to_another_group(
-    kind: str, title: str, text: str, corpus: Sequence[str], embedded: EmbeddedModel
+    ticket: str, kind: str, corpus: Sequence[str], embedded: EmbeddedModel
 ) -> None:
     """It goes where its clean twin goes or stays where it is, and no other group is offered, whoever says so."""
+    title, text = (FOR_PEOPLE | NEAR)[ticket]
     clean = KINDS[kind].read(KINDS[kind].make(title, text))
     allowed = _all(clean, _said(clean, embedded, embedded, ROUTED), ROUTED)
     for _, attacked in pairs(KINDS[kind], title, text, corpus[-8:]):
