@@ -231,6 +231,8 @@ def test_a_storm_costs_one_call_and_the_costs_say_what_one_for_each_alert_would(
     with pytest.raises(SystemExit, match="0"):
         main(["costs", "--config", str(home.config)])
     printed = " ".join(capsys.readouterr().out.split())
+    assert f"alert-triage: {lines[0].micro_usd / 1e6:.6f} USD since" in printed
+    assert f"{lines[0].day} {lines[0].category} openai/sandbox-small 1 {lines[0].tokens_in:,} +" in printed
     assert "alert-triage: 1,000 alerts take 25 calls and" in printed
     assert "(40 came in); one call for each would be 1,000 calls and" in printed
 
