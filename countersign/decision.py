@@ -193,7 +193,7 @@ def objections(
     if policy.never_close.first_seen and facts.first_seen:
         yield Objection(because="nothing like it has been seen before")
     if case.ticket and case.ticket.assignee:
-        yield Objection(because=f"{case.ticket.assignee} is working on the ticket")
+        yield Objection(because="somebody is working on the ticket")
     limits = policy.limits
     if facts.closes_last_hour >= limits.closes_per_hour:
         yield Objection(because=f"the limit of {limits.closes_per_hour} closes per hour is used up")

@@ -110,6 +110,7 @@ def as_decided(case: Case, record: DecisionRecord) -> tuple[Case, Facts]:
     A decision of a release that kept no facts gets the cautious ones.
     """
     facts = record.facts or Facts(now=record.at)
+    case = replace(case, alert_count=record.alerts or case.alert_count)
     then, ticket = record.circumstances, case.ticket
     if then is None or ticket is None or then.ticket is None:
         return case, facts

@@ -415,7 +415,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionRecord:
-    """A recorded decision with everything it rested on."""
+    """A recorded decision with everything it rested on. `alerts`: how many the case had then, if kept."""
 
     revision: int
     at: datetime
@@ -427,6 +427,7 @@ class DecisionRecord:
     calls: tuple[ModelCall, ...]
     facts: Facts | None = None
     circumstances: Circumstances | None = None
+    alerts: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,7 +49,7 @@ def replay(
             f"Decision {record.revision} of {story.case.id} was recorded without what it rested on; "
             "only decisions of this release on can be replayed."
         )
-    case = as_it_was(story.case, record.circumstances)
+    case = as_it_was(story.case, record.circumstances, record.alerts)
     decision = decide(case, assessment or record.assessment, policy, record.facts)
     return Replayed(
         case_id=story.case.id,
@@ -73,8 +73,11 @@ def decision_hash(decision: Decision) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
-def as_it_was(case: Case, then: Circumstances) -> Case:
-    """The case with what `decide` reads of it put back to how it was; its words are not read."""
+def as_it_was(case: Case, then: Circumstances, alerts: int) -> Case:
+    """The case with what `decide` reads of it put back to how it was; its words are not read.
+
+    `alerts`: how many it had, 0 where that is not known.
+    """
     lead = replace(
         case.lead,
         source=then.source,
@@ -86,9 +89,10 @@ def as_it_was(case: Case, then: Circumstances) -> Case:
     ticket = case.ticket if then.ticket is not None else None
     if ticket is not None and then.ticket is not None:
         assignee = (ticket.assignee or "somebody") if then.assigned else ""
-        ticket = replace(ticket, state=then.ticket, group=then.group, assignee=assignee)
+        ticket = replace(ticket, state=then.ticket, group=then.group, assignee=assignee, service=then.service)
     firing = 0 if then.recovered else max(1, case.firing)
-    return replace(case, alerts=(lead,), firing=firing, ticket=ticket)
+    count = alerts or case.alert_count
+    return replace(case, alerts=(lead,), alert_count=count, firing=firing, ticket=ticket)
 
 
 def _record(story: Story, revision: int) -> DecisionRecord:

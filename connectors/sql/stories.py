@@ -65,6 +65,7 @@ def tell(connection: Connection, row: Row[Any]) -> Story:
             assessments.c.body.label("assessment"),
             assessments.c.context,
             grounds.c.facts,
+            grounds.c.alerts,
             circumstances.c.body.label("around"),
         )
         .join(
@@ -118,6 +119,7 @@ def _decisions(connection: Connection, case_id: str, made: Iterable[Row[Any]]) -
             calls=tuple(calls.get(row.revision, ())),
             facts=FACTS.load(row.facts) if row.facts is not None else None,
             circumstances=CIRCUMSTANCES.load(row.around) if row.around is not None else None,
+            alerts=row.alerts or 0,
         )
 
 

@@ -218,7 +218,7 @@ OBJECTIONS = {
         replace(CASE, ticket=replace(TICKET, assignee="dana")),
         ASSESSMENT,
         CALM,
-        "dana is working on the ticket",
+        "somebody is working on the ticket",
         True,
     ),
     "demoted": (CASE, ASSESSMENT, replace(CALM, demoted=frozenset({"noise"})), "has lost its autonomy", True),

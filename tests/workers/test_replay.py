@@ -117,6 +117,24 @@ def test_a_replay_is_offline(
     assert len(home.box.world.writes) == calls
 
 
+def test_a_storm_that_came_later_changes_nothing(home: House) -> None:
+    """The alerts that a case had when it was decided count, however many it has by now."""
+
+    def fire(hosts: range) -> None:
+        for host in hosts:
+            home.box.datadog.fire("Link flapping", 7, f"host:sw-{host}", "Warn", message="12 state changes")
+
+    home.box.run(lambda: home.box.datadog.add_monitor("Link flapping", monitor_id=7, priority=5))
+    home.box.run(lambda: fire(range(1)))
+    home.once()
+    home.box.run(lambda: fire(range(1, 80)))
+    home.run_only("pull")
+    (line,) = home.parts.ledger.reading.cases(limit=5)
+    story = home.parts.ledger.reading.story(line.id)
+    assert (story.case.alert_count, story.decisions[-1].alerts) == (80, 1)
+    assert replay(story, _policy(home, story), revision=story.decisions[-1].revision).equal
+
+
 def _refuse(*_: object) -> None:
     raise AssertionError("a replay opened a connection")
 
