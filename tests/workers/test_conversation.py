@@ -103,6 +103,24 @@ def test_any_worker_answers_from_the_ledger(home: House) -> None:
     assert "why" in {one.verdict for one in before}
 
 
+def test_at_jira_too_with_a_question_after_the_answer(home: House) -> None:
+    """Why, then a correction, then what was said: both answers are comments in the same issue, from the ledger."""
+    home.box.run(
+        lambda: home.box.jira.open_issue(
+            user="dana.okafor", summary="Checkout is down", description="5xx from all pods"
+        )
+    )
+    home.once()
+    for text in ("/countersign why", "/countersign wrong category=network", "/countersign what was said?"):
+        (issue,) = tickets(home.box.servicenow, home.box.jira)
+        home.box.run(lambda issue=issue, text=text: issue.say(PERSON, text))  # type: ignore[misc]
+        home.run("watch", "sweep")
+    first, second = _answers(home, issue.key)
+    assert "no model asked" in first
+    assert "said wrong category: network" not in first
+    assert "said wrong category: network" in second
+
+
 def test_a_customer_gets_no_answer(home: House) -> None:
     """A comment that a customer can see or write asks nothing."""
     home, ticket = _decided(home)
