@@ -50,7 +50,7 @@ USE_CASE = "alert-triage"
 POLICY = ROOT / "policies" / f"{USE_CASE}.yaml"
 SMALL, LARGE = 10_000, 1_000_000
 # 1.5 was aimed at, and the whole command keeps to it; decision 9 says what is left of the warm one, and why.
-ALLOWED = {"warm": 3.0, "command": 1.5}
+ALLOWED = {"warm": 2.0, "command": 1.5}
 ROUNDS = 5
 COMMANDS = 3
 DAYS = 200

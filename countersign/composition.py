@@ -5,7 +5,8 @@ Pure: the same rows and the same period give the same report, whenever it is com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -97,7 +98,7 @@ def compose(
     before = tickets.opened_between(period.before.since, period.before.until)
     zone = how.business.zone
     # Both periods at one mix of categories, so that what the policy closes makes neither look slower.
-    mix = category_mix(tickets.opened_between(period.before.since, period.until))
+    mix = Counter(category_mix(before)) + Counter(category_mix(now))
     resolve = resolve_spans(now, how)
     figures = measure(now, how, changes=_changes(ended, period), mix=mix, resolve=resolve)
     return Report(
@@ -135,15 +136,27 @@ def _goal(policy: Policy) -> Goal | None:
 
 def _policy_lines(policy: Policy, results: Results) -> Iterator[PolicyLine]:
     """One line for each category that a rule names, and one for the rest, by the first rule that may take them."""
+    for category, rule in _taken(policy).items():
+        yield _line(policy, rule, category, results)
+    yield _line(policy, policy.rules[-1], OTHERS, results)
+
+
+def _taken(policy: Policy) -> Mapping[str, Rule]:
+    """The categories that a rule names, each with the first that may take it."""
     taken: dict[str, Rule] = {}
-    rest = policy.rules[-1]
     for rule in policy.rules:
         for category in rule.when.category or ():
             taken.setdefault(category, rule)
-    for category in policy.categories:
-        if category in taken:
-            yield _line(policy, taken[category], category, results)
-    yield _line(policy, rest, OTHERS, results)
+    return {category: taken[category] for category in policy.categories if category in taken}
+
+
+def promised(policy: Policy) -> frozenset[str]:
+    """The categories whose closes are promised to be right: those whose labels a report counts."""
+    return frozenset(
+        category
+        for category, rule in _taken(policy).items()
+        if rule.then == "close" and rule.threshold is not None and _promise(rule.threshold) is not None
+    )
 
 
 def _line(policy: Policy, rule: Rule, category: str, results: Results) -> PolicyLine:

@@ -309,9 +309,7 @@ def _parts(
     hours, observed, cluster = strata.hours[group], strata.observed[group], strata.cluster[group]
     clusters = cluster_count(cluster)
     if clusters < 2 or clusters * len(curve.times) > _JACKKNIFE_CELLS:
-        table = bend(influences(curve, horizon))
-        found: Floats = table[curve.passed(hours) + len(table) // 2 * observed]
-        return found
+        return curve.told(bend(influences(curve, horizon)), hours, observed)
     _, firsts, of_cluster = np.unique(cluster, return_index=True, return_inverse=True)
     parts = np.zeros(len(hours))
     parts[firsts] = bend(left_out(hours, observed, of_cluster, curve, horizon))

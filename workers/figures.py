@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from countersign.composition import Period, compose
+from countersign.composition import Period, compose, promised
 from countersign.ended_changes import EndedChange
 from countersign.errors import ConfigError
 from countersign.kpis.history import Histories
@@ -42,7 +42,9 @@ class ResultBook(Protocol):
         """The decided cases of a span, and the sums of those before; what these are not right of is among the cases."""
         ...
 
-    def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
+    def results(
+        self, use_case: str, *, since: datetime, until: datetime, promised: Collection[str]
+    ) -> Results: ...
 
     def ended_changes(self, use_case: str, *, since: datetime, until: datetime) -> Sequence[EndedChange]:
         """The change requests that we drafted and that ended in this time."""
@@ -56,7 +58,9 @@ class ResultBook(Protocol):
 def report_of(policy: Policy, ledger: ResultBook, period: Period, *, notes: tuple[str, ...] = ()) -> Report:
     """The report of one use case over a period. The same ledger and period give the same report."""
     tickets, past = ledger.columns(policy.use_case, period.span, recorded=RECORDED)
-    results = ledger.results(policy.use_case, since=period.since, until=period.until)
+    results = ledger.results(
+        policy.use_case, since=period.since, until=period.until, promised=promised(policy)
+    )
     ended = ledger.ended_changes(policy.use_case, since=period.before.since, until=period.until)
     made = compose(policy, tickets, past, results, period, ended=ended, notes=notes)
     found, attention = drift_of(ledger.drifts, policy, since=period.since, until=period.until)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -92,7 +92,9 @@ class Ledger(Protocol):
 
     def columns(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> tuple[Histories, Weeks]: ...
 
-    def results(self, use_case: str, *, since: datetime, until: datetime) -> Results: ...
+    def results(
+        self, use_case: str, *, since: datetime, until: datetime, promised: Collection[str]
+    ) -> Results: ...
 
     def ended_changes(self, use_case: str, *, since: datetime, until: datetime) -> Sequence[EndedChange]: ...
 

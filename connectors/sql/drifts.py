@@ -23,7 +23,7 @@ from sqlalchemy import (
 from connectors.sql import audit
 from connectors.sql.codec import key_text, plain
 from connectors.sql.engine import Database
-from connectors.sql.hours import sums
+from connectors.sql.hours import drafts
 from connectors.sql.tables import Moment, metadata, schedules
 from countersign.audit import Event
 from countersign.signals import ACCEPTED, OTHER_MODEL, RAISED_FOR, Counts, Raised
@@ -94,9 +94,8 @@ class SqlDrifts:
         with self._db.read() as connection:
             for name, kind, count in connection.execute(asked):
                 found[name][kind] = int(count)
-            for (kind,), count in sums(
-                connection, use_case, _midnight(since), _midnight(until)
-            ).drafts.items():
+            told = drafts(connection, use_case, _midnight(since), _midnight(until))
+            for (kind,), count in told.items():
                 found[ACCEPTED][kind] = count
         return found
 

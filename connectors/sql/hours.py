@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,6 +52,8 @@ _WORTH = {
     "edited": "corrected",
     "rejected": "rejected",
 }
+# No word in the text can be mistaken for this: its quotes would be escaped, or no colon would follow.
+_DRAFTS = '"drafts": '
 USED = ("calls", "micro_usd", "tokens_in", "tokens_out")
 
 Corrected = tuple[str, str, str]
@@ -72,7 +74,7 @@ class Sums:
         self.drafts.update(other.drafts)
 
     def to_json(self) -> str:
-        """The same sums give the same text."""
+        """The same sums give the same text; what drafts were worth stands last."""
         told = {
             name: [[*key, count] for key, count in sorted(getattr(self, name).items())]
             for name in ("models", "corrections", "drafts")
@@ -82,13 +84,21 @@ class Sums:
     def add_json(self, text: str) -> Sums:
         """Adds what was written; gives itself."""
         told = json.loads(text)
+        models, corrections = self.models, self.corrections
         for model, what, count in told["models"]:
-            self.models[model, what] += count
+            models[model, what] = models.get((model, what), 0) + count
         for name, old, new, count in told["corrections"]:
-            self.corrections[name, old, new] += count
-        for kind, count in told["drafts"]:
-            self.drafts[(kind,)] += count
+            corrections[name, old, new] = corrections.get((name, old, new), 0) + count
+        self._add_drafts(told["drafts"])
         return self
+
+    def add_drafts(self, text: str) -> None:
+        """Adds of what was written only what drafts were worth, without reading the rest, which may be long."""
+        self._add_drafts(json.loads("{" + text[text.rindex(_DRAFTS) :])["drafts"])
+
+    def _add_drafts(self, told: Iterable[tuple[str, int]]) -> None:
+        for kind, count in told:
+            self.drafts[(kind,)] += count
 
 
 def sum_up(db: Database, use_case: str) -> bool:
@@ -114,6 +124,21 @@ def sum_up(db: Database, use_case: str) -> bool:
 
 def sums(connection: Connection, use_case: str, since: datetime, until: datetime) -> Sums:
     """From `since` (included) to `until` (excluded): whole hours as they were summed, the rest row by row."""
+    return _total(connection, use_case, since, until, Sums.add_json)
+
+
+def drafts(connection: Connection, use_case: str, since: datetime, until: datetime) -> Counter[tuple[str]]:
+    """Of the same sums only what drafts were worth."""
+    return _total(connection, use_case, since, until, Sums.add_drafts).drafts
+
+
+def _total(
+    connection: Connection,
+    use_case: str,
+    since: datetime,
+    until: datetime,
+    add: Callable[[Sums, str], object],
+) -> Sums:
     last = connection.execute(_last(use_case)).scalar()
     first = -(-(since - EPOCH) // HOUR)
     end = min((until - EPOCH) // HOUR, -1 if last is None else last + 1)
@@ -124,7 +149,7 @@ def sums(connection: Connection, use_case: str, since: datetime, until: datetime
         rollup_hours.c.use_case == use_case, rollup_hours.c.hour >= first, rollup_hours.c.hour < end
     )
     for body in connection.execute(stored).scalars():
-        total.add_json(body)
+        add(total, body)
     total.add(_of_rows(connection, use_case, since, _time(first)))
     total.add(_of_rows(connection, use_case, _time(end), until))
     return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -110,9 +110,11 @@ class SqlLedger:
         """The cases that people corrected since then; `answers`: with what their model was shown and said."""
         return read_material(self._db, use_case, since, answers=answers)
 
-    def results(self, use_case: str, *, since: datetime, until: datetime) -> Results:
-        """What a report needs beside the histories."""
-        return read_results(self._db, use_case, since=since, until=until)
+    def results(
+        self, use_case: str, *, since: datetime, until: datetime, promised: Collection[str]
+    ) -> Results:
+        """What a report needs beside the histories; labels of the categories that are `promised` something."""
+        return read_results(self._db, use_case, since=since, until=until, promised=promised)
 
     def ended_changes(self, use_case: str, *, since: datetime, until: datetime) -> tuple[EndedChange, ...]:
         """The change requests that we drafted and that ended in this time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
@@ -19,8 +19,11 @@ from countersign.thresholds.certificate import Certificate
 MOST_CORRECTED = 10
 
 
-def read_results(db: Database, use_case: str, *, since: datetime, until: datetime) -> Results:
-    """What is told from `since` (included) to `until` (excluded), and the certificates and labels known then."""
+def read_results(
+    db: Database, use_case: str, *, since: datetime, until: datetime, promised: Collection[str]
+) -> Results:
+    """What is told from `since` (included) to `until` (excluded), the certificates known then, and how many labels
+    the categories have that are `promised` something."""
     while sum_up(db, use_case):
         pass
     with db.read() as connection:
@@ -29,7 +32,7 @@ def read_results(db: Database, use_case: str, *, since: datetime, until: datetim
             corrections=_corrections(total.corrections),
             models=_models(total.models),
             certificates=_certificates(connection, use_case, until),
-            labels=_labels(connection, use_case, until),
+            labels=_labels(connection, use_case, until, promised),
         )
 
 
@@ -72,10 +75,16 @@ def _certificates(connection: Connection, use_case: str, until: datetime) -> Map
     }
 
 
-def _labels(connection: Connection, use_case: str, until: datetime) -> Mapping[str, LabelCount]:
+def _labels(
+    connection: Connection, use_case: str, until: datetime, promised: Collection[str]
+) -> Mapping[str, LabelCount]:
     rows = connection.execute(
         select(labels.c.category, labels.c.wrong, func.count().label("many"))
-        .where(labels.c.use_case == use_case, labels.c.recorded_at < until)
+        .where(
+            labels.c.use_case == use_case,
+            labels.c.category.in_(sorted(promised)),
+            labels.c.recorded_at < until,
+        )
         .group_by(labels.c.category, labels.c.wrong)
     )
     counts: dict[str, LabelCount] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import (
@@ -114,14 +115,19 @@ class SqlRollups:
             if connection.execute(select(rollups.c.day).where(*here, rollups.c.format != FORMAT)).first():
                 return None
             old = select(rollup_weeks.c.day, rollup_weeks.c.body).where(
-                rollup_weeks.c.use_case == use_case, rollup_weeks.c.day >= first, rollup_weeks.c.day < whole
+                rollup_weeks.c.use_case == use_case,
+                rollup_weeks.c.day >= first,
+                rollup_weeks.c.day < _unsettled(span),
             )
             sums = {row.day: bytes(row.body) for row in connection.execute(old.order_by(rollup_weeks.c.day))}
             settled, others = _settled(sums, span)
             wanted = (rollups.c.day >= whole) | rollups.c.day.in_(others)
-            bodies = select(rollups.c.body).where(*here, wanted).order_by(rollups.c.day)
-            packed = [bytes(body) for body in connection.execute(bodies).scalars()]
-        return _together(packed, settled, recorded)
+            bodies = select(rollups.c.day, rollups.c.cases, rollups.c.body).where(*here, wanted)
+            packed = {
+                row.day: (row.cases, bytes(row.body))
+                for row in connection.execute(bodies.order_by(rollups.c.day))
+            }
+        return _together(packed, settled, whole, recorded)
 
     def scanned(self, use_case: str, span: Span, *, recorded: frozenset[str]) -> Told:
         """What `columns` should give, from every row that it is made of."""
@@ -137,9 +143,12 @@ class SqlRollups:
                 if day >= first:
                     by_day[day].append(row)
         packed = {day: pack(by_day[day]) for day in sorted(by_day)}
-        settled, others = _settled({day: one.weeks for day, one in packed.items() if day < whole}, span)
-        bodies = [one.body for day, one in packed.items() if day >= whole or day in others]
-        return _together(bodies, settled, recorded)
+        sums = {day: one.weeks for day, one in packed.items() if day < _unsettled(span)}
+        settled, others = _settled(sums, span)
+        bodies = {
+            day: (len(one.ids), one.body) for day, one in packed.items() if day >= whole or day in others
+        }
+        return _together(bodies, settled, whole, recorded)
 
     def differences(self, use_case: str) -> Iterator[str]:
         """Packs every case anew and yields a sentence for each day that is not what the ledger's rows come to."""
@@ -235,20 +244,42 @@ class SqlRollups:
         connection.execute(upsert.on_conflict_do_update(index_elements=["use_case", "day"], set_=newer), sums)
 
 
-def _settled(sums: Mapping[int, bytes], span: Span) -> tuple[list[Weeks], list[int]]:
+def _unsettled(span: Span) -> int:
+    """The first day of which the sums are not settled at the end of a span."""
+    from connectors.sql.histories import day_of
+    from countersign.kpis.weeks import unsettled_since
+
+    return max(day_of(unsettled_since(span.until)), day_of(span.whole))
+
+
+def _settled(sums: Mapping[int, bytes], span: Span) -> tuple[Mapping[int, Weeks], list[int]]:
     """The sums of days, as far as they are right as of the end of the span, and the days of which they are not."""
     from countersign.kpis.weeks import read
 
     told = {day: read(body) for day, body in sums.items()}
     end = span.until.timestamp()
     settled = {day: weeks for day, weeks in told.items() if weeks.settled(end)}
-    return list(settled.values()), [day for day in told if day not in settled]
+    return settled, [day for day in told if day not in settled]
 
 
-def _together(bodies: Sequence[bytes], settled: Sequence[Weeks], recorded: frozenset[str]) -> Told:
+def _together(
+    packed: Mapping[int, tuple[int, bytes]],
+    settled: Mapping[int, Weeks],
+    whole: int,
+    recorded: frozenset[str],
+) -> Told:
+    """Days by how many tickets they have and their columns, and the sums of days.
+
+    Of the days that are read ticket by ticket, the first from `whole` on may have their sums as well.
+    """
     from countersign.kpis import segments, weeks
 
-    return segments.together(bodies, recorded=recorded), weeks.together(settled)
+    both = list(takewhile(settled.__contains__, (day for day in packed if day >= whole)))
+    start = sum(count for day, (count, _) in packed.items() if day < whole)
+    among = start, start + sum(packed[day][0] for day in both)
+    sums = [of_day for day, of_day in settled.items() if day < whole or day in both]
+    bodies = [body for _, body in packed.values()]
+    return segments.together(bodies, recorded=recorded), weeks.together(sums, among=among)
 
 
 def _changed(connection: Connection, ids: Sequence[str]) -> Mapping[Place, Sequence[TicketHistory]]:

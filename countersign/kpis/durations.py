@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from countersign.kpis.figures import Z95, Figure, detectable_change
-from countersign.kpis.history import Bools, Codes, Floats, Ints, in_groups
+from countersign.kpis.history import Bools, Codes, Floats, Ints, in_groups, kept
 from countersign.kpis.survival import (
     Curve,
     clustered_variance,
@@ -113,21 +113,49 @@ class Mean:
     value: float
     variance: float
 
+    @classmethod
+    def of(cls, count: int, hours: float, squares: float) -> Mean:
+        """Of how many times none is censored before the horizon, their sum and that of their squares."""
+        mean = hours / max(count, 1)
+        return cls(n=count, value=mean, variance=max(0.0, squares / max(count, 1) - mean**2) / max(count, 1))
+
 
 def restricted_means(
     hours: Floats, observed: Bools, category: Codes, horizon: float
 ) -> Iterator[tuple[str, Mean]]:
-    """The restricted mean of each category of which a ticket was followed for any time."""
-    order, groups = in_groups(category.codes, len(category.names))
+    """The restricted mean of each category of which a ticket was followed for any time.
+
+    Where nothing is censored before the horizon, it and its Greenwood variance are those of plain sums.
+    """
+    unsure = np.zeros(len(category.names) + 1, dtype=np.bool_)
+    going_on = np.flatnonzero(~observed)
+    unsure[category.codes[going_on[hours[going_on] < horizon]]] = True
+    plain = [] if unsure[:-1].all() else _plain_means(hours, category, horizon)
+    rest = unsure[category.codes]
+    hours, observed, codes = (kept(column, rest) for column in (hours, observed, category.codes))
+    order, groups = in_groups(codes, len(category.names))
     hours, observed = hours[order], observed[order]
-    for name, group in zip(category.names, groups, strict=True):
-        if group.start == group.stop:
+    for code, (name, group) in enumerate(zip(category.names, groups, strict=True)):
+        if not unsure[code]:
+            if plain[code].n:
+                yield name, plain[code]
             continue
         curve = curve_of(hours[group], observed[group], many=_MANY_FOR_A_MEAN)
         reached = reach(curve, horizon)
         if reached > 0:
             value, variance = restricted_mean(curve, reached)
             yield name, Mean(n=curve.n, value=value, variance=variance)
+
+
+def _plain_means(hours: Floats, category: Codes, horizon: float) -> list[Mean]:
+    """Of each category, as if nothing were censored before the horizon."""
+    lasted = np.minimum(hours, horizon)
+    size = len(category.names) + 1
+    sums = (np.bincount(category.codes + 1, weights=column, minlength=size) for column in (lasted, lasted**2))
+    counts = np.bincount(category.codes + 1, minlength=size)
+    return [
+        Mean.of(*told) for told in zip(counts.tolist(), *(of_all.tolist() for of_all in sums), strict=True)
+    ][1:]
 
 
 def standardised_mean(blank: Figure, means: Mapping[str, Mean], mix: Mapping[str, float]) -> Figure:

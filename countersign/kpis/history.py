@@ -205,6 +205,10 @@ class Histories:
         part = self._between(first, end)
         return part if len(places) == end - first else part.take(within[first:end])
 
+    def around(self, first: int, end: int) -> tuple[Histories, Histories]:
+        """The tickets before the place `first`, and those from `end` on."""
+        return self._between(0, first), self._between(end, len(self))
+
     def _between(self, first: int, end: int) -> Histories:
         """The tickets at these places, as views."""
         low, high = np.searchsorted(self.events.ticket, (first, end))

@@ -33,7 +33,7 @@ from countersign.kpis.weeks import weeks_of, written
 FORMAT = 3
 Array = npt.NDArray[Any]
 
-_CLUSTERS = "clusters"
+_CLUSTERS, _TICKET = "clusters", "events.ticket"
 _COLUMNS = {
     "finished": "?",
     "events.ticket": "<i8",
@@ -114,53 +114,81 @@ def _of(rows: Sequence[TicketHistory]) -> _Part:
     )
 
 
+class _Room:
+    """One piece of memory for all columns: what is taken and given back as one, allocators keep for the next report,
+    where they give many large pieces back to the system, which has to clear each of them anew."""
+
+    def __init__(self, size: int) -> None:
+        self._room = np.empty(size, dtype=np.uint8)
+        self._used = 0
+
+    def take(self, form: str, count: int) -> Array:
+        first, self._used = self._used, self._used + _space(form, count)
+        return self._room[first : self._used].view(form)[:count]
+
+
+def _space(form: str, count: int) -> int:
+    size = np.dtype(form).itemsize * count
+    return size + -size % _ALIGN
+
+
 def _joined(parts: Sequence[_Part]) -> _Part:
     """Parts one after the other; words and clusters get new numbers."""
     parts = parts or [_of(())]
-    starts = np.cumsum([0, *(part.count for part in parts)])
-    columns = {
-        name: _concatenated([part.columns[name] for part in parts], form)
-        for name, form in _COLUMNS.items()
-        if name not in WORDS and name != "events.ticket"
-    }
-    columns["events.ticket"] = np.concatenate(
-        [
-            part.columns["events.ticket"].astype(np.int64) + start
-            for part, start in zip(parts, starts, strict=False)
-        ]
-    )
     words: dict[str, Sequence[str]] = {}
+    # What codes become in each part: new numbers, and the last one, which -1 finds, for what is unknown.
+    tables: dict[str, Sequence[Array]] = {}
     for name in WORDS:
         if name != "cluster":
             words[name] = sorted({word for part in parts for word in part.words[name]})
             places = {word: place for place, word in enumerate(words[name])}
-            columns[name] = _renumbered(
-                [part.columns[name] for part in parts],
-                [np.array([places[word] for word in part.words[name]], dtype=np.int32) for part in parts],
-            )
+            tables[name] = [
+                np.array([*(places[word] for word in part.words[name]), -1], dtype=np.int32) for part in parts
+            ]
     sizes = np.cumsum([len(part.clusters) for part in parts])
     clusters, numbers = np.unique(np.concatenate([part.clusters for part in parts]), return_inverse=True)
-    columns["cluster"] = _renumbered(
-        [part.columns["cluster"] for part in parts], np.split(numbers.astype(np.int32), sizes[:-1])
-    )
+    unknown = np.array([-1], dtype=np.int32)
+    tables["cluster"] = [
+        np.concatenate((new, unknown)) for new in np.split(numbers.astype(np.int32), sizes[:-1])
+    ]
+    starts = np.cumsum([0, *(part.count for part in parts)])
+    columns = _laid({name: [part.columns[name] for part in parts] for name in _COLUMNS}, tables, starts)
     return _Part(count=int(starts[-1]), columns=columns, words=words, clusters=clusters)
 
 
-def _concatenated(arrays: Sequence[Array], form: str) -> Array:
-    """Arrays one after the other; one value for all of them takes no room."""
-    if all(len(array) and array.strides == (0,) for array in arrays):
-        values = np.unique([array[0] for array in arrays])
-        if len(values) == 1:
-            return np.broadcast_to(values.astype(form), (sum(len(array) for array in arrays),))
-    return np.concatenate(arrays, dtype=form, casting="unsafe")
+def _laid(
+    lots: Mapping[str, Sequence[Array]], tables: Mapping[str, Sequence[Array]], starts: Array
+) -> Mapping[str, Array]:
+    """Columns whose arrays stand one after the other; one value for all of them takes no room."""
+    columns = {
+        # The numbers of tickets are never the same: they go on from part to part.
+        name: None if name == _TICKET else _same(arrays, tables.get(name), _COLUMNS[name])
+        for name, arrays in lots.items()
+    }
+    lengths = {name: sum(map(len, lots[name])) for name, same in columns.items() if same is None}
+    room = _Room(sum(_space(_COLUMNS[name], length) for name, length in lengths.items()))
+    for name, length in lengths.items():
+        arrays = lots[name]
+        if name in tables:
+            arrays = [new[codes] for new, codes in zip(tables[name], arrays, strict=True)]
+        elif name == _TICKET:
+            arrays = [array + start for array, start in zip(arrays, starts, strict=False)]
+        columns[name] = room.take(_COLUMNS[name], length)
+        np.concatenate(arrays, out=columns[name], casting="unsafe")
+    return {name: column for name, column in columns.items() if column is not None}
 
 
-def _renumbered(codes: Sequence[Array], numbers: Sequence[Array]) -> Array:
-    """Codes of many parts with new numbers each; -1, which is unknown, finds the one that is put last."""
-    unknown = np.array([-1], dtype=np.int32)
-    return np.concatenate(
-        [np.concatenate((new, unknown))[old] for old, new in zip(codes, numbers, strict=True)]
+def _same(arrays: Sequence[Array], tables: Sequence[Array] | None, form: str) -> Array | None:
+    """The column, if it has one value everywhere."""
+    if not all(len(array) and array.strides == (0,) for array in arrays):
+        return None
+    firsts = [array[0] for array in arrays]
+    values = np.unique(
+        firsts if tables is None else [new[one] for new, one in zip(tables, firsts, strict=True)]
     )
+    if len(values) > 1:
+        return None
+    return np.broadcast_to(values.astype(form), (sum(map(len, arrays)),))
 
 
 def _arranged(part: _Part, order: Array) -> _Part:

@@ -35,14 +35,19 @@ class Curve:
     # Where durations were rounded: the step of each, and how many of the times have passed at each step.
     steps: tuple[Ints, Ints] | None = None
 
-    def passed(self, durations: Floats) -> Ints:
-        """How many of the times lie at or before each of the durations that the curve was made of."""
+    def told(self, table: Floats, durations: Floats, observed: Bools) -> Floats:
+        """What each of the durations that the curve was made of comes to by a table as `influences` gives it."""
+        half = len(table) // 2
         if self.steps is None:
-            passed: Ints = np.searchsorted(self.times, durations, side="right")
-        else:
-            step, passed_at = self.steps
-            passed = passed_at[step]
-        return passed
+            passed = np.searchsorted(self.times, durations, side="right")
+            exact: Floats = table[passed + half * observed]
+            return exact
+        # Looked up by step, not by time: those that go on are few, where there is much to look up.
+        step, passed = self.steps
+        going_on = np.flatnonzero(~observed)
+        found: Floats = table[passed + half][step]
+        found[going_on] = table[passed[step[going_on]]]
+        return found
 
 
 def curve_of(durations: Floats, observed: Bools, *, many: int = MANY) -> Curve:
@@ -79,7 +84,7 @@ def _sorted(durations: Floats, observed: Bools) -> Counts:
 
 
 def _counted(durations: Floats, observed: Bools) -> Counts:
-    """The same of rounded durations, with what `Curve.passed` needs."""
+    """The same of rounded durations, with what `Curve.told` needs."""
     steps = _step(durations)
     lowest = int(steps.min())
     steps -= lowest
@@ -165,9 +170,7 @@ def restricted_mean(curve: Curve, horizon: float) -> tuple[float, float]:
 
 def influence(durations: Floats, observed: Bools, curve: Curve, horizon: float) -> Floats:
     """What each duration adds to the error of the restricted mean: they sum to 0, their squares to its variance."""
-    table = influences(curve, horizon)
-    found: Floats = table[curve.passed(durations) + len(table) // 2 * observed]
-    return found
+    return curve.told(influences(curve, horizon), durations, observed)
 
 
 def influences(curve: Curve, horizon: float) -> Floats:

@@ -13,9 +13,19 @@ from countersign.kpis.counts import DEFLECTION_RATE, closes_of, cohort_of, defle
 from countersign.kpis.durations import standardised_mean
 from countersign.kpis.engine import category_mix, cluster_ids, measure, standardised, standardised_blank
 from countersign.kpis.figures import Figure
-from countersign.kpis.history import Histories
+from countersign.kpis.history import Histories, kept
 from countersign.kpis.settings import Measuring
-from countersign.kpis.weeks import Summed, Weeks, is_settled, monday, summed, together, week_of, weeks_of
+from countersign.kpis.weeks import (
+    NOWHERE,
+    Summed,
+    Weeks,
+    is_settled,
+    monday,
+    summed,
+    together,
+    week_of,
+    weeks_of,
+)
 
 WEEKS = 26
 # What must be recorded for a settled week's figures to be those of its sums.
@@ -41,18 +51,22 @@ class Trend:
 def trends(tickets: Histories, how: Measuring, past: Weeks | None = None) -> tuple[Trend, ...]:
     """Time to resolve at one mix of categories, and deflection, over the last 26 weeks at most.
 
-    `past` has other tickets, all of settled weeks. A trend without a single known point is left out. Weeks begin on
-    Monday, UTC.
+    `past` has the sums of other tickets, and of those that it says, all of settled weeks. A trend without a single
+    known point is left out. Weeks begin on Monday, UTC.
     """
-    lots = [past] if past is not None else []
+    lots, among = ([past], past.among) if past is not None else ([], NOWHERE)
     numbers = _numbers(tickets, how, lots)
     settled = [number for number in numbers if is_settled(number, how.end, how.horizon)]
+    first = numbers.start
     if settled and tickets.recorded >= _NEEDED:
-        old = tickets.opened_between(monday(settled[0]), monday(settled[-1] + 1))
-        lots.append(weeks_of(old, end=how.end, horizon=how.horizon))
+        first = settled[-1] + 1
+        for part in tickets.around(*among):
+            old = part.opened_between(monday(settled[0]), monday(settled[-1] + 1))
+            lots.append(weeks_of(old, end=how.end, horizon=how.horizon))
     sums = dict(summed(together(lots), reopened_within=how.reopened_within, horizon=how.horizon))
+    rest = tickets.opened_between(monday(first), monday(numbers.stop))
     weeks: list[tuple[int, Summed | Histories]] = [
-        (number, sums.get(number) or tickets.opened_between(monday(number), monday(number + 1)))
+        (number, sums.get(number) or rest.opened_between(monday(number), monday(number + 1)))
         for number in numbers
     ]
     mix = _mix([of_week for _, of_week in weeks])
@@ -75,7 +89,7 @@ def trends(tickets: Histories, how: Measuring, past: Weeks | None = None) -> tup
 
 def _numbers(tickets: Histories, how: Measuring, lots: list[Weeks]) -> range:
     """The weeks from the first in which a ticket was opened to the last, 26 at most."""
-    opened = tickets.opened[tickets.opened <= how.end]
+    opened = kept(tickets.opened, tickets.opened <= how.end)
     ends = week_of(np.array([opened.min(), opened.max()] if len(opened) else []))
     there = np.concatenate((ends, *(lot.week for lot in lots)))
     if not len(there):

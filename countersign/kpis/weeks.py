@@ -25,6 +25,7 @@ from countersign.kpis.times import BACKWARDS, ENDLESS, HOUR
 HORIZON = timedelta(days=30)
 WEEK = timedelta(weeks=1)
 # Weeks are numbered from that of the first Monday of 1970 on, UTC.
+NOWHERE = (0, 0)
 _FIRST = datetime(1970, 1, 5, tzinfo=UTC)
 _TIMES = ("counted", "hours", "squares", "endless", "backwards", "going_on")
 _CLOSES = ("alone", "alone_closed", "unknown", "judged", "weight", "weights", "wrong")
@@ -37,6 +38,7 @@ class Weeks:
     and the times of the tickets that were reopened, which are in no sum of times.
 
     `latest`: when the last of it all happened, in seconds since 1970; as of an earlier time, the sums are not right.
+    `among`: the tickets of these sums among those that were read beside them, from one place to another.
     """
 
     names: tuple[str, ...]
@@ -49,6 +51,7 @@ class Weeks:
     closed: Ints
     reopened: Floats
     latest: float
+    among: tuple[int, int] = NOWHERE
 
     def settled(self, end: float) -> bool:
         """Whether it all happened by then, and nothing of it is censored then before the horizon."""
@@ -175,8 +178,8 @@ def _digests(names: Sequence[str]) -> Ints:
     return np.frombuffer(told, dtype="<u8")
 
 
-def together(parts: Sequence[Weeks]) -> Weeks:
-    """The sums of many lots of tickets side by side."""
+def together(parts: Sequence[Weeks], *, among: tuple[int, int] = NOWHERE) -> Weeks:
+    """The sums of many lots of tickets side by side; `among` as in Weeks."""
     names = tuple(sorted({name for part in parts for name in part.names}))
     places = {name: place for place, name in enumerate(names)}
     numbers = [np.array([*(places[name] for name in part.names), UNKNOWN]) for part in parts]
@@ -197,6 +200,7 @@ def together(parts: Sequence[Weeks]) -> Weeks:
         closed=np.concatenate([nothing, *(part.closed for part in parts)]),
         reopened=np.concatenate([np.zeros((5, 0)), *back], axis=1),
         latest=max((part.latest for part in parts), default=-np.inf),
+        among=among,
     )
 
 
@@ -244,7 +248,9 @@ def _week(names: Sequence[str], category: Ints, sums: Floats, opened: Floats, cl
     return Summed(
         tickets={name: int(column["tickets"][place]) for name, place in named},
         means={
-            name: _mean(*(float(column[what][place]) for what in ("counted", "hours", "squares")))
+            name: Mean.of(
+                int(column["counted"][place]), float(column["hours"][place]), float(column["squares"][place])
+            )
             for name, place in named
             if column["counted"][place]
         },
@@ -261,11 +267,6 @@ def _week(names: Sequence[str], category: Ints, sums: Floats, opened: Floats, cl
             wrong=total["wrong"],
         ),
     )
-
-
-def _mean(count: float, hours: float, squares: float) -> Mean:
-    mean = hours / count
-    return Mean(n=int(count), value=mean, variance=max(0.0, squares / count - mean**2) / count)
 
 
 def written(weeks: Weeks) -> bytes:

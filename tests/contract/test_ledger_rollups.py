@@ -11,11 +11,13 @@ from itertools import chain, pairwise
 import pytest
 from sqlalchemy import create_engine, text
 
+from connectors.sql.hours import Sums
 from connectors.sql.ledger import SqlLedger
 from countersign.kpis import segments
 from countersign.kpis.history import FIELDS, FLAGS, MEASURED, WORDS, Histories
 from countersign.kpis.weeks import written
 from countersign.ledger import Correction, Span
+from countersign.results import LabelCount
 from countersign.tickets import TicketState
 from tests.ledger_world import CLOSE, FEED, NOTE, START, USE_CASE, World, firing, page, ticket
 
@@ -167,11 +169,11 @@ def test_hours_that_are_over_are_summed_once(world: World) -> None:
         told = [correction(case, "corrected", field="category", after=minutes)]
         world.ledger.watch.record_corrections(told)
     since, until = START + timedelta(minutes=30), START + timedelta(minutes=400)
-    before = world.ledger.results(USE_CASE, since=since, until=until)
+    before = world.ledger.results(USE_CASE, since=since, until=until, promised=())
     assert [line.count for line in before.corrections] == [2]
     world.clock.turn(timedelta(days=9))
     for _ in range(2):
-        assert world.ledger.results(USE_CASE, since=since, until=until) == before
+        assert world.ledger.results(USE_CASE, since=since, until=until, promised=()) == before
     columns(world)
     assert list(world.ledger.rollups.differences(USE_CASE)) == []
     execute(world, 'UPDATE rollup_hours SET body = \'{"models": [], "corrections": [], "drafts": []}\'')
@@ -240,3 +242,37 @@ def test_a_sum_that_its_tickets_do_not_come_to_is_told(world: World) -> None:
     columns(world)
     execute(world, "UPDATE rollup_weeks SET day = day + 1")
     assert len(list(world.ledger.rollups.differences(USE_CASE))) == 1
+
+
+def test_a_day_that_is_read_is_known_to_be_summed_as_well(world: World) -> None:
+    """Of days from `whole` on, once they are settled: where their tickets are is told. From rollups as from rows."""
+    world.decided(firing(1), on=ticket(7))
+    world.clock.turn(timedelta(days=60))
+    world.decided(firing(2, rule="other"), on=ticket(8))
+    span = Span(first=START, whole=START, until=START + timedelta(days=61))
+    for told in (world.ledger.columns, world.ledger.rollups.scanned):
+        tickets, past = told(USE_CASE, span, recorded=FIELDS)
+        assert (len(tickets), past.among, int(past.sums[0].sum())) == (2, (0, 1), 1)
+
+
+def test_labels_are_counted_where_a_close_is_promised(world: World) -> None:
+    """And no others: how many they are decides nothing elsewhere."""
+    for number, category in enumerate(("noise", "noise", "disk"), 1):
+        case = world.decided(firing(number, rule=f"rule {number}"), on=ticket(number))
+        execute(
+            world,
+            "INSERT INTO labels (case_id, use_case, recorded_at, category, wrong, body) "
+            f"SELECT id, use_case, opened_at, '{category}', FALSE, '' FROM cases WHERE id = '{case}'",
+        )
+    told = world.ledger.results(USE_CASE, since=START, until=START + timedelta(days=1), promised=["noise"])
+    assert told.labels == {"noise": LabelCount(n=2, wrong=0)}
+
+
+def test_what_drafts_were_worth_is_read_without_the_rest() -> None:
+    """Whatever words were corrected to, also those that look like what is read."""
+    written_hour, again = Sums(), Sums()
+    written_hour.corrections['"drafts": ', "drafts", '\\"drafts": []'] += 1
+    written_hour.drafts[("rejected",)] += 3
+    again.add_drafts(written_hour.to_json())
+    assert again == Sums(drafts=written_hour.drafts)
+    assert Sums().add_json(written_hour.to_json()) == written_hour

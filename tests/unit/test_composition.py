@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from countersign.composition import Period, compose
+from countersign.composition import Period, compose, promised
 from countersign.ended_changes import EndedChange
 from countersign.kpis.figures import shown
 from countersign.kpis.history import TicketHistory, as_columns
 from countersign.kpis.weeks import weeks_of
+from countersign.policy import load_policy
 from countersign.report_page import render
 from countersign.reports import Report, as_json
 from countersign.results import Results
-from tests.unit.builders import shipped
+from tests.unit.builders import POLICIES, shipped
 
 UNTIL = datetime(2026, 5, 4, tzinfo=UTC)
 PERIOD = Period(since=UNTIL - timedelta(days=28), until=UNTIL)
@@ -89,3 +90,11 @@ def test_changes_count_in_the_period_in_which_they_ended() -> None:
         for figures in (made.previous, made.figures)
     ]
     assert shares == [(0.5, 2), (0, 1)]
+
+
+def test_labels_count_for_categories_whose_closes_are_promised() -> None:
+    """Not for a plain limit, which promises nothing."""
+    plain = (POLICIES / "alert-triage.yaml").read_text(encoding="utf-8")
+    promises = plain.replace("{risk_below: 0.10}", "{wrong_closes_at_most: 0.02, sure: 0.95}")
+    found = [promised(load_policy(text, name="policy.yaml")) for text in (plain, promises)]
+    assert found == [frozenset(), {"informational", "flapping", "recovered"}]

@@ -89,12 +89,15 @@ def test_the_sums_of_a_settled_week_give_what_its_tickets_give(week: int) -> Non
 
 
 def test_it_makes_no_difference_which_tickets_are_summed_already() -> None:
-    """All of them, some, or none."""
+    """All of them, some, or none; also where some were both summed and read beside the sums."""
     rows = tickets(600)
     all_summed = trends(nothing(), HOW, past_of(rows))
     some = trends(rows_of([pack(rows[:200]).body], recorded=FIELDS), HOW, past_of(rows[200:]))
     none = trends(rows_of([pack(rows).body], recorded=FIELDS), HOW)
-    for other in (some, none):
+    lots = [pack(part).body for part in (rows[:100], rows[100:450], rows[450:])]
+    both = together([past_of(rows[100:450])], among=(100, 450))
+    twice = trends(rows_of(lots, recorded=FIELDS), HOW, both)
+    for other in (some, none, twice):
         assert [plain(point.figure) for point in _points(other)] == [
             plain(point.figure) for point in _points(all_summed)
         ]
