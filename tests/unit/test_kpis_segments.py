@@ -102,3 +102,19 @@ def test_of_many_durations_the_rounded_are_as_good() -> None:
         assert quantile(rounded, share) == pytest.approx(quantile(exact, share), rel=1e-3)
     assert restricted_mean(rounded, 100.0) == pytest.approx(restricted_mean(exact, 100.0), rel=1e-4)
     assert len(rounded.times) < len(exact.times) / 4
+
+
+def test_what_happened_stays_with_its_ticket_in_days_of_one_ticket_each() -> None:
+    """Each is the first of its day; together they are not one."""
+    days = [
+        TicketHistory(
+            id=str(day),
+            opened=OPENED + timedelta(days=day),
+            resolved=(OPENED + timedelta(days=day, hours=1),),
+            category="disk",
+        )
+        for day in range(2)
+    ]
+    tickets = together([pack([one]).body for one in days], recorded=FIELDS)
+    assert tickets.events.ticket.tolist() == [0, 1]
+    assert [tickets.category.names[code] for code in tickets.category.codes] == ["disk", "disk"]
