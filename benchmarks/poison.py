@@ -19,7 +19,7 @@ from countersign.ports import Completion
 from countersign.prompts import Prompt
 from workers import logs
 from workers.app import new_app, run_worker
-from workers.crowd import Crowd, messages_at_once
+from workers.crowd import crowd_for, messages_at_once
 from workers.nursery import become_worker
 from workers.parts import Parts
 from workers.settings import Workers, load_settings
@@ -94,7 +94,7 @@ def _work(asked: argparse.Namespace) -> None:
             policies={name: made(policy) for name, policy in opened.policies.items()},
             models=lambda _policy: models,
             local=None,
-            crowd=Crowd(AS_UP.model_threads),
+            crowd=crowd_for(AS_UP.model_threads),
         )
 
     register(app, lambda: parts(os.getpid()))

@@ -1,8 +1,9 @@
-"""Crowd: the threads on which one worker waits for models, for as many cases at once as it was given threads.
+"""Crowd: the threads on which one worker waits for models: so many calls at once, and a few more cases in hand.
 
 A message brings several cases: they share their transactions and the question to the desk, and are asked about side
 by side. None is claimed before there is room for it, because a claim is a lease; and whoever was answered makes room
-for the next at once, while its neighbours still wait and the answers are recorded.
+for the next at once, while its neighbours still wait and the answers are recorded. A case is in hand for longer than
+its call takes: it is claimed, its ticket is read and its bill is written. So there are more cases than calls.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from math import ceil
+from threading import Event, Lock, Semaphore
 from typing import TypeVar
 
 from workers.tracing import in_this_trace
@@ -22,14 +24,20 @@ R = TypeVar("R")
 # Cases of one message wait for the slowest of them, so there are more messages in hand than would just fill the crowd.
 _MESSAGES_PER_THREAD = 4
 _LEAST = 4
+# Cases in hand for each call that may be under way.
+_IN_HAND = 1.4
 # A task that waited for longer would be taken for one that hangs. Its message is a wake-up, and the sweeper has more.
 PATIENCE_S = 60.0
 
 
 class Crowd:
-    """So many threads, shared by the tasks of a process. Without any, everything is done one after the other."""
+    """So many threads, shared by the tasks of a process. Without any, everything is done one after the other.
 
-    def __init__(self, threads: int = 0) -> None:
+    `one_call` is to be held while a model is waited for: no more of them wait than `calls`, or than threads.
+    """
+
+    def __init__(self, threads: int = 0, *, calls: int = 0) -> None:
+        self.one_call: AbstractContextManager[object] = Semaphore(calls) if calls else nullcontext()
         self._threads = self._free = threads
         self._changing = Lock()
         self._line = deque[_Waiting]()
@@ -128,6 +136,11 @@ class Room:
         self._leave(over)
 
 
-def messages_at_once(threads: int) -> int:
-    """How many messages a worker of so many threads should have in hand."""
-    return min(threads, max(_LEAST, threads // _MESSAGES_PER_THREAD))
+def crowd_for(calls: int) -> Crowd:
+    """The crowd of a worker that may have so many calls under way at once."""
+    return Crowd(ceil(calls * _IN_HAND), calls=calls)
+
+
+def messages_at_once(calls: int) -> int:
+    """How many messages a worker should have in hand that may have so many calls under way."""
+    return min(calls, max(_LEAST, calls // _MESSAGES_PER_THREAD))

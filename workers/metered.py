@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import structlog
@@ -23,7 +24,8 @@ _TRIES = 3
 class Tab:
     """What one question may cost and has cost. `allowance` is None in a use case without a budget.
 
-    `spent_out` turns True when a call was refused: then what is free answers (`local`), or nothing does (`route`).
+    `one_call` is held while a call is under way, and not while it is paid for. `spent_out` turns True when a call was
+    refused: then what is free answers (`local`), or nothing does (`route`).
     """
 
     account: Account
@@ -34,6 +36,7 @@ class Tab:
     allowance: Allowance | None
     categories: Sequence[str]
     when_spent: Literal["route", "local"] = "route"
+    one_call: AbstractContextManager[object] = field(default_factory=nullcontext)
     spent_out: bool = False
     calls: int = 0
 
@@ -63,7 +66,8 @@ class Metered:
         if self._tab.allowance is not None:
             self._reserve(call, most, self._tab.allowance)
         try:
-            completion = self._model.complete(prompt)
+            with self._tab.one_call:
+                completion = self._model.complete(prompt)
         except OutsideError as problem:
             # Providers charge nothing for a refusal; of a call that never came back nobody knows.
             unknown = isinstance(problem, TooLong) or (
@@ -86,7 +90,8 @@ class Metered:
         wanted = self._tab.when_spent == "local" if self._tab.spent_out else not self._only_when_spent
         if not wanted:
             raise OverBudget(f"The policy does not ask {self.name} here.", where=self.name)
-        return self._model.complete(prompt)
+        with self._tab.one_call:
+            return self._model.complete(prompt)
 
     def _reserve(self, call: Spent, most: int | None, allowance: Allowance) -> None:
         if most is None:

@@ -161,6 +161,7 @@ def _tab(parts: Parts, claimed: ClaimedCase, policy: Policy) -> Tab:
         allowance=None if budget.usd_per_day is None else allowance(budget.usd_per_day, budget.warn_at),
         categories=policy.categories,
         when_spent=budget.when_spent,
+        one_call=parts.crowd.one_call,
     )
 
 

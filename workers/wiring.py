@@ -33,7 +33,7 @@ from countersign.policy import Policy
 from countersign.ports import AlertSource, Check, Cmdb, Desk, Directory, LogSearch, Marked, Model
 from countersign.prompts import Example, PromptFile, examples, prompt_file
 from countersign.spans import said
-from workers.crowd import Crowd
+from workers.crowd import crowd_for
 from workers.files import data_folder
 from workers.in_force import Current, InForce, in_force
 from workers.mailing import unmailed
@@ -491,7 +491,7 @@ def celery_app(settings: Settings, *, asking: int = 0) -> Celery:
         with lock:
             if os.getpid() not in opened:
                 opened[os.getpid()] = Current(
-                    replace(open_parts(settings), stopping=shutdown, crowd=Crowd(asking)), renewed
+                    replace(open_parts(settings), stopping=shutdown, crowd=crowd_for(asking)), renewed
                 )
             current = opened[os.getpid()]
         return current()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from threading import Barrier, Event, Semaphore, Thread
+from threading import Barrier, Event, Semaphore, Thread, current_thread
 
 import pytest
 
-from countersign.ports import Completion
+from countersign.ports import Completion, Model
 from countersign.prompts import Prompt
 from tests.workers.house import House
 from workers.crowd import Crowd, messages_at_once
@@ -43,21 +43,86 @@ def crowd() -> Iterator[Crowd]:
     one.close()
 
 
+def _asking(home: House, model: Model, crowd: Crowd, cases: int) -> House:
+    """A house that asks this model over the network, for all that it can see, about so many new tickets."""
+    document = home.parts.policies["alert-triage"].model.model_dump()
+    home = home.with_policy(model=document | {"candidates": ["openai/slow"]}).with_models(model)
+    home = replace(home, parts=replace(home.parts, crowd=crowd))
+    titles = [f"Report {'abcdef'[n]} is late" for n in range(cases)]
+    home.box.run(lambda: [home.box.servicenow.open_incident(short_description=title) for title in titles])
+    home.run_only("pull")
+    return home
+
+
+def _outcomes(home: House) -> list[str]:
+    reading = home.parts.ledger.reading
+    stories = [reading.story(case.id) for case in reading.cases(limit=10)]
+    return [call.outcome for story in stories for decided in story.decisions for call in decided.calls]
+
+
 def test_cases_of_one_message_are_asked_about_side_by_side(home: House, crowd: Crowd) -> None:
     """Four cases under a model that waits for four: all are decided, in one batch."""
-    home = home.with_models(Meeting(4))
+    home = _asking(home, Meeting(4), crowd, cases=4)
+    home.run("sweep")
+    assert _outcomes(home) == ["answered"] * 4
+
+
+class Gate:
+    """A model that tells of everyone who asks, and answers when it is opened."""
+
+    name = "gate"
+
+    def __init__(self) -> None:
+        self.asked, self.open = Semaphore(0), Event()
+
+    def most(self, prompt: Prompt) -> int | None:
+        return 1
+
+    def complete(self, prompt: Prompt) -> Completion:
+        self.asked.release()
+        assert self.open.wait(20)
+        return Completion(text=json.dumps(SAID), model=self.name, is_llm=True)
+
+
+def test_more_cases_are_in_hand_than_calls_are_under_way(home: House) -> None:
+    """Four threads may have two calls: the model is asked about two cases, the others are ready; all are decided."""
+    crowd, gate = Crowd(4, calls=2), Gate()
+    home = _asking(home, gate, crowd, cases=4)
+    working = Thread(target=lambda: home.run("sweep"))
+    working.start()
+    assert [gate.asked.acquire(timeout=20) for _ in range(2)] == [True, True]
+    assert not gate.asked.acquire(timeout=0.3)
+    gate.open.set()
+    working.join()
+    crowd.close()
+    assert _outcomes(home) == ["answered"] * 4
+
+
+def test_the_embedded_model_is_asked_one_case_after_the_other(home: House, crowd: Crowd) -> None:
+    """It waits for nothing: on several threads it would only be slower."""
+    busy = Busy()
+    home = home.with_models(busy)
     home = replace(home, parts=replace(home.parts, crowd=crowd))
-    for n in range(4):
-        home.box.run(
-            lambda n=n: home.box.servicenow.open_incident(  # type: ignore[misc]
-                short_description=f"Report {'abcd'[n]} is late", description=f"Job {'abcd'[n]} is slow"
-            )
-        )
+    home.box.run(lambda: [home.box.servicenow.open_incident(short_description=f"Report {n}") for n in "abcd"])
     home.run("pull")
-    cases = home.parts.ledger.reading.cases(limit=10)
-    said = [home.parts.ledger.reading.story(case.id).decisions for case in cases]
-    assert [len(one) for one in said] == [1, 1, 1, 1]
-    assert {one[0].calls[0].outcome for one in said} == {"answered"}
+    assert len(busy.threads) == 4
+    assert set(busy.threads) == {current_thread().name}
+
+
+class Busy:
+    """A model that remembers who asked it."""
+
+    name = "local"
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+
+    def most(self, prompt: Prompt) -> int | None:
+        return 0
+
+    def complete(self, prompt: Prompt) -> Completion:
+        self.threads.append(current_thread().name)
+        return Completion(text=json.dumps(SAID), model=self.name, is_llm=False)
 
 
 def test_none_begins_before_there_is_room(crowd: Crowd) -> None:

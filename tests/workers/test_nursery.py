@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 # Each child adds a line to the file; `grown` is the seconds between two looks at the clock.
 _CODE = """
@@ -106,6 +109,27 @@ def test_what_it_is_told_the_worker_hears(tmp_path: Path) -> None:
         assert process.stdout.readline() == "told SIGTERM\n"
         assert process.wait(30) == 3
     assert len(_children(tmp_path)) == 1
+
+
+_CORES = """
+import os, sys
+from workers.nursery import keep_to_one_core
+os.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(",")})
+keep_to_one_core(int(sys.argv[2]), int(sys.argv[3]))
+print(*sorted(os.sched_getaffinity(0)), sep=",")
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "count", "kept"), [(0, 2, slice(1)), (1, 2, slice(1, 2)), (0, 1, slice(2)), (0, 3, slice(2))]
+)
+def test_each_of_as_many_as_there_are_cores_keeps_to_its_own(place: int, count: int, kept: slice) -> None:
+    """Of two cores the first and the second of two have one each; one alone, or one of three, may use both."""
+    cores = [str(core) for core in sorted(os.sched_getaffinity(0))[:2]]
+    assert len(cores) == 2, "run it where there are two cores"
+    command = [sys.executable, "-c", _CORES, ",".join(cores), str(place), str(count)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert said.strip() == ",".join(cores[kept])
 
 
 def test_no_worker_outlives_its_nursery(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def worker(
     from workers.crowd import messages_at_once
     from workers.heart import Limits, enliven
     from workers.heartbeat import Heartbeat, of_worker
-    from workers.nursery import become_worker
+    from workers.nursery import become_worker, keep_to_one_core
     from workers.wakeful import keep_awake
     from workers.wiring import LOCAL, celery_app, warm_up
 
@@ -61,7 +61,9 @@ def worker(
     # The embedded model waits for nothing. A pool gives its messages to another child when a case kills one.
     on_threads = bool(threads) and not (processes and models == {LOCAL})
     if on_threads:
-        beating = (beating[become_worker(len(beating))],)
+        place = become_worker(len(beating))
+        keep_to_one_core(place, len(beating))
+        beating = (beating[place],)
     asking = (threads or settings.workers.model_threads) if "assess" in doing else 0
     celery = celery_app(settings, asking=asking)
     allowed = settings.workers
