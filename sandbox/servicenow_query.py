@@ -61,9 +61,17 @@ class Query:
     all_of: tuple[tuple[_Condition, ...], ...]
     order: tuple[tuple[str, bool], ...]
 
-    def equalities(self) -> list[tuple[str, str]]:
-        """Fields that every row found must have a given value in."""
-        return [(g[0].path, g[0].value) for g in self.all_of if len(g) == 1 and g[0].operator == "="]
+    def named(self) -> list[list[tuple[str, str]]]:
+        """Of each group that names values: the fields and values, one of which every row found must have."""
+        return [
+            [
+                (c.path, value)
+                for c in group
+                for value in (c.value.split(",") if c.operator == "IN" else (c.value,))
+            ]
+            for group in self.all_of
+            if all(c.operator in ("=", "IN") for c in group)
+        ]
 
     def apply(self, rows: Iterable[Row], lookup: Lookup) -> list[Row]:
         found = [

@@ -29,6 +29,8 @@ class Records:
     )
     _index: dict[tuple[str, str, str], dict[str, None]] = field(default_factory=dict)
     _made: int = 0
+    # The order in which rows were made, which is the order of a query that names none.
+    _made_as: dict[str, int] = field(default_factory=dict)
 
     def now(self) -> str:
         return self.world.clock.now().strftime("%Y-%m-%d %H:%M:%S")
@@ -51,6 +53,7 @@ class Records:
             row["opened_by"] = self.resolve("sys_user", user) or ""
             row["active"] = "false" if row["state"] in tables.INACTIVE[table] else "true"
         self.rows[table][row["sys_id"]] = row
+        self._made_as[row["sys_id"]] = len(self._made_as)
         for column in tables.INDEXED.get(table, ()):
             self._note_value(table, row, column)
         self._write_journal(table, row, fields, user)
@@ -89,13 +92,19 @@ class Records:
 
     def select(self, table: str, query: Query) -> list[Row]:
         """The rows that a query finds, in its order; by index where one of its conditions allows that."""
+        indexed = {"sys_id", *tables.INDEXED.get(table, ())}
+        # What is empty is in no index.
+        by_index = (named for named in query.named() if all(c in indexed and value for c, value in named))
         candidates: Iterable[Row] = self.rows[table].values()
-        for path, value in query.equalities():
-            if path == "sys_id":
-                candidates = [self.rows[table][value]] if value in self.rows[table] else []
-            elif path in tables.INDEXED.get(table, ()):
-                candidates = self.equal(table, path, value)
+        if (named := next(by_index, None)) is not None:
+            ids = {sys_id for column, value in named for sys_id in self._ids(table, column, value)}
+            candidates = (self.rows[table][sys_id] for sys_id in sorted(ids, key=self._made_as.__getitem__))
         return query.apply(candidates, lambda row, path: self.lookup(table, row, path))
+
+    def _ids(self, table: str, column: str, value: str) -> Iterable[str]:
+        if column == "sys_id":
+            return (value,) if value in self.rows[table] else ()
+        return self._index.get((table, column, value), {})
 
     def resolve(self, table: str, name_or_id: str) -> str | None:
         """The sys_id of a row that is named by its sys_id or by what people call it."""

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from sandbox.server import Sandbox
+from sandbox.servicenow_query import parse
 from sandbox.servicenow_records import DataPolicyError
 from tests.specs import Specification
 
@@ -152,6 +153,31 @@ def test_servicenow_understands_encoded_queries(
     _open(box, short_description="b", impact="1", urgency="2")
     _open(box, short_description="c", correlation_id="dd-9", assignment_group="NOC")
     assert [row["short_description"] for row in _listed(box, http, query)] == found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "correlation_id=b",
+        "correlation_idINc,a,nobody^active=true",
+        "active=true^correlation_idINb^ORsys_idIN{first},{last},nowhere^ORDERBYsys_created_on",
+        "sys_idIN{last},{first}^ORpriority=3",
+        "correlation_idIN^ORnumber=INC0010002",
+    ],
+)
+def test_servicenow_finds_by_index_what_looking_at_every_row_would(box: Sandbox, query: str) -> None:
+    """The same rows in the same order, whatever of a query an index knows."""
+    rows = [_open(box, correlation_id=name) for name in ("a", "b", "", "c", "b")]
+    records = box.servicenow.records
+    asked = parse(
+        query.format(first=rows[0]["sys_id"], last=rows[-1]["sys_id"]),
+        records.columns["incident"].__contains__,
+    )
+    everything = asked.apply(
+        records.rows["incident"].values(), lambda row, path: records.lookup("incident", row, path)
+    )
+    assert len(everything) > 0
+    assert records.select("incident", asked) == everything
 
 
 def test_servicenow_pages_by_link_and_withholds_after_the_limit(box: Sandbox, http: requests.Session) -> None:
