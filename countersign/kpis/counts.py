@@ -41,19 +41,19 @@ class Cohort:
     clusters: Ints
     finished: Bools
     closes: Closes
-    # How many drafts were put to each use, by cluster.
+    # How many drafts were put to each use (a row each), by cluster.
     drafts: Ints
     usd_per_hour: float | None
 
 
 def closes_of(tickets: Histories, clusters: Ints) -> Closes:
-    known, closed = tickets.closed_by_policy != UNKNOWN, tickets.closed_by_policy == 1
-    judged = np.flatnonzero(closed & (tickets.wrong != UNKNOWN))
+    unknown, opened, closed = _counted_by(clusters, tickets.closed_by_policy - UNKNOWN, 3)
+    judged = np.flatnonzero((tickets.closed_by_policy == 1) & (tickets.wrong != UNKNOWN))
     weight = tickets.weight[judged]
     return Closes(
-        known=np.bincount(clusters, weights=known),
-        closed=np.bincount(clusters, weights=closed),
-        unknown=len(known) - count(known),
+        known=opened + closed,
+        closed=closed,
+        unknown=int(unknown.sum()),
         judged=len(weight),
         weight=float(weight.sum()),
         squares=float((weight**2).sum()),
@@ -62,10 +62,14 @@ def closes_of(tickets: Histories, clusters: Ints) -> Closes:
 
 
 def _drafts_of(tickets: Histories, clusters: Ints) -> Ints:
-    size = len(tickets.draft.names) + 1
+    return _counted_by(clusters, tickets.draft.codes - UNKNOWN, len(tickets.draft.names) + 1)[1:]
+
+
+def _counted_by(clusters: Ints, code: Ints, size: int) -> Ints:
+    """How many rows have each of `size` codes from 0 up (a row each), by cluster (a column each)."""
     groups = 1 + (int(clusters.max()) if len(clusters) else 0)
-    counts = np.bincount(clusters * size + tickets.draft.codes + 1, minlength=size * groups)
-    return counts.reshape(groups, size)[:, 1:]
+    found: Ints = np.bincount(clusters + groups * code.astype(np.int64), minlength=size * groups)
+    return found.reshape(size, groups)
 
 
 def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
@@ -130,9 +134,8 @@ def _of_closes(compute: Callable[[Figure, Closes], Figure]) -> Callable[[Figure,
 
 def _share(figure: Figure, hits: Bools, rows: Bools, clusters: Ints, nobody: str) -> Figure:
     """The share of `hits` among `rows`; `nobody` says why it is unknown if there are none."""
-    return _share_among(
-        figure, np.bincount(clusters, weights=rows), np.bincount(clusters, weights=hits & rows), nobody
-    )
+    _, missed, hit = _counted_by(clusters, rows.astype(np.int8) + (hits & rows), 3)
+    return _share_among(figure, missed + hit, hit, nobody)
 
 
 def _share_among(figure: Figure, counts: Floats, hits: Floats, nobody: str) -> Figure:
@@ -249,7 +252,7 @@ def _bounded(figure: Figure) -> tuple[float, float, float] | None:
 def _noise_ratio(figure: Figure, cohort: Cohort) -> Figure:
     alerts, needed = cohort.tickets.alerts, cohort.tickets.needed_work
     known = np.isfinite(alerts) & (needed != UNKNOWN)
-    return _ratio(figure, np.where(needed == 0, alerts, 0.0), alerts, known, cohort)
+    return _ratio(figure, alerts * (needed == 0), alerts, known, cohort)
 
 
 def _duplicate_ratio(figure: Figure, cohort: Cohort) -> Figure:
@@ -272,8 +275,8 @@ def _cost_per_ticket(figure: Figure, cohort: Cohort) -> Figure:
 
 def _drafts(use: DraftUse) -> Callable[[Figure, Cohort], Figure]:
     def compute(figure: Figure, cohort: Cohort) -> Figure:
-        names, written = cohort.tickets.draft.names, cohort.drafts.sum(axis=1)
-        hits = cohort.drafts[:, names.index(use)] if use in names else np.zeros(len(written))
+        names, written = cohort.tickets.draft.names, cohort.drafts.sum(axis=0)
+        hits = cohort.drafts[names.index(use)] if use in names else np.zeros(len(written))
         return _share_among(figure, written, hits, "no draft was written")
 
     return compute

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from countersign.kpis.figures import Z95, Figure, detectable_change
-from countersign.kpis.history import Bools, Codes, Floats, Ints, in_groups, kept
+from countersign.kpis.history import UNKNOWN, Bools, Floats, Ints, in_groups, kept
 from countersign.kpis.survival import (
     Curve,
     clustered_variance,
     curve_of,
     influence,
     limits_of,
+    means_by_steps,
     quantile,
     reach,
     restricted_mean,
@@ -121,38 +122,68 @@ class Mean:
 
 
 def restricted_means(
-    hours: Floats, observed: Bools, category: Codes, horizon: float
-) -> Iterator[tuple[str, Mean]]:
-    """The restricted mean of each category of which a ticket was followed for any time.
+    hours: Floats, observed: Bools, codes: Ints, count: int, horizon: float
+) -> Iterator[tuple[int, Mean]]:
+    """The restricted mean of each of `count` categories of which a ticket was followed for any time.
 
     Where nothing is censored before the horizon, it and its Greenwood variance are those of plain sums.
     """
-    unsure = np.zeros(len(category.names) + 1, dtype=np.bool_)
+    unsure = np.zeros(count + 1, dtype=np.bool_)
     going_on = np.flatnonzero(~observed)
-    unsure[category.codes[going_on[hours[going_on] < horizon]]] = True
-    plain = [] if unsure[:-1].all() else _plain_means(hours, category, horizon)
-    rest = unsure[category.codes]
-    hours, observed, codes = (kept(column, rest) for column in (hours, observed, category.codes))
-    order, groups = in_groups(codes, len(category.names))
+    unsure[codes[going_on[hours[going_on] < horizon]]] = True
+    plain = [] if unsure[:-1].all() else _plain_means(hours, codes, count, horizon)
+    rest = unsure[codes]
+    hours, observed, codes = (kept(column, rest) for column in (hours, observed, codes))
+    many = np.bincount(codes - UNKNOWN, minlength=len(unsure))[1:] > _MANY_FOR_A_MEAN
+    found = _means_of_many(hours, observed, codes, many, horizon)
+    few = ~np.append(many, True)[codes]
+    hours, observed, codes = (kept(column, few) for column in (hours, observed, codes))
+    order, groups = in_groups(codes, count)
     hours, observed = hours[order], observed[order]
-    for code, (name, group) in enumerate(zip(category.names, groups, strict=True)):
+    for code, group in enumerate(groups):
         if not unsure[code]:
-            if plain[code].n:
-                yield name, plain[code]
-            continue
-        curve = curve_of(hours[group], observed[group], many=_MANY_FOR_A_MEAN)
-        reached = reach(curve, horizon)
-        if reached > 0:
-            value, variance = restricted_mean(curve, reached)
-            yield name, Mean(n=curve.n, value=value, variance=variance)
+            mean = plain[code] if plain[code].n else None
+        elif many[code]:
+            mean = found[code]
+        else:
+            mean = _mean_of(hours[group], observed[group], horizon)
+        if mean is not None:
+            yield code, mean
 
 
-def _plain_means(hours: Floats, category: Codes, horizon: float) -> list[Mean]:
+def _mean_of(hours: Floats, observed: Bools, horizon: float) -> Mean | None:
+    """None where no ticket was followed for any time."""
+    curve = curve_of(hours, observed)
+    reached = reach(curve, horizon)
+    if reached <= 0:
+        return None
+    value, variance = restricted_mean(curve, reached)
+    return Mean(n=curve.n, value=value, variance=variance)
+
+
+def _means_of_many(
+    hours: Floats, observed: Bools, codes: Ints, many: Bools, horizon: float
+) -> dict[int, Mean | None]:
+    """The same of each of the codes that are `many`, by one count of all their rounded times."""
+    if not many.any():
+        return {}
+    numbers = np.append(np.where(many, np.cumsum(many) - 1, UNKNOWN), UNKNOWN)
+    group = numbers[codes]
+    chosen = group != UNKNOWN
+    hours, observed, group = (kept(column, chosen) for column in (hours, observed, group))
+    told = means_by_steps(hours, observed, group, horizon)
+    return {
+        code: Mean(n=n, value=value, variance=variance) if reached > 0 else None
+        for code, (n, reached, value, variance) in zip(np.flatnonzero(many).tolist(), told, strict=True)
+    }
+
+
+def _plain_means(hours: Floats, codes: Ints, count: int, horizon: float) -> list[Mean]:
     """Of each category, as if nothing were censored before the horizon."""
     lasted = np.minimum(hours, horizon)
-    size = len(category.names) + 1
-    sums = (np.bincount(category.codes + 1, weights=column, minlength=size) for column in (lasted, lasted**2))
-    counts = np.bincount(category.codes + 1, minlength=size)
+    codes, size = codes - UNKNOWN, count + 1
+    sums = (np.bincount(codes, weights=column, minlength=size) for column in (lasted, lasted**2))
+    counts = np.bincount(codes, minlength=size)
     return [
         Mean.of(*told) for told in zip(counts.tolist(), *(of_all.tolist() for of_all in sums), strict=True)
     ][1:]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from countersign.kpis.changes import NO_CHANGES, Changes, change_figures
 from countersign.kpis.counts import cohort_of, count_figures
-from countersign.kpis.durations import Measure, duration_figures, restricted_means, standardised_mean
+from countersign.kpis.durations import Mean, Measure, duration_figures, restricted_means, standardised_mean
 from countersign.kpis.figures import Z95, Figure, detectable_change
-from countersign.kpis.history import Floats, Histories, Ints, kept
+from countersign.kpis.history import UNKNOWN, Floats, Histories, Ints, kept
 from countersign.kpis.settings import Measuring
 from countersign.kpis.times import (
     HOUR,
@@ -86,15 +86,17 @@ def measure(
 def cluster_ids(tickets: Histories) -> Ints:
     """A number for each ticket that is the same for those of one cluster; a ticket without one stands alone."""
     codes = tickets.cluster.codes
+    if tickets.cluster.known.all():
+        return codes
     alone = 1 + (int(codes.max()) if len(codes) else 0)
     return np.where(codes >= 0, codes, alone + np.arange(len(codes)))
 
 
 def category_mix(tickets: Histories) -> dict[str, int]:
     """How many tickets each category has, for standardising others."""
-    codes = tickets.category.codes[tickets.category.known]
-    counts = np.bincount(codes, minlength=len(tickets.category.names)).tolist()
-    return {name: count for name, count in zip(tickets.category.names, counts, strict=True) if count}
+    names = tickets.category.names
+    counts = np.bincount(tickets.category.codes - UNKNOWN, minlength=len(names) + 1)[1:].tolist()
+    return {name: count for name, count in zip(names, counts, strict=True) if count}
 
 
 def resolve_spans(tickets: Histories, how: Measuring) -> Spans:
@@ -122,14 +124,40 @@ def standardised(
 
     `resolve` as `resolve_spans` gives them, where they are at hand.
     """
+    spans = None if resolve is None else [resolve]
+    return standardised_each([tickets], how, mix, spans)[0]
+
+
+def standardised_each(
+    lots: Sequence[Histories],
+    how: Measuring,
+    mix: Mapping[str, float],
+    resolve: Sequence[Spans] | None = None,
+) -> list[Figure]:
+    """The same of each of many lots of tickets, counted all at once."""
     blank = standardised_blank(how)
-    if "resolved" not in tickets.recorded or "category" not in tickets.recorded:
-        return replace(blank, unknown="not recorded: times of resolution or categories")
-    spans = resolve or resolve_spans(tickets, how)
-    category = replace(tickets.category, codes=kept(tickets.category.codes, spans.rows))
-    horizon = how.horizon.total_seconds() / HOUR
-    means = dict(restricted_means(spans.hours, spans.observed, category, horizon))
-    return replace(standardised_mean(blank, means, mix), censored=spans.censored, excluded=spans.excluded)
+    if not all({"resolved", "category"} <= tickets.recorded for tickets in lots):
+        return [replace(blank, unknown="not recorded: times of resolution or categories") for _ in lots]
+    spans = resolve or [resolve_spans(tickets, how) for tickets in lots]
+    names = [(lot, name) for lot, tickets in enumerate(lots) for name in tickets.category.names]
+    codes, first = [], 0
+    for tickets, of_lot in zip(lots, spans, strict=True):
+        of_one = kept(tickets.category.codes, of_lot.rows)
+        codes.append(np.where(of_one == UNKNOWN, UNKNOWN, of_one + first) if first else of_one)
+        first += len(tickets.category.names)
+    means: list[dict[str, Mean]] = [{} for _ in lots]
+    columns = _one([one.hours for one in spans]), _one([one.observed for one in spans]), _one(codes)
+    for code, mean in restricted_means(*columns, first, how.horizon.total_seconds() / HOUR):
+        lot, name = names[code]
+        means[lot][name] = mean
+    return [
+        replace(standardised_mean(blank, of_lot, mix), censored=one.censored, excluded=one.excluded)
+        for of_lot, one in zip(means, spans, strict=True)
+    ]
+
+
+def _one(columns: Sequence[Floats]) -> Floats:
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def _told(what: Measure, how: Measuring) -> Measure:

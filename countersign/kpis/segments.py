@@ -25,6 +25,7 @@ from countersign.kpis.history import (
     Histories,
     TicketHistory,
     as_columns,
+    numbered,
 )
 from countersign.kpis.weeks import weeks_of, written
 
@@ -146,7 +147,7 @@ def _joined(parts: Sequence[_Part]) -> _Part:
                 np.array([*(places[word] for word in part.words[name]), -1], dtype=np.int32) for part in parts
             ]
     sizes = np.cumsum([len(part.clusters) for part in parts])
-    clusters, numbers = np.unique(np.concatenate([part.clusters for part in parts]), return_inverse=True)
+    clusters, numbers = numbered(np.concatenate([part.clusters for part in parts]))
     unknown = np.array([-1], dtype=np.int32)
     tables["cluster"] = [
         np.concatenate((new, unknown)) for new in np.split(numbers.astype(np.int32), sizes[:-1])

@@ -83,12 +83,9 @@ class Spans:
     rows: Bools
     start: Floats
     end: Floats
+    hours: Floats
     observed: Bools
     excluded: tuple[Exclusion, ...]
-
-    @property
-    def hours(self) -> Floats:
-        return (self.end - self.start) / HOUR
 
     @property
     def censored(self) -> int:
@@ -100,6 +97,7 @@ NO_SPANS = Spans(
     rows=np.zeros(0, dtype=np.int64),
     start=_NOTHING,
     end=_NOTHING,
+    hours=_NOTHING,
     observed=_NOTHING.astype(np.bool_),
     excluded=(),
 )
@@ -122,10 +120,12 @@ def _spans(start: Floats, end: Floats, until: float, leave_out: list[tuple[str, 
             excluded.append(Exclusion(reason=reason, count=gone))
     start, end = kept(start, rows), kept(end, rows)
     observed = end <= until
+    end = np.fmin(end, until)  # until then, where there is none
     return Spans(
         rows=rows,
         start=start,
-        end=np.where(observed, end, until),
+        end=end,
+        hours=(end - start) / HOUR,
         observed=observed,
         excluded=tuple(excluded),
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from countersign.kpis.counts import DEFLECTION_RATE, closes_of, cohort_of, deflection
 from countersign.kpis.durations import standardised_mean
-from countersign.kpis.engine import category_mix, cluster_ids, measure, standardised, standardised_blank
+from countersign.kpis.engine import category_mix, cluster_ids, measure, standardised_blank, standardised_each
 from countersign.kpis.figures import Figure
 from countersign.kpis.history import Histories, kept
 from countersign.kpis.settings import Measuring
@@ -70,11 +70,13 @@ def trends(tickets: Histories, how: Measuring, past: Weeks | None = None) -> tup
         for number in numbers
     ]
     mix = _mix([of_week for _, of_week in weeks])
+    times = _times([of_week for _, of_week in weeks], how, mix)
     found = (
         Trend(
             title="Time to resolve by week of opening",
             points=tuple(
-                Point(week=monday(number).date(), figure=_time(week, how, mix)) for number, week in weeks
+                Point(week=monday(number).date(), figure=figure)
+                for (number, _), figure in zip(weeks, times, strict=True)
             ),
         ),
         Trend(
@@ -106,13 +108,21 @@ def _mix(weeks: list[Summed | Histories]) -> Mapping[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _time(week: Summed | Histories, how: Measuring, mix: Mapping[str, float]) -> Figure:
-    if isinstance(week, Summed):
-        figure = standardised_mean(standardised_blank(how), week.means, mix)
-        return replace(figure, censored=week.censored, excluded=week.excluded)
+def _times(weeks: list[Summed | Histories], how: Measuring, mix: Mapping[str, float]) -> list[Figure]:
+    lots = [week for week in weeks if isinstance(week, Histories)]
     if mix:
-        return standardised(week, how, mix)
-    return next(figure for figure in measure(week, how) if figure.key == "time_to_resolve.mean")
+        of_lots = iter(standardised_each(lots, how, mix) if lots else [])
+    else:
+        of_lots = (
+            next(figure for figure in measure(lot, how) if figure.key == "time_to_resolve.mean")
+            for lot in lots
+        )
+    return [_time(week, how, mix) if isinstance(week, Summed) else next(of_lots) for week in weeks]
+
+
+def _time(week: Summed, how: Measuring, mix: Mapping[str, float]) -> Figure:
+    figure = standardised_mean(standardised_blank(how), week.means, mix)
+    return replace(figure, censored=week.censored, excluded=week.excluded)
 
 
 def _deflection(week: Summed | Histories, how: Measuring) -> Figure:

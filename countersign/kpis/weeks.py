@@ -18,7 +18,7 @@ import numpy as np
 from countersign.kpis.counts import Closes
 from countersign.kpis.durations import Mean
 from countersign.kpis.figures import Exclusion
-from countersign.kpis.history import UNKNOWN, Bools, Event, Floats, Histories, Ints
+from countersign.kpis.history import UNKNOWN, Bools, Event, Floats, Histories, Ints, numbered
 from countersign.kpis.times import BACKWARDS, ENDLESS, HOUR
 
 # How far the means look that sums are kept for.
@@ -231,7 +231,7 @@ def summed(
     )
     for number in np.unique(week).tolist():
         here, there = week == number, weeks.cluster_week == number
-        clusters, place = np.unique(weeks.cluster[there], return_inverse=True)
+        clusters, place = numbered(weeks.cluster[there])
         per_cluster = [
             np.bincount(place, weights=column[there], minlength=len(clusters))
             for column in (weeks.opened, weeks.closed)

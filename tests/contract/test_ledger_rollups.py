@@ -273,6 +273,21 @@ def test_what_drafts_were_worth_is_read_without_the_rest() -> None:
     written_hour, again = Sums(), Sums()
     written_hour.corrections['"drafts": ', "drafts", '\\"drafts": []'] += 1
     written_hour.drafts[("rejected",)] += 3
-    again.add_drafts(written_hour.to_json())
+    again.add_drafts([written_hour.to_json()])
     assert again == Sums(drafts=written_hour.drafts)
-    assert Sums().add_json(written_hour.to_json()) == written_hour
+    assert Sums.of(written_hour.to_json()) == written_hour
+
+
+def test_what_is_the_same_in_many_hours_counts_for_each() -> None:
+    """Also where words look like what stands between two corrections, and an hour has none."""
+    plain, odd, quiet = Sums(), Sums(), Sums()
+    plain.corrections.update({("category", "disk", "noise"): 2, ("category", "noise", "disk"): 1})
+    plain.models.update({("local", "calls"): 5})
+    odd.corrections.update({("group", 'a"], ["b', "], [, c], ["): 1, ("category", "noise", "disk"): 1})
+    quiet.drafts[("accepted",)] += 1
+    for hours in ([plain, quiet, plain, plain], [odd, plain, odd, quiet]):
+        whole, added = Sums(), Sums()
+        added.add_texts(hour.to_json() for hour in hours)
+        for hour in hours:
+            whole.add(hour)
+        assert added == whole

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from countersign.kpis.changes import ChangeHistory, Changes, change_figures
-from countersign.kpis.engine import category_mix, measure, standardised
+from countersign.kpis.engine import category_mix, measure, standardised, standardised_each
 from countersign.kpis.figures import Figure, shown, shown_interval
 from countersign.kpis.history import FIELDS, DraftUse, Histories, TicketHistory, as_columns
 from countersign.kpis.settings import Measuring
@@ -196,6 +196,27 @@ def test_at_the_reference_mix_closing_easy_tickets_changes_nothing() -> None:
     assert mix == {"easy": 80, "hard": 20}
     assert standardised(before, HOW, mix).value == pytest.approx(3)
     assert standardised(after, HOW, mix).value == pytest.approx(3)
+
+
+def test_lots_counted_at_once_are_what_each_of_them_is() -> None:
+    """A category of which few go on, one with very many tickets, one that is over, and tickets without any."""
+    generator = random.Random(5)
+    sizes = {"easy": 900, "hard": 2_400, "": 30}
+    lots = []
+    for number in range(3):
+        rows = [
+            ticket(category=name, resolved=(START + timedelta(hours=generator.lognormvariate(1, 2)),))
+            for name, size in sizes.items()
+            for _ in range(size * number)
+        ]
+        going_on = [ticket(category=name) for name in ("easy", "hard", "easy") * number]
+        lots.append(as_columns([*rows, *going_on, *many(40, category="over", resolved=(START,))]))
+    mix = {"easy": 0.5, "hard": 0.4, "over": 0.1}
+    for one, alone in zip(standardised_each(lots, HOW, mix), lots, strict=True):
+        assert one.n == int(alone.category.known.sum())
+        assert [one.value, one.low, one.high] == pytest.approx(
+            [getattr(standardised(alone, HOW, mix), name) for name in ("value", "low", "high")]
+        )
 
 
 def test_a_category_missing_from_the_mix_is_told() -> None:

@@ -11,6 +11,7 @@ from countersign.kpis.survival import (
     clustered_variance,
     curve_of,
     influence,
+    means_by_steps,
     quantile,
     reach,
     restricted_mean,
@@ -69,6 +70,21 @@ def test_the_mean_looks_no_further_than_the_longest_open_ticket() -> None:
     values = np.array([1.0, 2.0, 9.0])
     assert reach(curve_of(values, np.array([True, True, False])), 30.0) == 9.0
     assert reach(curve_of(values, np.array([True, True, True])), 30.0) == 30.0
+
+
+def test_many_groups_counted_at_once_have_the_means_of_their_curves() -> None:
+    """Of rounded times: one group is through, one goes on at its end, one goes on from the beginning."""
+    draw = np.random.default_rng(3)
+    group = draw.integers(0, 3, 6_000)
+    hours, observed = draw.lognormal(1, 2, 6_000), draw.random(6_000) < 0.8
+    hours[:50] = 0.0
+    observed[group == 0] = True
+    hours[np.flatnonzero(group == 1)[-1]], observed[np.flatnonzero(group == 1)[-1]] = 9e3, False
+    observed[group == 2] = False
+    for number, (n, reached, mean, variance) in enumerate(means_by_steps(hours, observed, group, 1e4)):
+        curve = curve_of(hours[group == number], observed[group == number], many=0)
+        assert (n, reached) == (curve.n, reach(curve, 1e4))
+        assert (mean, variance) == pytest.approx(restricted_mean(curve, reached), rel=1e-9)
 
 
 def test_influences_sum_to_nothing_and_their_squares_to_the_variance() -> None:
