@@ -1,8 +1,14 @@
 """`python -m benchmarks.report`: the same report over a ledger of 10,000 tickets and one of a million, in one run.
 
-Both have the same 200 days, categories and 400 clusters. CPU time of a worker that makes a due report ("warm": the
-ledger read, the figures, and the mail with page, CSV, JSON and picture), and of `countersign report` as a process of
-its own with its peak memory; and what both reports read: tickets one by one, and those that stand in sums by week.
+Both have the same 200 days, categories and 400 clusters. Three times, each in CPU seconds:
+- "scheduled": what a due report costs the worker that made one before, from the sweep's `fire` to the end of the
+  `report` stage: fired, claimed, composed, mailed and settled, under the shipped policy, whose one target is a mail.
+  Only its day is another, the last of the ledgers. The mail server is a process of its own and has STARTTLS, as is the
+  default, with a certificate that is named by `mail.ca`; the system's authorities would take 20 ms more to load.
+  Not counted is Celery's message, nor the server's part.
+- "figures": of that, the ledger read, the figures, and the mail made with page, CSV, JSON and picture, but not sent.
+- "command": `countersign report` as a process of its own, with its peak memory.
+And what both reports read: tickets one by one, and those that stand in sums by week.
 """
 
 from __future__ import annotations
@@ -15,15 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from connectors.sql.codec import CORRECTION, TICKET
+from connectors.sql.deliveries import deliveries
 from connectors.sql.ledger import SqlLedger
 from connectors.sql.migrate import migrate
 from connectors.sql.promises import grounds, labels
@@ -31,10 +39,12 @@ from connectors.sql.tables import (
     actions,
     assessments,
     audit,
+    audit_head,
     cases,
     corrections,
     decisions,
     model_calls,
+    schedules,
     tickets,
 )
 from countersign.composition import Period
@@ -43,19 +53,25 @@ from countersign.ledger import Correction
 from countersign.policy import CATEGORIES, Policy, load_policy
 from countersign.tickets import Ticket, TicketRef, TicketState
 from workers.figures import RECORDED, report_of
-from workers.reporting import SHOWN, mail_of
+from workers.parts import Parts
+from workers.reporting import SHOWN, fire, mail_of
+from workers.settings import load_settings
+from workers.tasks import STAGES
+from workers.wiring import open_parts
 
 ROOT = Path(__file__).resolve().parent.parent
 USE_CASE = "alert-triage"
 POLICY = ROOT / "policies" / f"{USE_CASE}.yaml"
 SMALL, LARGE = 10_000, 1_000_000
-# 1.5 was aimed at, and the whole command keeps to it; decision 9 says what is left of the warm one, and why.
-ALLOWED = {"warm": 2.0, "command": 1.5}
-ROUNDS = 5
+# 1.5 was aimed at, and the whole command keeps to it; decision 9 says what is left of the scheduled one, and why.
+ALLOWED = {"scheduled": 2.0, "command": 1.5}
+ROUNDS = 9
 COMMANDS = 3
 DAYS = 200
 START = datetime(2026, 3, 1, tzinfo=UTC)
 END = START + timedelta(days=DAYS)
+# The shipped policy's report comes on the day on which the ledgers end, at the time of theirs in its zone.
+DUE = ("when: Mon 07:00", "when: Thu 02:00")
 PERIOD = Period(since=END - SHOWN, until=END)
 DELIVERY = Delivery(
     id="benchmark", use_case=USE_CASE, fire_time=END, channel="mail", target="owner@example.com", note="", fence=1,
@@ -70,12 +86,14 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=SMALL)
     parser.add_argument("--large", type=int, default=LARGE)
     parser.add_argument("--folder", type=Path, help="Keep the ledgers here, and use those that are there.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         small, large = (_ledger(folder, count) for count in (arguments.small, arguments.large))
         found = {
-            "warm": _compared(small, large),
+            "scheduled": _scheduled(folder, arguments.small, arguments.large, arguments.rounds),
+            "figures": _compared(small, large, arguments.rounds, _figures),
             "command": _commands(folder, arguments.small, arguments.large),
             "read": {"small": _read(small), "large": _read(large)},
         }
@@ -86,31 +104,115 @@ def main() -> None:
             sys.exit(f"{name}: {times} times as much, where {allowed} are allowed.")
 
 
+def _file(folder: Path, count: int) -> Path:
+    return folder / f"report-{count}.db"
+
+
+def _url(folder: Path, count: int) -> str:
+    return f"sqlite:///{_file(folder, count)}"
+
+
 def _ledger(folder: Path, count: int) -> SqlLedger:
-    file = folder / f"report-{count}.db"
-    there = file.exists()
-    migrate(f"sqlite:///{file}")
+    there = _file(folder, count).exists()
+    url = _url(folder, count)
+    migrate(url)
     if not there:
-        fill(f"sqlite:///{file}", count)
-    ledger = SqlLedger.open(f"sqlite:///{file}")
+        fill(url, count)
+    ledger = SqlLedger.open(url)
     # As the sweep has done by the time a report is due.
     while ledger.rollups.digest(at_most=_AT_ONCE) or ledger.rollups.sum_up(USE_CASE):
         pass
     return ledger
 
 
-def _compared(small: SqlLedger, large: SqlLedger) -> dict[str, Any]:
+Measured = TypeVar("Measured")
+
+
+def _compared(
+    small: Measured, large: Measured, rounds: int, seconds: Callable[[Measured], float]
+) -> dict[str, float]:
     """Rounds in which each ledger has its turn; the first, which imports and fills caches, does not count."""
-    rounds = [(_seconds(small), _seconds(large)) for _ in range(ROUNDS + 1)][1:]
+    found = [(seconds(small), seconds(large)) for _ in range(rounds + 1)][1:]
     return {
-        "small_s": round(statistics.median(one for one, _ in rounds), 3),
-        "large_s": round(statistics.median(other for _, other in rounds), 3),
-        "large_to_small": round(statistics.median(other / one for one, other in rounds), 2),
+        "small_s": round(statistics.median(one for one, _ in found), 3),
+        "large_s": round(statistics.median(other for _, other in found), 3),
+        "large_to_small": round(statistics.median(other / one for one, other in found), 2),
     }
 
 
-def _seconds(ledger: SqlLedger) -> float:
-    """CPU seconds of a scheduled report in all the forms that are sent."""
+def _scheduled(folder: Path, small: int, large: int, rounds: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as scratch, _postbox(Path(scratch)) as mail:
+        homes = [_home(Path(scratch), _url(folder, count), mail) for count in (small, large)]
+        return _compared(*homes, rounds, _delivered)
+
+
+@contextmanager
+def _postbox(folder: Path) -> Iterator[dict[str, object]]:
+    """A mail server in another process, as `mail:` in a configuration."""
+    command = [sys.executable, "-m", "benchmarks.postbox", str(folder)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        sender = "countersign@example.com"
+        try:
+            yield {"host": "localhost", "port": port, "sender": sender, "ca": str(folder / "ca.pem")}
+        finally:
+            process.kill()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Home:
+    """What a worker of a ledger works with, at the time when its report is due; and the ledger's tables."""
+
+    parts: Parts
+    tables: sa.Engine
+
+
+def _home(folder: Path, url: str, mail: dict[str, object]) -> _Home:
+    file = folder / POLICY.name
+    file.write_text(POLICY.read_text(encoding="utf-8").replace(*DUE), encoding="utf-8")
+    config = folder / "countersign.yaml"
+    config.write_text(json.dumps({"ledger": url, "policies": [str(file)], "mail": mail}), encoding="utf-8")
+    tables = sa.create_engine(url)
+    with tables.begin() as connection:
+        # What is recorded from now on follows on the rows that `fill` wrote, which are no chain.
+        last = sa.select(sa.func.max(audit.c.seq)).scalar_subquery()
+        connection.execute(sa.update(audit_head).values(seq=last))
+    parts = open_parts(load_settings(config))
+    ledger = SqlLedger.open(url, clock=lambda: END + timedelta(seconds=30))
+    return _Home(parts=replace(parts, ledger=ledger), tables=tables)
+
+
+def _delivered(home: _Home) -> float:
+    """CPU seconds from the sweep that finds a report due to its being sent."""
+    _make_due(home)
+    began = time.process_time()
+    for wake in fire(home.parts):
+        list(STAGES[wake.stage](home.parts, list(wake.ids)))
+    took = time.process_time() - began
+    with home.tables.connect() as connection:
+        states = connection.execute(sa.select(deliveries.c.state)).scalars().all()
+    if states != ["sent"]:
+        sys.exit(f"The report was to be sent, but is {states}.")
+    return took
+
+
+def _make_due(home: _Home) -> None:
+    """The report of a week before was the last, and nothing of this one is known."""
+    wanted = home.parts.policies[USE_CASE].report
+    assert wanted is not None
+    before = END - timedelta(weeks=1)
+    name = f"report {USE_CASE} {wanted.when} {wanted.zone}"
+    with home.tables.begin() as connection:
+        connection.execute(sa.delete(deliveries))
+        connection.execute(sa.delete(schedules))
+        connection.execute(sa.insert(schedules).values(name=name, fire_time=before, fired_at=before))
+
+
+def _figures(ledger: SqlLedger) -> float:
+    """CPU seconds of a report in all the forms that are sent."""
     began = time.process_time()
     made = report_of(policy(), ledger, PERIOD)
     mail_of(DELIVERY, made)
@@ -141,7 +243,7 @@ def _command(folder: Path, count: int) -> Used:
     with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "countersign.yaml"
         policies = json.dumps([str(POLICY)])
-        config.write_text(f"ledger: sqlite:///{folder / f'report-{count}.db'}\npolicies: {policies}\n")
+        config.write_text(f"ledger: {_url(folder, count)}\npolicies: {policies}\n")
         words = ("report", "--config", str(config), "--use-case", USE_CASE, "--out", scratch)
         since = ("--since", f"{SHOWN.days}d")
         ran = subprocess.run(

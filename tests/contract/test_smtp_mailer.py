@@ -5,20 +5,15 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from aiosmtpd.smtp import AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from connectors.smtp.mailer import SmtpConfig, SmtpMailer
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.mails import File, Mail
-from tests.mailbox import Mailbox, mailbox
+from tests.mailbox import Mailbox, certificate, mailbox
 
 MAIL = Mail(
     id="abc",
@@ -111,7 +106,7 @@ def test_starttls_is_insisted_on(box: Mailbox) -> None:
 
 def test_a_mail_goes_encrypted_to_a_server_that_is_known(tmp_path: Path) -> None:
     """With STARTTLS and a password; an unknown certificate or a wrong password is refused and never printed."""
-    ca = _certificate(tmp_path)
+    ca = certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(ca, tmp_path / "key.pem")
 
@@ -139,27 +134,3 @@ def test_an_address_cannot_add_headers(box: Mailbox) -> None:
     with pytest.raises(Permanent, match="addressed"):
         mailer(box).send(bad)
     assert box.mails == []
-
-
-def _certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key.pem").write_bytes(secret)
-    (folder / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    return folder / "ca.pem"
