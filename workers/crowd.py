@@ -25,7 +25,7 @@ R = TypeVar("R")
 _MESSAGES_PER_THREAD = 4
 _LEAST = 4
 # Cases in hand for each call that may be under way.
-_IN_HAND = 1.4
+_IN_HAND = 1.2
 # A task that waited for longer would be taken for one that hangs. Its message is a wake-up, and the sweeper has more.
 PATIENCE_S = 60.0
 

@@ -8,12 +8,15 @@ and this runs before one is asked.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from countersign.redaction.patterns import LOOKALIKE, PLACEHOLDER, Hit, hits
 
 KINDS = frozenset({"secrets", "email", "phone", "ip", "iban", "card"})
+# Bytes of a title or a word of a log: the same ones come again and again.
+_SHORT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Redactor:
         # A placeholder that stands in the text already would be restored to somebody's value.
         data = LOOKALIKE.sub(rb"(\1)", text.encode("utf-8", "replace"))
         parts, end = [], 0
-        for hit in _apart(hits(data, self.kinds)):
+        for hit in _found(data, self.kinds) if len(data) <= _SHORT else _apart(hits(data, self.kinds)):
             parts += [data[end : hit.start], self._name(hit, data).encode()]
             end = hit.end
         parts.append(data[end:])
@@ -96,6 +99,11 @@ def _restored(name: str, hidden: Mapping[str, str]) -> str:
 
 def _word(name: str) -> str:
     return name[1:-1].partition(":")[0]
+
+
+@lru_cache(maxsize=4096)
+def _found(data: bytes, kinds: frozenset[str]) -> Sequence[Hit]:
+    return tuple(_apart(hits(data, kinds)))
 
 
 def _apart(found: Iterable[Hit]) -> list[Hit]:
