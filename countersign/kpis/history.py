@@ -125,9 +125,13 @@ class Events:
         return Events(ticket=self.ticket[places], kind=self.kind[places], at=self.at[places])
 
     def until(self, at: float) -> Events:
-        """What had happened by then."""
-        known = self.at <= at
-        return self if known.all() else self.take(known)
+        """The same, but what had not happened by then is of no kind: it is rarely much, and little is copied for it."""
+        late = np.flatnonzero(~(self.at <= at))
+        if not len(late):
+            return self
+        kind = self.kind.copy()
+        kind[late] = UNKNOWN
+        return replace(self, kind=kind)
 
     def last(self, kind: Event, count: int) -> Ints:
         """The place of each ticket's last event of a kind, -1 without one; `count` tickets."""

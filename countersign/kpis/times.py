@@ -137,11 +137,18 @@ def resolution(tickets: Histories, until: float, window: float) -> Floats:
     What happened after `until` is not known.
     """
     events = tickets.events.until(until)
-    last = events.last(Event.RESOLVED, len(tickets))
-    reopened = events.last(Event.REOPENED, len(tickets))
-    resolved = events.time(last)
-    back = np.flatnonzero(reopened > last)
-    resolved[back[events.at[reopened[back]] <= resolved[back] + window]] = np.nan
+    places = np.flatnonzero(events.kind == Event.RESOLVED)
+    rows = events.ticket[places]
+    resolved = np.full(len(tickets), np.nan)
+    resolved[rows] = events.at[places]  # sorted by time, so that the last one stays
+    # Those that were reopened are few: only of them it is asked which came last.
+    back = np.flatnonzero(events.kind == Event.REOPENED)
+    came_back = events.ticket[back]
+    final = np.append(np.diff(came_back) != 0, True)[: len(back)]
+    back, came_back = back[final], came_back[final]
+    later = np.searchsorted(places, back) > np.searchsorted(rows, came_back, side="right") - 1
+    undone = later & (events.at[back] <= resolved[came_back] + window)
+    resolved[came_back[undone]] = np.nan
     return resolved
 
 

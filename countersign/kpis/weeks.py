@@ -18,7 +18,7 @@ import numpy as np
 from countersign.kpis.counts import Closes
 from countersign.kpis.durations import Mean
 from countersign.kpis.figures import Exclusion
-from countersign.kpis.history import UNKNOWN, Bools, Event, Floats, Histories, Ints, numbered
+from countersign.kpis.history import UNKNOWN, Bools, Event, Floats, Histories, Ints, kept, numbered
 from countersign.kpis.times import BACKWARDS, ENDLESS, HOUR
 
 # How far the means look that sums are kept for.
@@ -94,7 +94,9 @@ def weeks_of(tickets: Histories, *, end: float = np.inf, horizon: timedelta = HO
     )
     week, category = week_of(tickets.opened), tickets.category.codes
     back = ~plain
-    happened = np.concatenate((events.at, tickets.closed[tickets.closed <= end]))
+    happened = np.concatenate(
+        (kept(events.at, events.kind != UNKNOWN), tickets.closed[tickets.closed <= end])
+    )
     week_there, category_there, sums = _grouped(week, category, columns)
     cluster_week, cluster, opened, closed = _clustered(tickets, week)
     return Weeks(

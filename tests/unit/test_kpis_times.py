@@ -55,6 +55,11 @@ def test_a_reopening_after_the_window_leaves_the_resolution() -> None:
     assert resolved_after(ticket(resolved=(after(2),), reopened=(after(24 * 20),))) == 2
 
 
+def test_of_two_reopenings_in_a_row_the_last_counts() -> None:
+    """Whatever a desk tells, it is one answer: the resolution stands if the last one came after the window."""
+    assert resolved_after(ticket(resolved=(after(2),), reopened=(after(5), after(24 * 20)))) == 2
+
+
 def test_what_happened_after_the_end_of_the_period_is_not_known() -> None:
     """A resolution in the future of the report leaves the ticket open."""
     assert np.isnan(resolved_after(ticket(resolved=(after(24 * 90),))))

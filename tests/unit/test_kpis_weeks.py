@@ -131,6 +131,13 @@ def test_sums_are_settled_once_all_of_it_has_happened_and_no_mean_looks_further(
     assert unsettled_since(over - timedelta(seconds=1)) == MONDAY
 
 
+def test_sums_know_nothing_of_what_happened_after_their_end() -> None:
+    """As of a day before the last resolution, the latest that happened is what happened by then."""
+    first, last = MONDAY + timedelta(days=1), MONDAY + timedelta(days=60)
+    rows = [TicketHistory(id=str(at), opened=MONDAY, resolved=(at,)) for at in (first, last)]
+    assert weeks_of(as_columns(rows), end=last.timestamp() - 86_400).latest == first.timestamp()
+
+
 def test_sums_survive_being_written() -> None:
     """Empty ones too."""
     for rows in (tickets(50), []):
