@@ -52,6 +52,7 @@ from countersign.deliveries import Delivery
 from countersign.ledger import Correction
 from countersign.policy import CATEGORIES, Policy, load_policy
 from countersign.tickets import Ticket, TicketRef, TicketState
+from workers import logs
 from workers.figures import RECORDED, report_of
 from workers.parts import Parts
 from workers.reporting import SHOWN, fire, mail_of
@@ -64,7 +65,7 @@ USE_CASE = "alert-triage"
 POLICY = ROOT / "policies" / f"{USE_CASE}.yaml"
 SMALL, LARGE = 10_000, 1_000_000
 # 1.5 was aimed at, and the whole command keeps to it; decision 9 says what is left of the scheduled one, and why.
-ALLOWED = {"scheduled": 2.0, "command": 1.5}
+ALLOWED = {"scheduled": 1.8, "command": 1.5}
 ROUNDS = 9
 COMMANDS = 3
 DAYS = 200
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="Keep the ledgers here, and use those that are there.")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
+    logs.set_up("info", people=False)  # as a worker does
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         small, large = (_ledger(folder, count) for count in (arguments.small, arguments.large))
