@@ -16,7 +16,7 @@ from celery import Celery, bootsteps
 from celery.beat import ScheduleEntry, Scheduler
 from celery.worker import state
 
-from workers.heartbeat import GOOD_FOR, Heartbeat
+from workers.heartbeat import GOOD_FOR, Heartbeat, renew
 
 _log = structlog.get_logger()
 # A pool of processes has ended what is too slow by then.
@@ -50,8 +50,7 @@ class _WorkerHeart(bootsteps.StartStopStep):
         started = list(self.seen.values())
         longest_s = consumer.app.conf.task_time_limit * _GRACE
         if takes_work(started, consumer.controller.concurrency, now=now, longest_s=longest_s):
-            for one in self.heartbeats:
-                one.renew()
+            renew(self.heartbeats)
         if self.limits is not None and (why := self.limits.exceeded(started, resident_mb(), now=now)):
             _log.warning("worker.beyond_its_limits", why=why)
             # In order: what it holds is given back. What hangs keeps it from ending and beating; then it is killed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +47,12 @@ def of_worker(queues: str, processes: int) -> tuple[Heartbeat, ...]:
     if processes <= 1:
         return (Heartbeat(queues),)
     return tuple(Heartbeat(f"{queues}-{place}") for place in range(1, processes + 1))
+
+
+def renew(several: Iterable[Heartbeat]) -> None:
+    """Renews each of them."""
+    for one in several:
+        one.renew()
 
 
 def heartbeats() -> dict[str, datetime]:

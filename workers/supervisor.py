@@ -22,8 +22,9 @@ _log = structlog.get_logger()
 PARENT_VARIABLE = "COUNTERSIGN_PARENT"
 PATIENCE_S = 30.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
-# The first beat comes once a role has learnt what it has to and is connected.
-_FIRST_BEAT_S = 120.0
+# So much longer may one be silent that has started within the last minute: it beats when it begins, again when it has
+# learnt what it has to, and then once it is connected.
+_STARTING_S, _STARTED_S = 10.0, 60.0
 # Who has slept for so long itself, with the others perhaps, judges nobody by what it missed.
 _SLEPT_S = 3.0
 # Who has run for so long did not die of its start: it is started again without a longer wait.
@@ -53,10 +54,15 @@ class Role:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def begin(self, until: float) -> None:
-        """It has just been started, and need not have been heard before then."""
+    def begin(self, now: float) -> None:
+        """It has just been started."""
+        self.started, self.starts = now, self.starts + 1
         self.last_beats = {one: one.last() for one in self.heartbeats}
-        self.heard = dict.fromkeys(self.heartbeats, until)
+        self.heard = dict.fromkeys(self.heartbeats, now)
+
+    def may_be_silent_s(self, now: float) -> float:
+        """For how long it is not thought to hang."""
+        return self.hang_after_s + (_STARTING_S if now - self.started < _STARTED_S else 0.0)
 
     def listen(self, now: float) -> float:
         """For how long the one has been silent that was silent for longest, in seconds.
@@ -133,7 +139,7 @@ class Supervisor:
             return
         if role.process is None or not role.alive:
             return
-        match judged(silent_s, role.hang_after_s, self.can_work):
+        match judged(silent_s, role.may_be_silent_s(now), self.can_work):
             case "excused":
                 role.excuse(now)
             case "hung":
@@ -160,8 +166,7 @@ class Supervisor:
             # Ctrl-C is for the supervisor, which then asks the roles to finish.
             start_new_session=True,
         )
-        role.started, role.starts = now, role.starts + 1
-        role.begin(now + _FIRST_BEAT_S)
+        role.begin(now)
         _log.info("role.started", role=role.name, pid=role.process.pid)
 
 

@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from connectors.redis.server import EmbeddedRedis
 from workers.heart import BeatingScheduler, Limits, takes_work
-from workers.heartbeat import FOLDER_VARIABLE, Heartbeat, heartbeats
+from workers.heartbeat import FOLDER_VARIABLE, Heartbeat, heartbeats, of_worker, renew
 from workers.main import main
 from workers.settings import Settings
-from workers.supervisor import judged
+from workers.supervisor import Role, judged
 from workers.wiring import celery_app, migrate
 
 _PAST = timedelta(seconds=-1)
@@ -174,3 +174,35 @@ def test_a_real_worker_beats_in_both_kinds_of_pool(folder: Path, broker: Embedde
             worker.terminate()
         for worker in workers:
             worker.wait(timeout=30)
+
+
+@pytest.mark.usefixtures("folder")
+def test_who_begins_may_be_silent_for_a_little_longer_and_no_more() -> None:
+    """A process that freezes while it learns is not waited for: ten seconds more, and none after a minute."""
+    role = Role("models", (), of_worker("assess", 2), 12.0)
+    role.begin(100.0)
+    assert [role.may_be_silent_s(now) for now in (101.0, 159.0, 160.0)] == [22.0, 22.0, 12.0]
+    assert role.listen(105.0) == 5.0
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_silent_process_of_two_is_noticed() -> None:
+    """A role is as silent as the most silent of its processes, whatever the others do."""
+    first, second = beating = of_worker("assess", 2)
+    role = Role("models", (), beating, 12.0)
+    role.begin(100.0)
+    first.renew()
+    assert role.listen(105.0) == 5.0
+    second.renew()
+    assert role.listen(107.0) == 2.0
+    renew(beating)
+    assert role.listen(108.0) == 0.0
+
+
+def test_a_worker_beats_before_it_has_learnt_anything(folder: Path, tmp_path: Path) -> None:
+    """Here it can't even open its ledger: until then it has begun, which whoever watches over it hears."""
+    config = tmp_path / "countersign.yaml"
+    config.write_text(f"ledger: sqlite:///{tmp_path}/nothing/ledger.db\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="1"):
+        main(["worker", "--queues", "assess", "--processes", "1", "--config", str(config)])
+    assert [file.name for file in folder.glob("*.alive")] == ["assess.alive"]

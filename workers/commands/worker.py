@@ -48,16 +48,18 @@ def worker(
 
     from workers.crowd import messages_at_once
     from workers.heart import Limits, enliven
-    from workers.heartbeat import Heartbeat, of_worker
+    from workers.heartbeat import Heartbeat, of_worker, renew
     from workers.nursery import become_worker, keep_to_one_core
     from workers.wakeful import keep_awake
     from workers.wiring import LOCAL, celery_app, warm_up
 
+    beating: Sequence[Heartbeat] = of_worker(queues, processes if threads else 1)
+    renew(beating)  # who hangs from here on is known to have begun
     models = warm_up(settings, doing)
+    renew(beating)
     # What was imported stays: a collection that walks through it stops every thread, and in a child copies its pages.
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
-    beating: Sequence[Heartbeat] = of_worker(queues, processes if threads else 1)
     # The embedded model waits for nothing. A pool gives its messages to another child when a case kills one.
     on_threads = bool(threads) and not (processes and models == {LOCAL})
     if on_threads:
