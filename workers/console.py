@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,9 @@ Config = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many rows.")]
+# Characters of the longest name that a table keeps in one piece: a case's id has 15.
+_NAME = 16
+_LINE = 240
 
 
 def new_app(summary: str) -> typer.Typer:
@@ -72,17 +76,23 @@ def show_json(value: object) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """A table that fits the terminal; `empty` is the sentence when there is nothing to show."""
+    """A table that fits the terminal; `empty` is the sentence when there is nothing to show.
+
+    Columns of names are not broken, so that an id can be copied. For a file or another program a row is a line.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=False)
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    Console(soft_wrap=False).print(table if table.row_count else empty)
+    cells = [[str(cell) for cell in row] for row in rows]
+    for place, column in enumerate(columns):
+        names = all(len(row[place]) <= _NAME and " " not in row[place] for row in cells)
+        table.add_column(column, overflow="fold", no_wrap=names)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    people = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(soft_wrap=False, width=None if people else _LINE).print(table if table.row_count else empty)
 
 
 def time_of(text: str) -> datetime | None:
