@@ -34,7 +34,7 @@ SIZES = {"short": (250, 25), "": (5_000, 200), "long": (60_000, 4_000)}
 # What was promised: all pending work moves again so long after Redis was lost with all it held.
 LONGEST_RECOVERY_S = 30.0
 # So soon `up` takes a role that is frozen for good for hung, and starts it anew.
-HANG_AFTER = "12s"
+HANG_AFTER = "10s"
 PROGRESS_EVERY_S = 10.0
 
 

@@ -22,9 +22,9 @@ _log = structlog.get_logger()
 PARENT_VARIABLE = "COUNTERSIGN_PARENT"
 PATIENCE_S = 30.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
-# So much longer may one be silent that has started within the last minute: it beats when it begins, again when it has
-# learnt what it has to, and then once it is connected.
-_STARTING_S, _STARTED_S = 10.0, 60.0
+# So much longer may one be silent that is starting: it beats when it begins, again when it has learnt what it has to, and
+# then once it is connected.
+_STARTING_S, _STARTING_BEATS = 5.0, 3
 # Who has slept for so long itself, with the others perhaps, judges nobody by what it missed.
 _SLEPT_S = 3.0
 # Who has run for so long did not die of its start: it is started again without a longer wait.
@@ -49,6 +49,7 @@ class Role:
     due: float = 0.0
     last_beats: dict[Heartbeat, str] = field(default_factory=dict)
     heard: dict[Heartbeat, float] = field(default_factory=dict)
+    beats: dict[Heartbeat, int] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -59,10 +60,13 @@ class Role:
         self.started, self.starts = now, self.starts + 1
         self.last_beats = {one: one.last() for one in self.heartbeats}
         self.heard = dict.fromkeys(self.heartbeats, now)
+        self.beats = dict.fromkeys(self.heartbeats, 0)
 
-    def may_be_silent_s(self, now: float) -> float:
+    @property
+    def may_be_silent_s(self) -> float:
         """For how long it is not thought to hang."""
-        return self.hang_after_s + (_STARTING_S if now - self.started < _STARTED_S else 0.0)
+        starting = min(self.beats.values(), default=0) < _STARTING_BEATS
+        return self.hang_after_s + (_STARTING_S if starting else 0.0)
 
     def listen(self, now: float) -> float:
         """For how long the one has been silent that was silent for longest, in seconds.
@@ -72,6 +76,7 @@ class Role:
         for one in self.heartbeats:
             if (beat := one.last()) != self.last_beats.get(one, ""):
                 self.last_beats[one], self.heard[one] = beat, now
+                self.beats[one] = self.beats.get(one, 0) + 1
         return now - min(self.heard.values(), default=now)
 
     def excuse(self, until: float) -> None:
@@ -139,7 +144,7 @@ class Supervisor:
             return
         if role.process is None or not role.alive:
             return
-        match judged(silent_s, role.may_be_silent_s(now), self.can_work):
+        match judged(silent_s, role.may_be_silent_s, self.can_work):
             case "excused":
                 role.excuse(now)
             case "hung":

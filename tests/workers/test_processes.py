@@ -34,7 +34,7 @@ def _all_done(one: Plant) -> bool:
 
 def test_up_restarts_what_died_or_hangs_and_nothing_is_lost(tmp_path: Path, sqlite_url: str) -> None:
     """While work comes in the writer is frozen with its pool, and the others are killed; each ticket has one note."""
-    quick = {"health_port": 0, "processes": 2, "model_threads": 4, "hang_after": "6s"}
+    quick = {"health_port": 0, "processes": 2, "model_threads": 4, "hang_after": "8s"}
     with plant(tmp_path, sqlite_url, workers=quick) as one:
         up = one.start("up")
         wait(lambda: len(_roles(one, up)) == 4, 60, "all roles run")
