@@ -22,8 +22,8 @@ _log = structlog.get_logger()
 PARENT_VARIABLE = "COUNTERSIGN_PARENT"
 PATIENCE_S = 30.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
-# So much longer may one be silent that is starting: it beats when it begins, again when it has learnt what it has to, and
-# then once it is connected.
+# So much longer may one be silent that is starting: it beats when it begins, again when it has learnt what it has to,
+# and then once it is connected.
 _STARTING_S, _STARTING_BEATS = 5.0, 3
 # Who has slept for so long itself, with the others perhaps, judges nobody by what it missed.
 _SLEPT_S = 3.0
