@@ -132,6 +132,9 @@ def restricted_means(
     going_on = np.flatnonzero(~observed)
     unsure[codes[going_on[hours[going_on] < horizon]]] = True
     plain = [] if unsure[:-1].all() else _plain_means(hours, codes, count, horizon)
+    if not unsure[:-1].any():
+        yield from ((code, mean) for code, mean in enumerate(plain) if mean.n)
+        return
     rest = unsure[codes]
     hours, observed, codes = (kept(column, rest) for column in (hours, observed, codes))
     many = np.bincount(codes - UNKNOWN, minlength=len(unsure))[1:] > _MANY_FOR_A_MEAN

@@ -19,6 +19,7 @@ Ints = npt.NDArray[Any]  # of whole numbers, of any width
 Bools = npt.NDArray[np.bool_]
 
 UNKNOWN = -1
+_NEARLY_ALL = 0.96
 
 
 class DraftUse(StrEnum):
@@ -246,8 +247,12 @@ def count(rows: Ints) -> int:
 
 
 def kept(values: Floats, keep: Bools) -> Floats:
-    """The values for which `keep` is True. A quarter of the time that a look-up by truth takes."""
-    return values if keep.all() else values.compress(keep)
+    """The values for which `keep` is True. A look-up by truth takes four times as long where many are and many are
+    not, and half as long where nearly all are."""
+    many = count(keep)
+    if many == len(keep) or values.strides == (0,):
+        return values[:many]  # what is the same for all stays so
+    return values[keep] if many > _NEARLY_ALL * len(keep) else values.compress(keep)
 
 
 def numbered(values: Floats) -> tuple[Floats, Ints]:

@@ -171,12 +171,17 @@ def _laid(
     for name, length in lengths.items():
         arrays = lots[name]
         if name in tables:
-            arrays = [new[codes] for new, codes in zip(tables[name], arrays, strict=True)]
+            arrays = [_recoded(codes, new) for new, codes in zip(tables[name], arrays, strict=True)]
         elif name == _TICKET:
             arrays = [array + start for array, start in zip(arrays, starts, strict=False)]
         columns[name] = room.take(_COLUMNS[name], length)
         np.concatenate(arrays, out=columns[name], casting="unsafe")
     return {name: column for name, column in columns.items() if column is not None}
+
+
+def _recoded(codes: Array, new: Array) -> Array:
+    """What codes become; days mostly have the same words, and then they stay what they are."""
+    return codes if np.array_equal(new[:-1], np.arange(len(new) - 1)) else new.take(codes)
 
 
 def _same(arrays: Sequence[Array], tables: Sequence[Array] | None, form: str) -> Array | None:
@@ -280,7 +285,7 @@ def _column(form: Sequence[Any], body: bytes, at: int) -> tuple[Array, int]:
         return _array(body, at, form[1], form[2])
     values, at = _array(body, at, form[1], form[2])
     which, at = _array(body, at, "u1", form[3])
-    return values[which], at
+    return values.take(which), at
 
 
 def _array(body: bytes, at: int, form: str, count: int) -> tuple[Array, int]:

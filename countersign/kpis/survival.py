@@ -19,6 +19,8 @@ _SAME = 1e-9
 # most, far less than chance moves a figure of so many, and counting takes the place of sorting.
 MANY = 30_000
 _SHIFT = 23 - 9  # of the 23 binary digits of a float32
+# So many times as many tickets as there are clusters mostly have some of each.
+_ENOUGH = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,15 +88,28 @@ def _sorted(durations: Floats, observed: Bools) -> Counts:
 def _counted(durations: Floats, observed: Bools) -> Counts:
     """The same of rounded durations, with what `Curve.told` needs."""
     steps = _step(durations)
-    lowest = int(steps.min())
+    instant, lowest = int(steps.min()) == 0, _lowest(steps)
     steps -= lowest
+    if instant:
+        np.maximum(steps, 0, out=steps)
     gone = np.bincount(steps)
     # Those that go on are few, where there is much to count.
     happened = gone - np.bincount(steps[np.flatnonzero(~observed)], minlength=len(gone))
     places = np.flatnonzero(happened)
     times = _rounded(places + lowest)
+    if instant and len(places) and places[0] == 0:
+        times[0] = 0.0
     at_risk = (len(durations) - np.cumsum(gone) + gone)[places]
     return times, happened[places], at_risk, (steps, np.cumsum(happened > 0))
+
+
+def _lowest(steps: Ints) -> int:
+    """What all of them can be made less by. Where there is a 0 it stays one, however far below the others it is: from
+    nothing to a minute there are sixty thousand steps, and all of them would be counted."""
+    lowest = int(steps.min())
+    if lowest or not steps.any():
+        return lowest
+    return int((steps - 1).view(np.uint64).min())  # less than 0 is more than all others
 
 
 def _step(durations: Floats) -> Ints:
@@ -201,7 +216,8 @@ def means_by_steps(
         np.cumprod(survival[first : last + 1], out=survival[first : last + 1])
     reached = np.full(len(firsts), horizon)
     for number in np.flatnonzero(survival[lasts] > _SAME).tolist():
-        reached[number] = min(horizon, float(durations[group == number].max()))
+        # The longest is among those that are rounded to the last step.
+        reached[number] = min(horizon, float(durations[key == places[lasts[number]]].max()))
     means, variances = _means_there(times, at_risk, events, survival, firsts, reached)
     return list(zip(counts.tolist(), reached.tolist(), means, variances, strict=True))
 
@@ -276,4 +292,7 @@ def variance_of_sums(sums: Floats, groups: int) -> float:
 
 def cluster_count(clusters: Ints) -> int:
     """How many different clusters there are among these numbers from 0 up."""
-    return count(np.bincount(clusters))
+    size = 1 + int(clusters.max()) if len(clusters) else 0
+    # Where each has many tickets, the first of all have some of each already.
+    some = count(np.bincount(clusters[: _ENOUGH * size]))
+    return some if some == size else count(np.bincount(clusters))

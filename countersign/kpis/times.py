@@ -57,10 +57,12 @@ def _at(day: date, offset: timedelta, zone: ZoneInfo) -> float:
 
 def business_seconds(start: Floats, end: Floats, hours: BusinessHours) -> Floats:
     """Seconds of business hours between two times; NaN where one of them is."""
-    known = np.concatenate((start[np.isfinite(start)], end[np.isfinite(end)]))
-    if not len(known):
+    both = [kept(times, np.isfinite(times)) for times in (start, end)]
+    known = [times for times in both if len(times)]
+    if not known:
         return np.full(len(start), np.nan)
-    first, last = (datetime.fromtimestamp(float(at), UTC).date() for at in (known.min(), known.max()))
+    ends = min(times.min() for times in known), max(times.max() for times in known)
+    first, last = (datetime.fromtimestamp(float(at), UTC).date() for at in ends)
     opens, closes = hours.windows(first - timedelta(days=2), last + timedelta(days=2))
     if not len(opens):
         return np.where(np.isfinite(start) & np.isfinite(end), 0.0, np.nan)

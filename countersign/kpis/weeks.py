@@ -231,12 +231,15 @@ def summed(
         np.concatenate((weeks.category, category.astype(np.int64))),
         np.concatenate((weeks.sums, late), axis=1),
     )
+    order = np.argsort(weeks.cluster_week, kind="stable")
+    by_week, cluster, *of_cluster = (
+        column[order] for column in (weeks.cluster_week, weeks.cluster, weeks.opened, weeks.closed)
+    )
     for number in np.unique(week).tolist():
-        here, there = week == number, weeks.cluster_week == number
-        clusters, place = numbered(weeks.cluster[there])
+        here, there = week == number, slice(*np.searchsorted(by_week, (number, number + 1)))
+        clusters, place = numbered(cluster[there])
         per_cluster = [
-            np.bincount(place, weights=column[there], minlength=len(clusters))
-            for column in (weeks.opened, weeks.closed)
+            np.bincount(place, weights=column[there], minlength=len(clusters)) for column in of_cluster
         ]
         yield number, _week(weeks.names, category[here], sums[:, here], *per_cluster)
 

@@ -7,7 +7,9 @@ import statistics
 import numpy as np
 import pytest
 
+from countersign.kpis.history import kept
 from countersign.kpis.survival import (
+    cluster_count,
     clustered_variance,
     curve_of,
     influence,
@@ -113,3 +115,37 @@ def test_tickets_that_go_together_count_as_one() -> None:
 def test_one_cluster_has_no_variance() -> None:
     """A single cluster says nothing about the spread between clusters."""
     assert np.isnan(clustered_variance(np.array([1.0, -1.0]), np.array([0, 0])))
+
+
+@pytest.mark.parametrize("nothing", [0, 1, 3])
+def test_of_many_times_those_that_took_no_time_count_as_nothing(nothing: int) -> None:
+    """Powers of two are rounded to themselves: with times of 0 or without, counting gives what sorting does."""
+    hours = np.array([0.0] * nothing + [0.5, 1, 1, 2, 8, 64, 64, 512])
+    observed = np.arange(len(hours)) % 4 != 1
+    exact, counted = curve_of(hours, observed), curve_of(hours, observed, many=1)
+    assert counted.times.tolist() == exact.times.tolist()
+    assert counted.survival.tolist() == exact.survival.tolist()
+    parts = (influence(hours, observed, curve, 720.0) for curve in (exact, counted))
+    assert len({tuple(one.round(12).tolist()) for one in parts}) == 1
+
+
+def test_many_times_of_nothing_are_through_at_once() -> None:
+    """Where none took any time, that is the only step."""
+    curve = curve_of(np.zeros(5), np.ones(5, dtype=np.bool_), many=1)
+    assert (curve.times.tolist(), curve.survival.tolist()) == ([0.0], [0.0])
+
+
+@pytest.mark.parametrize(
+    ("clusters", "there"), [([], 0), ([3], 1), ([0, 1, 2], 3), ([0] * 99 + [1], 2), ([0] * 99 + [2], 2)]
+)
+def test_a_rare_cluster_is_counted_wherever_it_stands(clusters: list[int], there: int) -> None:
+    """The first tickets tell only where they have some of every cluster."""
+    assert cluster_count(np.array(clusters, dtype=np.int64)) == there
+
+
+@pytest.mark.parametrize("gone", [0, 1, 50, 100])
+def test_the_same_values_are_kept_of_a_column_however_many_they_are(gone: int) -> None:
+    """All, nearly all, half or none, and also of a column that has one value for all."""
+    keep = np.arange(100) >= gone
+    assert kept(np.arange(100), keep).tolist() == list(range(gone, 100))
+    assert kept(np.broadcast_to(7.0, (100,)), keep).tolist() == [7.0] * (100 - gone)
