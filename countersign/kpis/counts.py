@@ -47,7 +47,12 @@ class Cohort:
 
 
 def closes_of(tickets: Histories, clusters: Ints) -> Closes:
-    unknown, opened, closed = _counted_by(clusters, tickets.closed_by_policy - UNKNOWN, 3)
+    return _closes_among(tickets, _counted_by(clusters, tickets.closed_by_policy - UNKNOWN, 3))
+
+
+def _closes_among(tickets: Histories, counts: Ints) -> Closes:
+    """The same of how many tickets each cluster has of which it is unknown who closed them, people and the policy."""
+    unknown, opened, closed = counts
     judged = np.flatnonzero((tickets.closed_by_policy == 1) & (tickets.wrong != UNKNOWN))
     weight = tickets.weight[judged]
     return Closes(
@@ -59,10 +64,6 @@ def closes_of(tickets: Histories, clusters: Ints) -> Closes:
         squares=float((weight**2).sum()),
         wrong=float(weight[tickets.wrong[judged] == 1].sum()),
     )
-
-
-def _drafts_of(tickets: Histories, clusters: Ints) -> Ints:
-    return _counted_by(clusters, tickets.draft.codes - UNKNOWN, len(tickets.draft.names) + 1)[1:]
 
 
 def _counted_by(clusters: Ints, code: Ints, size: int) -> Ints:
@@ -77,12 +78,16 @@ def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
     resolved = np.zeros(len(tickets), dtype=np.bool_)
     resolved[kept(events.ticket, events.kind == Event.RESOLVED)] = True
     closed = tickets.finished & ~(tickets.closed > how.end)
+    # Who closed it and what became of its draft, counted at once.
+    uses = len(tickets.draft.names) + 1
+    code = tickets.closed_by_policy - UNKNOWN + 3 * (tickets.draft.codes - UNKNOWN)
+    counts = _counted_by(clusters, code, 3 * uses).reshape(uses, 3, -1)
     return Cohort(
         tickets=tickets,
         clusters=clusters,
         finished=resolved | closed,
-        closes=closes_of(tickets, clusters),
-        drafts=_drafts_of(tickets, clusters),
+        closes=_closes_among(tickets, counts.sum(axis=0)),
+        drafts=counts.sum(axis=1)[1:],
         usd_per_hour=how.usd_per_hour,
     )
 
