@@ -67,8 +67,9 @@ ROOT = Path(__file__).resolve().parent.parent
 USE_CASE = "alert-triage"
 POLICY = ROOT / "policies" / f"{USE_CASE}.yaml"
 SMALL, LARGE = 10_000, 1_000_000
-# 1.5 was aimed at, and the whole command keeps to it; decision 9 says what is left of the scheduled one, and why.
-ALLOWED = {"scheduled": 1.8, "command": 1.5}
+# 1.5 was aimed at, and the whole command keeps to it. The scheduled one is about there, but runs differ by 0.05 to both
+# sides; decision 9 says what is left of it, and why.
+ALLOWED = {"scheduled": 1.6, "command": 1.5}
 ROUNDS = 9
 COMMANDS = 3
 DAYS = 200
