@@ -155,11 +155,15 @@ def _actions(story: Story) -> Iterator[str]:
         yield "\nNothing was written anywhere."
         return
     yield "\nWhat was written"
+    change = "its number is still to come"
     for record in story.actions:
-        yield from _action(record)
+        if isinstance(record.action.effect, DraftChange) and record.receipt:
+            change = record.receipt.handle
+        yield from _action(record, change)
 
 
-def _action(record: ActionRecord) -> Iterator[str]:
+def _action(record: ActionRecord, change: str) -> Iterator[str]:
+    """`change` stands in a note for the change request that was drafted before it, as it does in the ticket."""
     action = record.action
     approved = f", approved by {record.approved_by}" if record.approved_by else ""
     waits = f", waits for /countersign approve {action.code}" if record.state == "planned" else ""
@@ -169,13 +173,13 @@ def _action(record: ActionRecord) -> Iterator[str]:
         yield f"    {record.detail}"
     if record.receipt and record.receipt.before:
         yield f"    before: {', '.join(f'{k}={v}' for k, v in record.receipt.before.items())}"
-    yield from (f"    | {line}" for line in _words(action.effect, action.marker))
+    yield from (f"    | {line}" for line in _words(action.effect, action.marker, change))
 
 
-def _words(effect: Effect, marker: str) -> list[str]:
+def _words(effect: Effect, marker: str, change: str) -> list[str]:
     match effect:
         case Note(draft=draft) | Close(draft=draft):
-            return plain(draft, marker).splitlines()
+            return plain(draft.naming_change(change), marker).splitlines()
         case DraftChange():
             return [effect.title, *effect.description.splitlines()]
         case Route():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -144,6 +145,15 @@ def test_the_story_of_a_case_is_told_from_its_ticket(told: Path) -> None:
     places = [story.index(part) for part in parts]
     assert places == sorted(places)
     assert "not a language model" in story
+
+
+def test_the_story_names_the_change_request_that_a_note_tells_of(told: Path) -> None:
+    """As it stands in the ticket: the number of the change that was drafted before the note was written."""
+    listed = json.loads(_countersign("cases", "--json", "--limit", "1000", "--config", str(told)).stdout)
+    drafted = next(line for line in listed if line["outcome"] == "draft_change")
+    story = _countersign("case", "show", drafted["id"], "--config", str(told)).stdout
+    assert "{change}" not in story
+    assert re.search(r"a change request was drafted \((CHG|CHG-)\d+\)", story)
 
 
 def test_a_case_that_is_not_there_is_one_sentence(told: Path) -> None:
