@@ -1,8 +1,9 @@
 """What one case that kills its process costs the others: `python -m benchmarks.slowdown`, a ratio taken in one run.
 
-Rounds with and without such a case take turns, each on a fresh plant. It is timed when each other ticket gets its
-note: compared are the mean over all of them, which is what the case costs the others together, and beside it until
-when half, nine of ten and all have theirs. Those in one batch with it wait until its leases end, and go alone.
+Rounds with and without such a case take turns, each on a fresh plant. All tickets are there before the first is read,
+and from then on it is timed when each other one gets its note: compared are the mean over all of them, which is what
+the case costs the others together, and beside it until when half, nine of ten and all have theirs. Those in one batch
+with it go alone, after the others that wait.
 """
 
 from __future__ import annotations
@@ -17,10 +18,16 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.plant import Plant, plant, wait
+from benchmarks.plant import TIMING, Plant, plant, wait
+from workers.app import new_app
+from workers.parts import Wake
+from workers.settings import load_settings
+from workers.tasks import send
 
 MOST = 1.05
 SHARES = {"half": 0.5, "nine_of_ten": 0.9, "all": 1.0}
+# Read when the round begins, not when the scheduler's next second comes; swept as by default.
+BY_HAND = {**TIMING, "pull": "1h", "sweep": "5s"}
 WARM_UP = 50
 LONGEST_ROUND_S = 600.0
 # As under `up`: processes where the embedded model alone is asked, which answers at once; threads where one over the
@@ -70,7 +77,7 @@ def measure(folder: Path, *, cases: int, rounds: int, pool: str) -> tuple[list[T
 
 
 def _measured(home: Path, cases: int, pool: str, *, poisoned: bool) -> Times:
-    with plant(home, f"sqlite:///{home}/ledger.db") as one:
+    with plant(home, f"sqlite:///{home}/ledger.db", timing=BY_HAND) as one:
         one.start("beat")
         one.start("worker", "--queues", "pull,watch,act,control", "--processes", "2")
         keeper = _keep_alive(one, POOLS[pool])
@@ -96,6 +103,8 @@ class Trial:
         if poisoned:
             self.plant.box.run(self._open_killer)
         self.plant.open_tickets(self.plant.opened, cases - cases // 2)
+        app = new_app(load_settings(self.plant.config), self.plant.broker.url)
+        send(app, Wake("pull", ("servicenow", "jira")))
         times = self._times(cases)
         wait(self._put_away, 120.0, "what kills is put away")
         return times

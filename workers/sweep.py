@@ -48,9 +48,7 @@ def sweep(parts: Parts) -> Iterator[Wake]:
     useful = LOOKS * parts.settings.timing.sweep.total_seconds()
     if newer := parts.ledger.actions.newer_kinds():
         _log.warning("actions.of_a_newer_version", kinds=newer, do="left to its workers; upgrade these")
-    # An action's lease goes on: it is looked for only once its desk's search would show it.
-    if left := parts.ledger.cases.end_leases(gone_from_here()):
-        _log.warning("cases.left_by_the_dead", cases=left)
+    _freed(parts)
     due: tuple[tuple[str, Due], ...] = (
         ("assess", parts.ledger.cases.due_cases),
         ("act", parts.ledger.actions.due_actions),
@@ -58,9 +56,29 @@ def sweep(parts: Parts) -> Iterator[Wake]:
     for stage, asked in due:
         if fresh := asked(limit=AT_ONCE, again=False):
             yield Wake(stage, fresh, useful)
-        # What was begun before may have killed its worker: it goes alone, so that no batch dies with it.
-        for one in asked(limit=AT_ONCE, again=True):
-            yield Wake(stage, (one,), useful)
+        yield from _each_alone(stage, asked, useful)
+
+
+def inherit(parts: Parts) -> Iterator[Wake]:
+    """What a new process does before anything else: wakes what one that died here had in hand, without waiting for a
+    sweep. Only a process of the same place knows that another one is gone.
+    """
+    if _freed(parts):
+        yield from _each_alone("assess", parts.ledger.cases.due_cases)
+
+
+def _freed(parts: Parts) -> int:
+    """Ends the leases of cases whose process is gone. An action's goes on: its desk's search must show it first."""
+    freed = parts.ledger.cases.end_leases(gone_from_here())
+    if freed:
+        _log.warning("cases.left_by_the_dead", cases=freed)
+    return freed
+
+
+def _each_alone(stage: str, due: Due, useful: float | None = None) -> Iterator[Wake]:
+    """What was begun before may have killed its worker: it goes alone, so that no batch dies with it."""
+    for one in due(limit=AT_ONCE, again=True):
+        yield Wake(stage, (one,), useful)
 
 
 def _to_people(parts: Parts, policy: Policy, case_ids: Sequence[str]) -> Iterator[Wake]:

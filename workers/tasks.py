@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,7 +19,7 @@ from workers.assess import assess
 from workers.parts import Parts, Wake
 from workers.pull import pull
 from workers.reporting import deliver
-from workers.sweep import sweep
+from workers.sweep import inherit, sweep
 from workers.tracing import carried, headers, span
 from workers.watch import watch
 
@@ -50,6 +52,7 @@ class StageTask(_Task):
     ignore_result = True
     parts: Callable[[], Parts]
     stage: str
+    begun: set[int]
 
     def run(self, ids: object = (), *newer: object, **named: object) -> None:
         """What a newer release adds to a message is passed over: it is a wake-up, and the ledger knows the rest."""
@@ -65,7 +68,7 @@ class StageTask(_Task):
             with span(f"countersign.{self.stage}", {"ids": len(ids)}, carried(self.request.headers)):
                 # Taken once: a task sees one version of each policy, however long it runs.
                 parts = self.parts()
-                for wake in STAGES[self.stage](parts, ids):
+                for wake in chain(self._inherited(parts), STAGES[self.stage](parts, ids)):
                     send(self.app, wake, slow_models=slow_models(parts))
         except Denied as problem:
             _log.error("stage.denied", stage=self.stage, where=problem.where, problem=str(problem))
@@ -78,14 +81,20 @@ class StageTask(_Task):
         except Exception:  # noqa: BLE001 - the task boundary: the rows are leased, and due again when the lease ends
             _log.exception("stage.broke", stage=self.stage, ids=ids[:5])
 
+    def _inherited(self, parts: Parts) -> Iterator[Wake]:
+        if os.getpid() not in self.begun:
+            self.begun.add(os.getpid())
+            yield from inherit(parts)
+
 
 def register(app: Celery, parts: Callable[[], Parts]) -> None:
     """Makes the tasks known to a Celery application. `parts` is called in the worker's own process."""
+    begun: set[int] = set()
     for stage in STAGES:
         task = type(
             f"{stage.capitalize()}Task",
             (StageTask,),
-            {"name": f"countersign.{stage}", "stage": stage, "parts": staticmethod(parts)},
+            {"name": f"countersign.{stage}", "stage": stage, "parts": staticmethod(parts), "begun": begun},
         )
         app.register_task(task())
 

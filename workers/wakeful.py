@@ -1,7 +1,10 @@
-"""Wakeful: lets a worker's loop hear at once that one of its threads has taken or finished a task.
+"""Wakeful: lets a worker's loop hear at once what its threads take and finish, and soon that a process has died.
 
 Celery hands a thread's acknowledgement to the loop without waking it, and the loop sleeps until its next timer:
 with a timer every ten seconds, a worker on threads took work every ten seconds, whatever waited for it.
+
+A pool is told of a child's death by a pipe that the kernel closes a moment before the child can be waited for. Looking
+in that moment Celery finds it alive, and looks again after five seconds: half of a pool of two stood still for so long.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ from contextlib import suppress
 from typing import Any
 
 from celery import Celery, bootsteps
-from celery.concurrency.thread import TaskPool
+from celery.concurrency import prefork, thread
 from celery.signals import task_postrun, task_prerun
+
+_LOOK_EVERY_S = 0.2
 
 
 class _Bell(bootsteps.StartStopStep):
@@ -22,7 +27,7 @@ class _Bell(bootsteps.StartStopStep):
     pipe: tuple[int, int] | None = None
 
     def start(self, consumer: Any) -> None:
-        if consumer.hub is None or not isinstance(consumer.pool, TaskPool):
+        if consumer.hub is None or not isinstance(consumer.pool, thread.TaskPool):
             return
         self.pipe = os.pipe()
         for end in self.pipe:
@@ -52,6 +57,21 @@ class _Bell(bootsteps.StartStopStep):
                 os.write(self.pipe[1], b"!")
 
 
+class _Watch(bootsteps.StartStopStep):
+    """Looks for dead children more often than Celery does."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        if consumer.hub is not None and isinstance(consumer.pool, prefork.TaskPool):
+            self.timer = consumer.timer.call_repeatedly(_LOOK_EVERY_S, consumer.pool.maintain_pool)
+
+    def stop(self, consumer: Any) -> None:  # noqa: ARG002 - called by Celery
+        if self.timer is not None:
+            self.timer.cancel()
+
+
 def keep_awake(app: Celery) -> None:
-    """Gives the workers of this application a bell."""
-    app.steps["consumer"].add(_Bell)
+    """Gives the workers of this application a bell, and a watch over their children."""
+    app.steps["consumer"].update({_Bell, _Watch})

@@ -1,4 +1,4 @@
-"""Place: a process that is gone gives back what it held at the next sweep, and nobody else is taken for it."""
+"""Place: a process that is gone gives back what it held, and nobody else is taken for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from tests.workers.house import House, house
 from workers import place, sweep
-from workers.tasks import STAGES
+from workers.tasks import STAGES, register
 
 LEASE = timedelta(hours=1)
 HERE = place.place()
@@ -53,6 +54,21 @@ def test_batch_mates_of_the_dead_go_alone_at_the_next_sweep(home: House) -> None
     """Their lease of an hour ends with its process, and each is woken by a message of its own."""
     held = _held(home, f"here:{_ended()}@{HERE}")
     assert sorted(_woken(home)) == sorted((one,) for one in held)
+
+
+def test_batch_mates_of_the_dead_go_alone_as_soon_as_another_process_begins(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its first task, whatever that is; with the next ones it does not look again."""
+    app, sent = Celery(), list[tuple[str, list[str]]]()
+    monkeypatch.setattr(app, "send_task", lambda name, args, **_: sent.append((name, args[0])))
+    register(app, lambda: home.parts)
+    held = _held(home, f"here:{_ended()}@{HERE}")
+    app.tasks["countersign.act"].apply(args=[[]])
+    assert sorted(sent) == sorted(("countersign.assess", [one]) for one in held)
+    assert home.ledger.cases.claim_cases(held, worker=f"here:{_ended()}@{HERE}", lease=LEASE)
+    app.tasks["countersign.act"].apply(args=[[]])
+    assert len(sent) == 2
 
 
 def test_untold_of_the_dead_they_wait_for_the_lease(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
