@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import FrameType
 
 from benchmarks.worker import Instant
 from countersign.policy import Policy
-from countersign.ports import Completion
+from countersign.ports import Completion, Model
 from countersign.prompts import Prompt
 from workers import logs
 from workers.app import new_app, run_worker
@@ -32,17 +32,25 @@ AS_UP = Workers()
 QUEUES = "pull,assess,act,watch,control"
 
 
-class Poisonable(Instant):
-    """Answers after so many seconds, or dies without a word."""
+@dataclass(frozen=True, slots=True)
+class Poisonable:
+    """A model that dies of one prompt without a word, and else answers as the one behind it, after so many seconds."""
 
-    def __init__(self, latency_s: float) -> None:
-        self._latency_s = latency_s
+    behind: Model
+    latency_s: float
+
+    @property
+    def name(self) -> str:
+        return self.behind.name
+
+    def most(self, prompt: Prompt) -> int | None:
+        return self.behind.most(prompt)
 
     def complete(self, prompt: Prompt) -> Completion:
-        time.sleep(self._latency_s)
+        time.sleep(self.latency_s)
         if "poison" in str(prompt):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().complete(prompt)
+        return self.behind.complete(prompt)
 
 
 def main() -> None:
@@ -80,22 +88,15 @@ def _work(asked: argparse.Namespace) -> None:
     die_with_parent()
     logs.set_up("ERROR")
     settings = load_settings(asked.config)
-    warm_up(settings, ())
+    warm_up(settings, asked.queues.split(","))
     if asked.pool == "threads":
         become_worker(AS_UP.model_processes)
     app = new_app(settings, asked.broker)
-    models, made = (Poisonable(asked.latency),), _asking if asked.latency else _as_it_is
 
     @cache
     def parts(_process: int) -> Parts:
         opened = open_parts(settings)
-        return replace(
-            opened,
-            policies={name: made(policy) for name, policy in opened.policies.items()},
-            models=lambda _policy: models,
-            local=None,
-            crowd=crowd_for(AS_UP.model_threads),
-        )
+        return _over_the_network(opened, asked.latency) if asked.latency else _embedded(opened)
 
     register(app, lambda: parts(os.getpid()))
     keep_awake(app)
@@ -103,15 +104,25 @@ def _work(asked: argparse.Namespace) -> None:
     sys.exit(run_worker(app, asked.queues.split(","), pool=asked.pool, concurrency=at_once))
 
 
-def _as_it_is(policy: Policy) -> Policy:
-    return policy
+def _embedded(parts: Parts) -> Parts:
+    """The embedded model, which dies of that case."""
+    return replace(parts, models=lambda policy: [Poisonable(model, 0.0) for model in parts.models(policy)])
+
+
+def _over_the_network(parts: Parts, latency_s: float) -> Parts:
+    """As if every policy asked a model over the network, which takes its time."""
+    return replace(
+        parts,
+        policies={name: _asking(policy) for name, policy in parts.policies.items()},
+        models=lambda _policy: [Poisonable(Instant(), latency_s)],
+        local=None,
+        crowd=crowd_for(AS_UP.model_threads),
+    )
 
 
 def _asking(policy: Policy) -> Policy:
-    """The policy as if it asked a model over the network, which takes its time."""
-    return policy.model_copy(
-        update={"model": policy.model.model_copy(update={"candidates": ("openai/slow",)})}
-    )
+    asked = policy.model.model_copy(update={"candidates": ("openai/slow",)})
+    return policy.model_copy(update={"model": asked})
 
 
 if __name__ == "__main__":

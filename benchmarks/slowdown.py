@@ -58,7 +58,7 @@ Times = dict[str, float]
 
 
 def _ratio(plain: list[Times], poisoned: list[Times], name: str) -> float:
-    with_it, without = (statistics.median(one[name] for one in rounds) for rounds in (poisoned, plain))
+    with_it, without = (statistics.fmean(one[name] for one in rounds) for rounds in (poisoned, plain))
     return with_it / without
 
 

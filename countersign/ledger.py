@@ -203,8 +203,8 @@ class CaseBook(Protocol):
         """The ones of these that are due and free; the rest are left out without a word (somebody has them)."""
         ...
 
-    def end_leases(self, gone: Callable[[str], bool]) -> int:
-        """Cases held by a worker that is `gone` are due now, their attempt counted; gives how many.
+    def end_leases(self, gone: Callable[[str], bool]) -> tuple[str, ...]:
+        """Cases held by a worker that is `gone` are due now, their attempt counted; gives which.
 
         Nothing else of the lease changes: should the worker live after all, its verdict counts until another claims.
         """

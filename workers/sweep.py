@@ -56,29 +56,29 @@ def sweep(parts: Parts) -> Iterator[Wake]:
     for stage, asked in due:
         if fresh := asked(limit=AT_ONCE, again=False):
             yield Wake(stage, fresh, useful)
-        yield from _each_alone(stage, asked, useful)
+        for one in asked(limit=AT_ONCE, again=True):
+            yield _alone(stage, one, useful)
 
 
 def inherit(parts: Parts) -> Iterator[Wake]:
     """What a new process does before anything else: wakes what one that died here had in hand, without waiting for a
     sweep. Only a process of the same place knows that another one is gone.
     """
-    if _freed(parts):
-        yield from _each_alone("assess", parts.ledger.cases.due_cases)
+    for one in _freed(parts):
+        yield _alone("assess", one)
 
 
-def _freed(parts: Parts) -> int:
+def _freed(parts: Parts) -> tuple[str, ...]:
     """Ends the leases of cases whose process is gone. An action's goes on: its desk's search must show it first."""
     freed = parts.ledger.cases.end_leases(gone_from_here())
     if freed:
-        _log.warning("cases.left_by_the_dead", cases=freed)
+        _log.warning("cases.left_by_the_dead", cases=len(freed))
     return freed
 
 
-def _each_alone(stage: str, due: Due, useful: float | None = None) -> Iterator[Wake]:
+def _alone(stage: str, one: str, useful: float | None = None) -> Wake:
     """What was begun before may have killed its worker: it goes alone, so that no batch dies with it."""
-    for one in due(limit=AT_ONCE, again=True):
-        yield Wake(stage, (one,), useful)
+    return Wake(stage, (one,), useful)
 
 
 def _to_people(parts: Parts, policy: Policy, case_ids: Sequence[str]) -> Iterator[Wake]:

@@ -5,6 +5,7 @@ The SDKs and Celery are imported where they are first needed: a command that onl
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -508,6 +509,10 @@ def _configured(settings: Settings, *names: str) -> tuple[str, ...]:
     return tuple(name for name in names if getattr(settings, name) is not None)
 
 
+# So many a case or two make: Python's own 700 are a collection every millisecond.
+_YOUNG_OBJECTS = 20_000
+
+
 def warm_up(settings: Settings, queues: Sequence[str]) -> set[str]:
     """What a worker does before its first message, and before it forks: a child that had to do it anew, after another
     was killed, would take half a second from the rest. Its connections end here; each process has its own. Gives the
@@ -524,6 +529,9 @@ def warm_up(settings: Settings, queues: Sequence[str]) -> set[str]:
         from connectors.litellm.model import warm
 
         warm()
+    # What was imported stays: a collection that walks through it stops every thread, and in a child copies its pages.
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
     return asked
 
 

@@ -85,6 +85,7 @@ _END_LEASES = (
     .where(cases.c.worker.in_(bindparam("workers", expanding=True)), cases.c.stage == Stage.DUE.value)
     .where(cases.c.due_at > bindparam("now", type_=cases.c.due_at.type))
     .values(due_at=bindparam("now", type_=cases.c.due_at.type))
+    .returning(cases.c.id)
 )
 
 
@@ -137,14 +138,14 @@ class SqlCases:
         self._db.alone(connection, "countersign last try")
         return [] if connection.execute(_LAST_TRIES, {"now": now}).first() else rows[:1]
 
-    def end_leases(self, gone: Callable[[str], bool]) -> int:
+    def end_leases(self, gone: Callable[[str], bool]) -> tuple[str, ...]:
         with self._db.read() as connection:
             holders = connection.execute(_HOLDERS, {"now": self._db.now(connection)}).scalars().all()
         if not (workers := [one for one in holders if gone(one)]):
-            return 0
+            return ()
         with self._db.write() as connection:
             now = self._db.now(connection)
-            return connection.execute(_END_LEASES, {"workers": workers, "now": now}).rowcount
+            return tuple(connection.execute(_END_LEASES, {"workers": workers, "now": now}).scalars())
 
     def record_verdicts(self, verdicts: Sequence[Verdict]) -> Judged:
         if not verdicts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -18,8 +17,6 @@ from workers.supervisor import die_with_parent
 
 app = new_app("Run one worker, for containers: --queues names what it does.")
 EVERY_S = 10.0
-# So many a case or two make: Python's own 700 are a collection every millisecond.
-YOUNG_OBJECTS = 20_000
 ALL_QUEUES = ",".join(dict.fromkeys(QUEUES.values()))
 
 
@@ -57,9 +54,6 @@ def worker(
     renew(beating)  # who hangs from here on is known to have begun
     models = warm_up(settings, doing)
     renew(beating)
-    # What was imported stays: a collection that walks through it stops every thread, and in a child copies its pages.
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
     # The embedded model waits for nothing. A pool gives its messages to another child when a case kills one.
     on_threads = bool(threads) and not (processes and models == {LOCAL})
     if on_threads:
