@@ -104,7 +104,8 @@ class SqlCases:
     def claim_cases(self, ids: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedCase, ...]:
         """As the port says; a case that was claimed three times and never came back is a dead letter instead.
 
-        A last try is made by one case at a time: whatever killed the workers takes no other case with it.
+        What was begun before is claimed only by a message of its own, and a last try is made by one case at a time: what
+        killed a worker once takes no other case with it.
         """
         with self._db.read() as connection:
             asked = {"ids": list(ids), "now": self._db.now(connection)}
@@ -114,8 +115,9 @@ class SqlCases:
             now = self._db.now(connection)
             rows = connection.execute(_CLAIMABLE, {"ids": list(ids), "now": now}).all()
             spent = [row for row in rows if row.attempts >= ATTEMPTS]
-            taken = [row for row in rows if row.attempts < ATTEMPTS - 1]
-            taken += self._last_try(connection, [row for row in rows if row.attempts == ATTEMPTS - 1], now)
+            free = [row for row in rows if row.attempts == 0 or (len(ids) == 1 and row not in spent)]
+            taken = [row for row in free if row.attempts < ATTEMPTS - 1]
+            taken += self._last_try(connection, [row for row in free if row not in taken], now)
             newest = newest_alerts(connection, [row.id for row in taken]) if taken else {}
             if taken:
                 connection.execute(_CLAIM, {"ids": list(newest), "by": worker, "until": now + lease})

@@ -289,6 +289,18 @@ def test_who_was_taken_for_dead_may_still_be_right(world: World) -> None:
     assert world.ledger.cases.end_leases(lambda _worker: True) == ()
 
 
+def test_what_was_begun_before_is_claimed_by_itself_alone(world: World) -> None:
+    """A message for several, sent before one of them was begun, takes only those that never were."""
+    begun = world.case().case.id
+    world.ledger.cases.end_leases(lambda _worker: True)
+    world.record(firing(2, rule="other"))
+    due = world.ledger.cases.due_cases(limit=5)
+    (fresh,) = world.ledger.cases.claim_cases(due, worker="a", lease=LEASE)
+    assert sorted(due) == sorted((begun, fresh.case.id))
+    (again,) = world.ledger.cases.claim_cases([begun], worker="a", lease=LEASE)
+    assert (again.case.id, again.attempt) == (begun, 2)
+
+
 def test_the_dead_do_not_hide_how_often_a_case_was_begun(world: World) -> None:
     """Three workers that die of it at once after another make a dead letter, without waiting for one lease."""
     case_id = world.case().case.id

@@ -66,7 +66,7 @@ def test_batch_mates_of_the_dead_go_alone_as_soon_as_another_process_begins(
     held = _held(home, f"here:{_ended()}@{HERE}")
     app.tasks["countersign.act"].apply(args=[[]])
     assert sorted(sent) == sorted(("countersign.assess", [one]) for one in held)
-    assert home.ledger.cases.claim_cases(held, worker=f"here:{_ended()}@{HERE}", lease=LEASE)
+    assert home.ledger.cases.claim_cases(held[:1], worker=f"here:{_ended()}@{HERE}", lease=LEASE)
     app.tasks["countersign.act"].apply(args=[[]])
     assert len(sent) == 2
 
