@@ -104,8 +104,8 @@ class SqlCases:
     def claim_cases(self, ids: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedCase, ...]:
         """As the port says; a case that was claimed three times and never came back is a dead letter instead.
 
-        What was begun before is claimed only by a message of its own, and a last try is made by one case at a time: what
-        killed a worker once takes no other case with it.
+        What was begun before is claimed only by a message of its own, and a last try is made by one case at a time:
+        whatever killed a worker takes no other case with it.
         """
         with self._db.read() as connection:
             asked = {"ids": list(ids), "now": self._db.now(connection)}
