@@ -31,7 +31,7 @@ from workers.wiring import migrate
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, NOOPS, CASES, ALERTS = 5, 3000, 300, 4000
 # 500 at once, under models that take two seconds: 250 a second is the ideal.
-MODEL_CASES, MODEL_THREADS = 1000, 500
+MODEL_CASES, MODEL_THREADS = 3000, 500
 LONGEST_S = 120.0
 Json = dict[str, Any]
 

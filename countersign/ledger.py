@@ -92,12 +92,13 @@ class Intake(Protocol):
 class ClaimedCase:
     """A case that this worker may assess. `first_seen`: no earlier case of this fingerprint was ever decided.
 
-    `attempt` counts from 1.
+    `attempt` counts from 1; the `last_try` is made by one case at a time.
     """
 
     case: Case
     fence: int
     attempt: int
+    last_try: bool
     first_seen: bool
 
 

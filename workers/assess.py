@@ -34,6 +34,7 @@ from workers.tracing import span
 
 _log = structlog.get_logger()
 AGAIN_IN = timedelta(seconds=15)
+_WAITING = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +63,14 @@ def assess(parts: Parts, ids: Sequence[str]) -> Iterator[Wake]:
                 _give_back(parts, batch, why, count=True)
                 continue
             yield from _assess_batch(parts, batch, policy, room)
+        if any(one.last_try for one in claimed):
+            yield from _next_last_tries(parts)
+
+
+def _next_last_tries(parts: Parts) -> Iterator[Wake]:
+    """What waited for its last try while another case had its own: found taken, its message did nothing."""
+    for one in parts.ledger.cases.due_cases(limit=_WAITING, again=True):
+        yield Wake("assess", (one,))
 
 
 def _lease(parts: Parts) -> timedelta:

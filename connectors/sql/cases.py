@@ -128,6 +128,7 @@ class SqlCases:
                 case=to_case(row, newest[row.id]),
                 fence=row.fence + 1,
                 attempt=row.attempts + 1,
+                last_try=row.attempts + 1 == ATTEMPTS,
                 first_seen=not row.seen_before,
             )
             for row in taken

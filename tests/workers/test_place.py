@@ -14,6 +14,7 @@ from celery import Celery
 
 from tests.workers.house import House, house
 from workers import place, sweep
+from workers.parts import Wake
 from workers.tasks import STAGES, register
 
 LEASE = timedelta(hours=1)
@@ -69,6 +70,20 @@ def test_batch_mates_of_the_dead_go_alone_as_soon_as_another_process_begins(
     assert home.ledger.cases.claim_cases(held[:1], worker=f"here:{_ended()}@{HERE}", lease=LEASE)
     app.tasks["countersign.act"].apply(args=[[]])
     assert len(sent) == 2
+
+
+def test_who_waits_for_the_last_try_of_another_goes_on_when_that_has_ended(home: House) -> None:
+    """Only one at a time has its last try; a message that comes meanwhile does nothing, and is not missed."""
+    first, second = _held(home, "here:1@elsewhere")
+    for one in (first, second):
+        home.ledger.cases.end_leases(lambda _worker: True)
+        home.ledger.cases.claim_cases([one], worker="here:2@elsewhere", lease=LEASE)
+    home.ledger.cases.end_leases(lambda _worker: True)
+    (trying,) = home.ledger.cases.claim_cases([first], worker="here:3@elsewhere", lease=LEASE)
+    assert trying.last_try
+    assert list(STAGES["assess"](home.parts, [second])) == []
+    home.ledger.cases.give_back(first, trying.fence, due_in=timedelta(0), error="stopped", count=False)
+    assert Wake("assess", (second,)) in list(STAGES["assess"](home.parts, [first]))
 
 
 def test_untold_of_the_dead_they_wait_for_the_lease(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
