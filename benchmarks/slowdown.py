@@ -2,19 +2,22 @@
 
 Rounds with and without such a case take turns, each on a fresh plant. All tickets are there before the first is read,
 and from then on it is timed when each other one gets its note: compared are the mean over all of them, which is what
-the case costs the others together, and beside it until when half, nine of ten and all have theirs. Those in one batch
-with it go alone, after the others that wait.
+the case costs the others together, and beside it until when half, nine of ten and all have theirs, and the seconds that
+all processes computed for it. Those in one batch with it go alone, after the others that wait.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,8 +29,9 @@ from workers.tasks import send
 
 MOST = 1.05
 SHARES = {"half": 0.5, "nine_of_ten": 0.9, "all": 1.0}
-# Read when the round begins, not when the scheduler's next second comes; swept as by default.
-BY_HAND = {**TIMING, "pull": "1h", "sweep": "5s"}
+# Read when the round begins, not when the scheduler's next second comes; swept and watched as by default: watching reads
+# the last minutes' changes anew, so that the longer a round takes the more is to be read, and the longer it takes.
+BY_HAND = {**TIMING, "pull": "1h", "sweep": "5s", "watch": "15s"}
 WARM_UP = 50
 LONGEST_ROUND_S = 600.0
 # As under `up`: processes where the embedded model alone is asked, which answers at once; threads where one over the
@@ -103,9 +107,10 @@ class Trial:
         if poisoned:
             self.plant.box.run(self._open_killer)
         self.plant.open_tickets(self.plant.opened, cases - cases // 2)
+        spent = self._computed_s()
         app = new_app(load_settings(self.plant.config), self.plant.broker.url)
         send(app, Wake("pull", ("servicenow", "jira")))
-        times = self._times(cases)
+        times = self._times(cases) | {"computed": self._computed_s() - spent}
         wait(self._put_away, 120.0, "what kills is put away")
         return times
 
@@ -113,6 +118,11 @@ class Trial:
         desk = self.plant.box.servicenow
         row = desk.open_incident(short_description="poison", description="This one kills")
         self.killers.add(str(row["sys_id"]))
+
+    def _computed_s(self) -> float:
+        """By this process, which plays the desks, and by the plant's, of those too that have ended meanwhile."""
+        own = [os.getpid()]
+        return _cpu_s(own, with_ended=False) + _cpu_s(self.plant.family(own[0]), with_ended=True)
 
     def _put_away(self) -> bool:
         return len(self.plant.ledger.reading.dead_letters(limit=100)) >= len(self.killers)
@@ -135,6 +145,16 @@ class Trial:
         """Tickets that have a note of ours."""
         writes = self.plant.box.run(lambda: list(self.plant.box.world.writes))
         return len({(w.vendor, w.target) for w in writes if w.marker and w.target not in self.killers})
+
+
+def _cpu_s(pids: Iterable[int], *, with_ended: bool) -> float:
+    """Seconds in user and kernel mode, with those of children that were waited for if asked."""
+    ticks, last = 0, 15 if with_ended else 13
+    for pid in pids:
+        with suppress(OSError):  # gone since it was listed
+            row = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            ticks += sum(map(int, row[11:last]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _keep_alive(one: Plant, pool: list[str]) -> subprocess.Popen[bytes]:
