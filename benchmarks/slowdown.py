@@ -29,9 +29,9 @@ from workers.tasks import send
 
 MOST = 1.05
 SHARES = {"half": 0.5, "nine_of_ten": 0.9, "all": 1.0}
-# Read when the round begins, not when the scheduler's next second comes; swept and watched as by default: watching reads
-# the last minutes' changes anew, so that the longer a round takes the more is to be read, and the longer it takes.
-BY_HAND = {**TIMING, "pull": "1h", "sweep": "5s", "watch": "15s"}
+# Read when the round begins, not when the scheduler's next second comes; swept and watched as by default. Watching
+# reads the last minute's changes anew: every two seconds, a longer round has more to read and gets longer still.
+BY_HAND = {**TIMING, "pull": "1h", "sweep": "5s", "watch": "30s"}
 WARM_UP = 50
 LONGEST_ROUND_S = 600.0
 # As under `up`: processes where the embedded model alone is asked, which answers at once; threads where one over the
