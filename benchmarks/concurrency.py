@@ -27,6 +27,7 @@ import redis
 import structlog
 import yaml
 
+from benchmarks.plant import cpu_s
 from connectors.litellm.client import new_client
 from connectors.litellm.model import LiteLLMModel
 from connectors.redis.server import EmbeddedRedis
@@ -55,6 +56,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="Processes that share the threads.")
     parser.add_argument("--latency", type=float, default=2.0, help="Seconds that a model takes.")
     given = parser.parse_args()
+    if given.cases < 4 * given.threads:
+        parser.error("--cases has to be four times --threads, or all calls are hardly ever under way at once")
     told = measured(given.cases, given.threads, given.workers, given.latency)
     print(json.dumps({**told, "load_average": os.getloadavg()}, indent=2))
     if told["left_in_broker"]:
@@ -157,9 +160,9 @@ class Run:
             }  # fmt: skip
             before = _resident_mb(pids["workers"])
             due = _due(parts, self.box, cases)
-            spent = {name: _cpu_s(them) for name, them in pids.items()}
+            spent = {name: cpu_s(them) for name, them in pids.items()}
             course = _woken(parts, settings, due)
-            spent = {name: _cpu_s(them) - spent[name] for name, them in pids.items()}
+            spent = {name: cpu_s(them) - spent[name] for name, them in pids.items()}
             after = _resident_mb(pids["workers"])
         parts.close()
         return {
@@ -261,12 +264,6 @@ def _started(config: Path, threads: int, workers: int) -> Iterator[subprocess.Po
 def _resident_mb(pids: Sequence[int]) -> float:
     pages = sum(int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) for pid in pids)
     return pages * resource.getpagesize() / 1_000_000
-
-
-def _cpu_s(pids: Sequence[int]) -> float:
-    """Seconds that these processes have computed, in user and kernel mode."""
-    rows = [Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split() for pid in pids]
-    return sum(int(row[11]) + int(row[12]) for row in rows) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

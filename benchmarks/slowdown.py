@@ -16,12 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.plant import TIMING, Plant, plant, wait
+from benchmarks.plant import TIMING, Plant, cpu_s, plant, wait
 from workers.app import new_app
 from workers.parts import Wake
 from workers.settings import load_settings
@@ -122,7 +120,7 @@ class Trial:
     def _computed_s(self) -> float:
         """By this process, which plays the desks, and by the plant's, of those too that have ended meanwhile."""
         own = [os.getpid()]
-        return _cpu_s(own, with_ended=False) + _cpu_s(self.plant.family(own[0]), with_ended=True)
+        return cpu_s(own) + cpu_s(self.plant.family(own[0]), with_ended=True)
 
     def _put_away(self) -> bool:
         return len(self.plant.ledger.reading.dead_letters(limit=100)) >= len(self.killers)
@@ -145,16 +143,6 @@ class Trial:
         """Tickets that have a note of ours."""
         writes = self.plant.box.run(lambda: list(self.plant.box.world.writes))
         return len({(w.vendor, w.target) for w in writes if w.marker and w.target not in self.killers})
-
-
-def _cpu_s(pids: Iterable[int], *, with_ended: bool) -> float:
-    """Seconds in user and kernel mode, with those of children that were waited for if asked."""
-    ticks, last = 0, 15 if with_ended else 13
-    for pid in pids:
-        with suppress(OSError):  # gone since it was listed
-            row = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            ticks += sum(map(int, row[11:last]))
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _keep_alive(one: Plant, pool: list[str]) -> subprocess.Popen[bytes]:

@@ -201,7 +201,10 @@ class CaseBook(Protocol):
         ...
 
     def claim_cases(self, ids: Sequence[str], *, worker: str, lease: timedelta) -> tuple[ClaimedCase, ...]:
-        """The ones of these that are due and free; the rest are left out without a word (somebody has them)."""
+        """The ones of these that are due and free; the rest are left out without a word (somebody has them).
+
+        What was begun before is claimed only where it is asked for alone: it may have killed its worker.
+        """
         ...
 
     def end_leases(self, gone: Callable[[str], bool]) -> tuple[str, ...]:
