@@ -26,6 +26,9 @@ from countersign.ports import Unreadable
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage
 from countersign.voids import Approval
 
+# How often a case or an action is tried before people get it.
+ATTEMPTS = 3
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -92,14 +95,17 @@ class Intake(Protocol):
 class ClaimedCase:
     """A case that this worker may assess. `first_seen`: no earlier case of this fingerprint was ever decided.
 
-    `attempt` counts from 1; the `last_try` is made by one case at a time.
+    `attempt` counts from 1 to ATTEMPTS; the `last_try` is made by one case at a time.
     """
 
     case: Case
     fence: int
     attempt: int
-    last_try: bool
     first_seen: bool
+
+    @property
+    def last_try(self) -> bool:
+        return self.attempt == ATTEMPTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

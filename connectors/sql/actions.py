@@ -14,14 +14,13 @@ from connectors.sql.approvals import approval_of, now_known
 from connectors.sql.burial import Grave, bury_actions
 from connectors.sql.codec import EFFECT, RECEIPT, TICKET, plain
 from connectors.sql.engine import Database
-from connectors.sql.letters import ATTEMPTS
 from connectors.sql.loading import to_action, with_ticket
 from connectors.sql.order import BLOCKERS, claimable, may_be_done, stopped
 from connectors.sql.settling import settle_rows
 from connectors.sql.tables import actions, cases, tickets
 from countersign.actions import KINDS, Action, ActionState, Effect
 from countersign.audit import Event
-from countersign.ledger import ClaimedAction, Settled
+from countersign.ledger import ATTEMPTS, ClaimedAction, Settled
 from countersign.tickets import Receipt, TicketRef
 from countersign.voids import Approval
 

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, select, update
 from connectors.sql import audit
 from connectors.sql.codec import plain
 from connectors.sql.engine import Database
-from connectors.sql.letters import ATTEMPTS, Undone, bury
+from connectors.sql.letters import Undone, bury
 from connectors.sql.loading import newest_alerts, to_case, with_ticket
 from connectors.sql.tables import cases, decisions, tickets
 from connectors.sql.verdicts import write_verdicts
 from countersign.audit import Event
 from countersign.cases import Stage
-from countersign.ledger import ClaimedCase, Closes, Judged, Verdict
+from countersign.ledger import ATTEMPTS, ClaimedCase, Closes, Judged, Verdict
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
@@ -128,7 +128,6 @@ class SqlCases:
                 case=to_case(row, newest[row.id]),
                 fence=row.fence + 1,
                 attempt=row.attempts + 1,
-                last_try=row.attempts + 1 == ATTEMPTS,
                 first_seen=not row.seen_before,
             )
             for row in taken

@@ -15,6 +15,7 @@ from connectors.sql.promises import grounds
 from connectors.sql.tables import actions, assessments, cases, corrections, decisions, ticket_changes
 from countersign.actions import ActionState
 from countersign.feedback.sources import BULK_TICKETS, BULK_WITHIN, in_bulk, sighting
+from countersign.labelling import Told
 from countersign.lanes import Lane
 from countersign.ledger import About, Correction
 from countersign.tickets import ChangeKind
@@ -25,6 +26,21 @@ _SHOWN = (ActionState.DONE.value, ActionState.COMPENSATED.value)
 def correction_of(row: Row[Any]) -> Correction:
     """A row of the table, with what was learnt of its source since it was recorded."""
     return replace(CORRECTION.load(row.body), source=row.source)
+
+
+def told_of_cases(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, tuple[Told, ...]]:
+    """What people told of each of these cases, oldest first; of one that nobody spoke about, nothing."""
+    asked = select(corrections).where(corrections.c.case_id.in_(list(case_ids))).order_by(corrections.c.at)
+    told: dict[str, tuple[Told, ...]] = dict.fromkeys(case_ids, ())
+    for row in connection.execute(asked):
+        told[row.case_id] += (_told(row),)
+    return told
+
+
+def _told(row: Row[Any]) -> Told:
+    """By the ledger's own clock: a desk's may be off, and knows whole seconds."""
+    after = CORRECTION.load(row.body).after if row.field else ""
+    return Told(verdict=row.verdict, field=row.field, at=row.recorded_at, after=after, source=row.source)
 
 
 def row_of(given: Correction, now: datetime) -> dict[str, object]:

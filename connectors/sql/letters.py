@@ -20,9 +20,6 @@ from countersign.ids import as_typed, new_ids
 from countersign.ledger import DeadLetter
 from countersign.ports import Unreadable
 
-# How often a case or an action is tried before people get it.
-ATTEMPTS = 3
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undone:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,12 +11,12 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from connectors.sql import audit
 from connectors.sql.codec import ASSESSMENT, LABEL, VERSIONS
-from connectors.sql.corrections import correction_of
+from connectors.sql.corrections import told_of_cases
 from connectors.sql.engine import Database
 from connectors.sql.model_figures import local_certificates, local_labels
 from connectors.sql.promises import grounds
 from connectors.sql.relabelling import OF_READINGS, reading_row, relabel
-from connectors.sql.tables import assessments, cases, corrections
+from connectors.sql.tables import assessments, cases
 from countersign.assessment import Assessment
 from countersign.audit import Event
 from countersign.ids import new_ids
@@ -53,13 +52,10 @@ class SqlLocalReadings:
             .where(grounds.c.case_id.in_(list(case_ids)), assessments.c.category != "")
             .order_by(grounds.c.case_id, grounds.c.revision)
         )
-        told = select(corrections).where(corrections.c.case_id.in_(list(case_ids))).order_by(corrections.c.at)
         with self._db.read() as connection:
             rows = {row.case_id: row for row in connection.execute(read)}
-            words: dict[str, list[Told]] = defaultdict(list)
-            for row in connection.execute(told):
-                words[row.case_id].append(_told(row))
-        found = (_reading(row, tuple(words[case_id])) for case_id, row in rows.items())
+            told = told_of_cases(connection, case_ids)
+        found = (_reading(row, told[case_id]) for case_id, row in rows.items())
         return tuple(one for one in found if one is not None)
 
     def record(self, findings: Sequence[Finding]) -> tuple[Lost, ...]:
@@ -162,14 +158,6 @@ def _reading(row: Row[Any], told: tuple[Told, ...]) -> Reading | None:
         alone=row.alone,
         versions=said.read.versions,
         told=told,
-    )
-
-
-def _told(row: Row[Any]) -> Told:
-    """By the ledger's own clock: a desk's may be off, and knows whole seconds."""
-    given = correction_of(row)
-    return Told(
-        verdict=row.verdict, field=row.field, at=row.recorded_at, after=given.after, source=given.source
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, Connection, Row, func, insert, select, type_coerce, update
 
 from connectors.sql import audit, guarding, policies
-from connectors.sql.codec import CIRCUMSTANCES, CORRECTION, LABEL, VERSIONS
+from connectors.sql.codec import CIRCUMSTANCES, LABEL, VERSIONS
+from connectors.sql.corrections import told_of_cases
 from connectors.sql.engine import Database
 from connectors.sql.promises import (
     certificates,
@@ -60,14 +60,10 @@ class SqlPromises:
             )
             .order_by(grounds.c.case_id, grounds.c.revision)
         )
-        told = select(corrections).where(corrections.c.case_id.in_(list(case_ids))).order_by(corrections.c.at)
         with self._db.read() as connection:
             rows = {row.case_id: row for row in connection.execute(wanted)}
-            words: dict[str, list[Told]] = defaultdict(list)
-            for row in connection.execute(told):
-                # The ledger's own clock: a desk's may be off, and knows whole seconds.
-                words[row.case_id].append(_told(row))
-        return tuple(_judgeable(row, tuple(words[case])) for case, row in rows.items())
+            told = told_of_cases(connection, case_ids)
+        return tuple(_judgeable(row, told[case]) for case, row in rows.items())
 
     def record_findings(
         self, findings: Sequence[Finding], guarded: Mapping[str, Guarded]
@@ -251,11 +247,6 @@ def _issued(row: Row[Any]) -> Issued:
         withdrawn_at=row.withdrawn_at,
         why=row.why,
     )
-
-
-def _told(row: Row[Any]) -> Told:
-    after = CORRECTION.load(row.body).after if row.field else ""
-    return Told(verdict=row.verdict, field=row.field, at=row.recorded_at, after=after, source=row.source)
 
 
 def _judgeable(row: Row[Any], told: tuple[Told, ...]) -> Judgeable:

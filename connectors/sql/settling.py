@@ -13,11 +13,10 @@ from connectors.sql.approvals import now_known
 from connectors.sql.burial import Grave, bury_actions
 from connectors.sql.codec import EFFECT, RECEIPT, TICKET, TICKET_REF, plain
 from connectors.sql.engine import Database
-from connectors.sql.letters import ATTEMPTS
 from connectors.sql.tables import actions, cases, tickets
 from countersign.actions import ActionState, CreateTicket
 from countersign.audit import Event
-from countersign.ledger import Settled
+from countersign.ledger import ATTEMPTS, Settled
 from countersign.tickets import Ticket, TicketState, ticket_of
 
 Told = tuple[Row[Any], Settled]

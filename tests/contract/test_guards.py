@@ -15,9 +15,8 @@ import pytest
 from sqlalchemy import bindparam, update
 
 from connectors.sql import actions as claiming
-from connectors.sql.letters import ATTEMPTS
 from connectors.sql.tables import actions
-from countersign.ledger import ClaimedAction, Verdict
+from countersign.ledger import ATTEMPTS, ClaimedAction, Verdict
 from tests.ledger_world import LEASE, NOTE, World, firing, recovery, ticket, verdict
 
 
