@@ -36,16 +36,8 @@ class History:
     def pages(self, cursor: str | None) -> Iterator[TicketPage]:
         """At least one page, so that the cursor of a first read is kept."""
         since = since_of(cursor, self._client, self._clock)
-        reading = Reading(
-            table=mapping.DESK_TABLE,
-            filter=self._scope,
-            by="sys_updated_on",
-            since=since,
-            fields=mapping.TICKET_FIELDS,
-            size=self._client.config.page_size,
-        )
         last = cursor or since
-        for rows in pages(self._client, reading):
+        for rows in changed(self._client, self._scope, since):
             last = max(last, raw(rows[-1], "sys_updated_on"))
             tickets = readable(rows, self._client.url)
             refs = {ticket.ref.id: ticket.ref for ticket in tickets}
@@ -189,6 +181,19 @@ def since_of(cursor: str | None, client: ServiceNowClient, clock: Callable[[], d
         raise Permanent(
             "The cursor of the ServiceNow feed can't be read; reset it.", where=mapping.DESK
         ) from odd
+
+
+def changed(client: ServiceNowClient, scope: Filter, since: str) -> Iterator[tuple[Row, ...]]:
+    """Pages of the tickets in scope that were changed since then (a raw time), the last change last."""
+    reading = Reading(
+        table=mapping.DESK_TABLE,
+        filter=scope,
+        by="sys_updated_on",
+        since=since,
+        fields=mapping.TICKET_FIELDS,
+        size=client.config.page_size,
+    )
+    return pages(client, reading)
 
 
 def readable(rows: Sequence[Row], url: str) -> tuple[Ticket, ...]:

@@ -11,8 +11,7 @@ from connectors.servicenow import mapping
 from connectors.servicenow.checks import checks
 from connectors.servicenow.client import ServiceNowClient
 from connectors.servicenow.desk import scope
-from connectors.servicenow.history import since_of
-from connectors.servicenow.pages import Reading, pages
+from connectors.servicenow.history import changed, since_of
 from connectors.servicenow.query import Row, one_of, raw, read_filter
 from countersign.alerts import Alert
 from countersign.errors import UnreadableAlert
@@ -41,16 +40,8 @@ class ServiceNowSource:
 
     def read(self, cursor: str | None) -> Iterator[Page]:
         since = since_of(cursor, self._client, self._clock)
-        reading = Reading(
-            table=mapping.DESK_TABLE,
-            filter=self._filter,
-            by="sys_updated_on",
-            since=since,
-            fields=mapping.TICKET_FIELDS,
-            size=self._client.config.page_size,
-        )
         last = cursor or since
-        for rows in pages(self._client, reading):
+        for rows in changed(self._client, self._filter, since):
             last = max(last, raw(rows[-1], "sys_updated_on"))
             yield self._page(rows, last)
         yield Page(alerts=(), unreadable=(), cursor=last)
