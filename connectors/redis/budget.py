@@ -6,7 +6,6 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import redis
 
@@ -16,9 +15,16 @@ from countersign.errors import Transient
 _KEPT_S = 3 * 24 * 3600
 _FILLING_S = 30
 
+# Goes before every script. A server that started again may have read old counters (a snapshot, a log without its
+# end): what was filled in another run of the server is as good as lost. One that does not tell its run is believed.
+_OPENED = """
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch and string.sub(epoch, 1, #run) ~= run then epoch = false end
+"""
 # KEYS: the account's sums, its calls. A call is `h<amount>` while it is held and `s<amount>` once it is settled.
 _RESERVE = """
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if not epoch then return {'closed', '', 0, 0} end
 local used = tonumber(redis.call('HGET', KEYS[1], 'used') or '0')
 local known = redis.call('HGET', KEYS[2], ARGV[1])
@@ -37,7 +43,7 @@ return {'granted', epoch, used, warned}
 """
 # A closed account takes no settlement: the ledger has it, and the account is filled from there.
 _SETTLE = """
-if not redis.call('HGET', KEYS[1], 'epoch') then return 0 end
+if not epoch then return 0 end
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known and string.sub(known, 1, 1) == 's' then return 0 end
 local held = known and tonumber(string.sub(known, 2)) or 0
@@ -46,13 +52,14 @@ redis.call('HSET', KEYS[2], ARGV[1], 's' .. ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'category:' .. ARGV[3], ARGV[2])
 return 1
 """
+_EPOCH = "return epoch or ''"
 _BEGIN = """
-if redis.call('HGET', KEYS[1], 'epoch') then return '' end
+if epoch then return '' end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'EX', ARGV[2]) then return ARGV[1] end
 return ''
 """
 _FILL = """
-if redis.call('HGET', KEYS[1], 'epoch') or redis.call('GET', KEYS[3]) ~= ARGV[1] then return 0 end
+if epoch or redis.call('GET', KEYS[3]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2])
 local used = 0
 for _, row in ipairs(cjson.decode(ARGV[2])) do
@@ -60,7 +67,7 @@ for _, row in ipairs(cjson.decode(ARGV[2])) do
   used = used + row[3]
   if row[4] then redis.call('HINCRBY', KEYS[1], 'category:' .. row[4], row[3]) end
 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'used', string.format('%.0f', used))
+redis.call('HSET', KEYS[1], 'epoch', run .. ARGV[1], 'used', string.format('%.0f', used))
 redis.call('DEL', KEYS[3])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
@@ -69,17 +76,18 @@ return 1
 
 
 class RedisPurse:
-    """The Purse port. Holds for one Redis server: a replica that takes over must have every write (WAIT, AOF)."""
+    """The Purse port. A server that has lost its counters, or has old ones, is filled from the ledger again."""
 
     def __init__(self, url: str, *, prefix: str, timeout_s: float = 3.0) -> None:
         self._redis = redis.Redis.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
         )
         self._prefix = f"{prefix}budget:"
-        self._reserve = self._redis.register_script(_RESERVE)
-        self._settle = self._redis.register_script(_SETTLE)
-        self._begin = self._redis.register_script(_BEGIN)
-        self._fill = self._redis.register_script(_FILL)
+        self._reserve = self._redis.register_script(_OPENED + _RESERVE)
+        self._settle = self._redis.register_script(_OPENED + _SETTLE)
+        self._epoch = self._redis.register_script(_OPENED + _EPOCH)
+        self._begin = self._redis.register_script(_OPENED + _BEGIN)
+        self._fill = self._redis.register_script(_OPENED + _FILL)
 
     def reserve(self, account: Account, call_id: str, micro_usd: int, allowance: Allowance) -> Grant:
         """As the port says. Raises Transient when Redis can't be asked."""
@@ -96,8 +104,7 @@ class RedisPurse:
 
     def epoch(self, account: Account) -> str:
         with _plainly():
-            found: Any = self._redis.hget(self._keys(account)[0], "epoch")
-        return str(found or "")
+            return str(self._epoch(keys=self._keys(account)[:1]))
 
     def begin(self, account: Account) -> str:
         sums, _, filling = self._keys(account)

@@ -318,6 +318,27 @@ def test_redis_goes_and_comes_back(ledger: SqlLedger) -> None:
     server.stop()
 
 
+def test_counters_of_before_a_restart_are_not_believed(ledger: SqlLedger) -> None:
+    """A broker that keeps snapshots comes back with old sums: what was spent since is read from the ledger."""
+    server = EmbeddedRedis().start()
+    purse, model = RedisPurse(server.url, prefix="test:", timeout_s=10), Priced()
+    Metered(model, _tab(ledger, purse, "one")).complete(PROMPT)
+    with redis.Redis.from_url(server.url) as client:
+        snapshot = {key: client.dump(key) for key in client.keys("test:budget:*")}
+    Metered(model, _tab(ledger, purse, "two")).complete(PROMPT)
+    server.kill()
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        for key, value in snapshot.items():
+            client.restore(key, 0, value)
+    with pytest.raises(OverBudget):
+        Metered(model, _tab(ledger, purse, "three", limit=699)).complete(PROMPT)
+    Metered(model, _tab(ledger, purse, "four", limit=700)).complete(PROMPT)
+    assert model.asked == 3
+    purse.close()
+    server.stop()
+
+
 def test_what_it_cost_by_day_model_and_category(ledger: SqlLedger) -> None:
     """Unsettled calls count at their bound, and are told apart."""
     ledger.spending.settle(replace(_spent("a", 400, 100), category="capacity"))
