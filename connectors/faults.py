@@ -30,7 +30,8 @@ def _iso_time(text: str, now: datetime) -> timedelta:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
 
 
-def _seconds_or_date(text: str, now: datetime) -> timedelta:
+def seconds_or_date(text: str, now: datetime) -> timedelta:
+    """What a Retry-After header says. Raises ValueError or OverflowError where it says neither."""
     if text.strip().replace(".", "", 1).isdigit():
         return _seconds(text, now)
     at = parsedate_to_datetime(text)
@@ -46,6 +47,8 @@ class Vendor:
     setting: str
     reset_header: str = ""
     reset: _Reader = _seconds
+    # The header, and what it says, with which a key that is not valid is told: what comes with it is what anybody sees.
+    nobody: tuple[str, str] = ("", "")
 
 
 VENDORS: Mapping[str, Vendor] = {
@@ -75,6 +78,7 @@ VENDORS: Mapping[str, Vendor] = {
         setting="COUNTERSIGN_JIRA__USER and COUNTERSIGN_JIRA__TOKEN",
         reset_header="x-ratelimit-reset",
         reset=_iso_time,
+        nobody=("x-seraph-loginreason", "AUTHENTICATED_FAILED"),
     ),
 }
 
@@ -102,13 +106,20 @@ _KINDS: Mapping[int, tuple[type[OutsideError], str]] = {
 }
 
 
+def is_nobody(vendor: str, headers: Mapping[str, str]) -> bool:
+    """Whether the vendor did not know us and answered as it would answer anybody: 200 and nothing, or 404."""
+    header, reason = VENDORS[vendor].nobody
+    told = {part.strip() for part in headers.get(header, "").split(",")}
+    return bool(header) and told == {reason}
+
+
 def retry_after(vendor: str, headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """How long the vendor wants us to wait, from 0 to LONGEST_WAIT; None where it names no time we can read.
 
     Retry-After goes before the vendor's own header, whose "reset" is seconds, an ISO time or a UNIX time.
     """
     known, asked = VENDORS[vendor], {name.lower(): value for name, value in headers.items()}
-    for name, read in (("retry-after", _seconds_or_date), (known.reset_header, known.reset)):
+    for name, read in (("retry-after", seconds_or_date), (known.reset_header, known.reset)):
         if name in asked:
             try:
                 return min(max(read(asked[name], now), timedelta(0)), LONGEST_WAIT)

@@ -57,7 +57,6 @@ def answer_schema(categories: tuple[str, ...], groups: tuple[str, ...]) -> dict[
     return triage_answer(categories, groups).model_json_schema()
 
 
-_FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 # Placeholders of redaction stay: they are put back in the ticket they came from.
 _UNSAFE = re.compile(
     r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|\b(?:mailto|javascript|data):\S+|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|[⟦⟧]"
@@ -77,7 +76,7 @@ def parse_answer(text: str, shape: type[TriageAnswer]) -> TriageAnswer:
             f"The answer is longer than {ANSWER_CHARACTERS} characters; answer with the JSON object alone."
         )
     try:
-        data = json.loads(_FENCE.sub("", text))
+        data = json.loads(text.strip().removeprefix("```").removeprefix("json").removesuffix("```"))
     except (ValueError, RecursionError) as error:
         raise UnreadableAnswer(
             "The answer is not one JSON object; answer with the JSON object alone."

@@ -144,7 +144,7 @@ class ModelEndpoint:
     """Answers chat completions. `mode` and `latency_s` may be set at any time; `calls` counts what was asked.
 
     Modes: good, obey, italian, prose, chinese, translated, unknown_word, nothing, huge, flood (an answer that goes on
-    for FLOOD bytes; `poured` counts those that were taken), wrong_schema, hang, status_500, status_429 (any
+    for FLOOD bytes; `poured` counts those that were taken), wrong_schema, no_choice, hang, status_500, status_429 (any
     status_NNN).
     """
 
@@ -154,6 +154,10 @@ class ModelEndpoint:
     latency_s: float = 0.0
     # The model that answers say they are of; "" for the one that was asked.
     answers_as: str = ""
+    # What answers say they took, in place of the count; None for no word of it.
+    usage: Json | None = field(default_factory=dict)
+    # What a 429 says when to come back.
+    retry_after: str = "1"
     calls: int = 0
     poured: int = 0
     tokens: dict[str, str] = field(default_factory=lambda: {TOKEN: "countersign"})
@@ -176,7 +180,9 @@ class ModelEndpoint:
         kind, code, message = _ERRORS.get(
             status, ("server_error", "server_error", "The server had an error.")
         )
-        headers = {"retry-after": "1", "x-ratelimit-reset-requests": "1s"} if status == 429 else None
+        headers = (
+            {"retry-after": self.retry_after, "x-ratelimit-reset-requests": "1s"} if status == 429 else None
+        )
         body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
         return web.json_response(body, status=status, headers=headers)
 
@@ -216,13 +222,14 @@ class ModelEndpoint:
         text = json.dumps(think(_said(_case_of(messages)), told)) if text is None else text
         read, written = sum(len(_said(message)) // 4 + 4 for message in messages), max(1, len(text) // 4)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        counted = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
         return {
             "id": f"chatcmpl-{self.calls}",
             "object": "chat.completion",
             "created": int(self.world.clock.now().timestamp()),
             "model": self.answers_as or asked.get("model", MODELS[0]),
-            "choices": [choice],
-            "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+            "choices": None if self.mode == "no_choice" else [choice],
+            "usage": None if self.usage is None else counted | self.usage,
         }
 
 

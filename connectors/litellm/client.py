@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from itertools import count
 
 import httpx
@@ -17,6 +18,9 @@ _KEPT_S = 30.0
 _CONNECT_S = 5.0
 _READ_S = 60.0
 _LARGEST_BODY = 4 * 1024 * 1024
+
+# The status that came last over such a client, where somebody set it to None before: libraries make up their own.
+HEARD: ContextVar[int | None] = ContextVar("heard", default=None)
 
 
 def new_client() -> httpx.Client:
@@ -46,6 +50,7 @@ class _Bounded(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         until = time.monotonic() + (request.extensions.get("timeout", {}).get("read") or _READ_S)
         response = self._pool().handle_request(request)
+        HEARD.set(response.status_code)
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = _BoundedStream(response.stream, until)
         return response

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from connectors.faults import LONGEST_WAIT, seconds_or_date
 from connectors.litellm.client import TooLarge
 from countersign.errors import Denied, OutsideError, Permanent, TooLong, Transient
 
-_LONGEST_PAUSE_S = 3600.0
 _DENIED = frozenset({401, 403})
 _TRANSIENT = frozenset({408, 409, 425, 429})
 
 
-def fault(model: str, error: Exception, timeout_s: float) -> OutsideError:
-    """The error of a call that litellm gave up."""
+def fault(model: str, error: Exception, timeout_s: float, heard: int | None = None) -> OutsideError:
+    """The error of a call that litellm gave up. `heard`: the provider's own status, where one came."""
     status = _status(error)
     if any(isinstance(cause, TooLarge) for cause in _causes(error)):
         return TooLong(
@@ -24,6 +24,9 @@ def fault(model: str, error: Exception, timeout_s: float) -> OutsideError:
         return Transient(
             f"{model} did not answer within {timeout_s:g} s; the next one is asked.", where=model
         )
+    if heard is not None and heard < 300:
+        # litellm makes a status of its own for it, but the provider took the call and may want it paid.
+        return Transient(f"{model} answered what is no chat completion; the next one is asked.", where=model)
     if type(error).__name__ == "OpenAIError":
         return Denied(f"{model} has no key; set the key of its provider in the environment.", where=model)
     if status in _DENIED:
@@ -63,10 +66,14 @@ def _retry_after(error: Exception) -> timedelta | None:
     headers: Mapping[str, str] = (
         getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
     )
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    now = datetime.now(UTC)
+    for name, read in (("retry-after-ms", _milliseconds), ("retry-after", seconds_or_date)):
         try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
+            return min(max(read(headers.get(name, ""), now), timedelta(0)), LONGEST_WAIT)
+        except (ValueError, OverflowError):
             continue
-        return timedelta(seconds=min(max(seconds, 0.0), _LONGEST_PAUSE_S))
     return None
+
+
+def _milliseconds(text: str, now: datetime) -> timedelta:
+    return seconds_or_date(text, now) / 1000

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import httpx
 
 from connectors.litellm import faults
-from connectors.litellm.client import new_client
+from connectors.litellm.client import HEARD, new_client
 from connectors.litellm.lean import OpenAIClient, Silent
 from connectors.litellm.prices import Price, prices
 from countersign.assessment import ANSWER_CHARACTERS
@@ -35,6 +35,8 @@ _CHANCE = 0.7
 # What a provider adds around messages and a schema.
 _FRAME_TOKENS = 400
 _LONGEST_NAME = 200
+# No model reads or writes more at once: beyond it, and for nothing read, a provider's count is no count.
+_MOST_COUNTED = 10_000_000
 # For whose calls litellm takes a client in a wrapper of its own.
 _HANDLED = frozenset({"anthropic", "gemini", "vertex_ai"})
 # Whose calls do without litellm's own log; others look things up in it.
@@ -96,6 +98,11 @@ class LiteLLMModel:
             tokens_in=sum(len(part.encode()) for part in parts) + _FRAME_TOKENS, tokens_out=self._max_tokens
         )
 
+    def _cost(self, tokens_in: int, tokens_out: int) -> int | None:
+        return (
+            None if self._price is None else self._price.micro_usd(tokens_in=tokens_in, tokens_out=tokens_out)
+        )
+
     def close(self) -> None:
         """Closes the connections, those of a shared client too."""
         self._http.close()
@@ -115,16 +122,17 @@ class LiteLLMModel:
                 status=429,
                 retry_after=wait,
             )
+        HEARD.set(None)
         try:
             response = litellm.completion(**self._request(litellm, prompt))
         except errors as error:
-            fault = faults.fault(self.name, error, self._timeout_s)
+            fault = faults.fault(self.name, error, self._timeout_s, HEARD.get())
             fault.parameters = self._chosen(prompt)
             self._pause_after(fault)
             # The provider's text may repeat the key or the prompt: it is not carried along.
             raise fault from None
         self._outages = 0
-        completion = self._completion(response, round((time.monotonic() - started) * 1000))
+        completion = self._completion(prompt, response, round((time.monotonic() - started) * 1000))
         return replace(completion, parameters=self._chosen(prompt))
 
     def _pause_after(self, fault: OutsideError) -> None:
@@ -190,12 +198,11 @@ class LiteLLMModel:
             return OpenAIClient(sdk, self._http)
         return None
 
-    def _completion(self, response: Any, latency_ms: int) -> Completion:
+    def _completion(self, prompt: Prompt, response: Any, latency_ms: int) -> Completion:
         text = (response.choices[0].message.content or "") if response.choices else ""
-        usage = getattr(response, "usage", None)
-        tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
-        tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
-        cost = self._price.micro_usd(tokens_in=tokens_in, tokens_out=tokens_out) if self._price else 0
+        tokens_in, tokens_out = _counted(response)
+        # Where nobody says what it took, it may have taken all it could.
+        cost = self._cost(tokens_in, tokens_out) if tokens_in else self.most(prompt)
         return Completion(
             # One character too many is enough for the answer to be refused, and a million are not kept.
             text=text[: ANSWER_CHARACTERS + 1],
@@ -203,10 +210,18 @@ class LiteLLMModel:
             is_llm=True,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
-            micro_usd=cost,
+            micro_usd=cost or 0,
             latency_ms=latency_ms,
             answered_by=str(getattr(response, "model", None) or "")[:_LONGEST_NAME],
         )
+
+
+def _counted(response: Any) -> tuple[int, int]:
+    """The tokens read and written as the provider counts them; 0 and 0 where it does not, or can't have."""
+    usage = getattr(response, "usage", None)
+    read, written = (int(getattr(usage, name, 0) or 0) for name in ("prompt_tokens", "completion_tokens"))
+    believed = 0 < read <= _MOST_COUNTED and 0 <= written <= _MOST_COUNTED
+    return (read, written) if believed else (0, 0)
 
 
 def _form(litellm: Any, name: str, provider: str) -> _Form:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,39 @@ def test_an_answer_with_its_bill(make: Make) -> None:
     assert completion.tokens_out > 0
     expected = completion.tokens_in * 0.1 + completion.tokens_out * 0.4
     assert expected <= completion.micro_usd < expected + 1
+
+
+@pytest.fixture
+def set_usage(sandbox: Sandbox) -> Iterator[Callable[[dict[str, Any] | None], None]]:
+    def to(usage: dict[str, Any] | None) -> None:
+        sandbox.run(lambda: setattr(sandbox.model, "usage", usage))
+
+    yield to
+    to({})
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [None, {"prompt_tokens": 0}, {"prompt_tokens": -1_000_000}, {"completion_tokens": -5}, {"prompt_tokens": 10**30}],
+)  # fmt: skip
+def test_an_answer_without_a_bill_costs_what_it_may_have(
+    make: Make, set_usage: Callable[[dict[str, Any] | None], None], usage: dict[str, Any] | None
+) -> None:
+    """Tokens that nobody counted, or nobody can have read, are not free and give no money back."""
+    set_usage(usage)
+    model = make()
+    completion = model.complete(PROMPT)
+    assert (completion.tokens_in, completion.tokens_out) == (0, 0)
+    assert completion.micro_usd == model.most(PROMPT)
+    assert make(price=None).complete(PROMPT).micro_usd == 0
+
+
+def test_an_answer_that_is_none_may_have_been_billed(make: Make, set_mode: Callable[[str], None]) -> None:
+    """The provider took the call: what litellm can't read is no refusal, whatever status litellm gives it."""
+    set_mode("no_choice")
+    with pytest.raises(Transient, match="no chat completion") as caught:
+        make().complete(PROMPT)
+    assert caught.value.status is None
 
 
 def test_what_is_sent(sandbox: Sandbox, make: Make) -> None:
@@ -187,6 +221,28 @@ def test_a_pause_is_kept_then_it_works_again(
     assert second.value.parameters == {}  # nothing was sent
     model._not_before -= second.value.retry_after.total_seconds()
     assert model.complete(PROMPT).text
+
+
+@pytest.mark.parametrize(
+    ("says", "pause"),
+    [
+        ("30", timedelta(seconds=30)),
+        ("Wed, 21 Oct 2099 07:28:00 GMT", timedelta(hours=1)),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", timedelta(0)),
+        ("nan", None),
+        ("soon", None),
+    ],
+)
+def test_a_pause_is_read_as_seconds_or_a_date(
+    sandbox: Sandbox, make: Make, set_mode: Callable[[str], None], says: str, pause: timedelta | None
+) -> None:
+    """Both ways of saying when to come back are understood, an hour at most; what is neither is no pause."""
+    set_mode("status_429")
+    sandbox.run(lambda: setattr(sandbox.model, "retry_after", says))
+    with pytest.raises(Transient) as caught:
+        make().complete(PROMPT)
+    sandbox.run(lambda: setattr(sandbox.model, "retry_after", "1"))
+    assert caught.value.retry_after == pause
 
 
 def test_a_model_that_never_answers(make: Make, set_mode: Callable[[str], None]) -> None:
