@@ -400,10 +400,12 @@ def _connect(settings: Settings, policies: Mapping[str, Policy]) -> _Connected: 
     )
 
 
-def open_parts(settings: Settings) -> Parts:
-    """Everything that a process works with. Only the ledger is asked, for policies in force."""
+def open_parts(settings: Settings, *, keep: bool = False) -> Parts:
+    """Everything that a process works with. Only the ledger is asked, for policies in force; a worker has it `keep`
+    what holds, a command writes nothing.
+    """
     ledger = open_ledger(settings)
-    found = in_force(settings, ledger.promises, now())
+    found = in_force(settings, ledger.promises, now(), keep=keep)
     connected = _connect(settings, found.policies)
     local = new_embedded_model(settings)
     return Parts(
@@ -491,8 +493,9 @@ def celery_app(settings: Settings, *, asking: int = 0) -> Celery:
     def parts() -> Parts:
         with lock:
             if os.getpid() not in opened:
+                ours = open_parts(settings, keep=True)
                 opened[os.getpid()] = Current(
-                    replace(open_parts(settings), stopping=shutdown, crowd=crowd_for(asking)), renewed
+                    replace(ours, stopping=shutdown, crowd=crowd_for(asking)), renewed
                 )
             current = opened[os.getpid()]
         return current()
@@ -545,18 +548,12 @@ def examine(settings: Settings, *, models: bool = False) -> tuple[Check, ...]:
         found = in_force(settings, ledger.promises, now(), keep=False)
     policies = found.policies
     checks = [*_of_policies(found), *checks]
-    parts = open_parts(settings)
-    checks += [parts.mailer.check()] if parts.mailer else []
-    told = unmailed(settings.mail, policies.values())
-    checks += [Check(what="mail", ok=True, warns=True, detail=why) for why in told]
-    checks += list(_asked(parts)) if models else []
-    connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
-    for name, connection in connections.items():
-        users = [p for p in policies.values() if name in (*p.scope.sources, p.scope.desk)]
-        checks += _needed(connection.check(), users)
-    for name, log_search in parts.logs.items():
-        readers = [p for p in policies.values() if name in p.scope.sources and "logs" in p.scope.data.visible]
-        checks += _needed(log_search.check(), readers) if readers else ()
+    with closing(open_parts(settings)) as parts:
+        checks += [parts.mailer.check()] if parts.mailer else []
+        told = unmailed(settings.mail, policies.values())
+        checks += [Check(what="mail", ok=True, warns=True, detail=why) for why in told]
+        checks += list(_asked(parts)) if models else []
+        checks += _of_connections(parts)
     checks += [
         Check(
             what=name,
@@ -567,6 +564,18 @@ def examine(settings: Settings, *, models: bool = False) -> tuple[Check, ...]:
         if getattr(settings, name) is None
     ]
     return tuple(checks)
+
+
+def _of_connections(parts: Parts) -> Iterator[Check]:
+    """What policies read and write, with the rights that they need there."""
+    policies = parts.policies.values()
+    connections: dict[str, AlertSource | Desk] = {**parts.sources, **parts.desks}
+    for name, connection in connections.items():
+        users = [p for p in policies if name in (*p.scope.sources, p.scope.desk)]
+        yield from _needed(connection.check(), users)
+    for name, log_search in parts.logs.items():
+        readers = [p for p in policies if name in p.scope.sources and "logs" in p.scope.data.visible]
+        yield from _needed(log_search.check(), readers) if readers else ()
 
 
 def _of_policies(found: InForce) -> list[Check]:

@@ -179,7 +179,7 @@ def house(folder: Path, ledger: str, **settings: object) -> Iterator[House]:
         loaded = load_settings(config)
         migrate(loaded)
         clock = Clock()
-        opened = open_parts(loaded)
+        opened = open_parts(loaded, keep=True)
         opened.ledger.close()
         parts = replace(opened, ledger=SqlLedger.open(ledger, clock=clock))
         try:

@@ -14,11 +14,12 @@ from connectors.litellm.model import LiteLLMModel
 from connectors.manifest import read_manifest
 from sandbox.faults import Fault
 from sandbox.model import TOKEN
+from sandbox.server import Sandbox
 from tests.mailbox import mailbox
-from tests.workers.house import House
+from tests.workers.house import House, write_config
 from workers.settings import load_settings
 from workers.trial import tried_once
-from workers.wiring import examine
+from workers.wiring import examine, migrate
 
 VENDORS = ("datadog", "splunk", "pagerduty", "servicenow", "jira")
 SHOWN = [
@@ -54,6 +55,18 @@ def _missing(home: House) -> list[str]:
 
 def _whole(home: House) -> None:
     home.box.run(lambda: home.box.servicenow.add_user("countersign"))
+
+
+def test_the_doctor_puts_nothing_in_force(tmp_path: Path, sqlite_url: str) -> None:
+    """A policy may be looked at and edited under its version for as long as no worker has gone by it."""
+    with Sandbox(seed=7) as box:
+        settings = load_settings(write_config(tmp_path, box, sqlite_url))
+        migrate(settings)
+        first = [check for check in examine(settings) if check.what == "policy file"]
+        file = tmp_path / "policies" / "alert-triage.yaml"
+        file.write_text(file.read_text().replace("purpose: ", "purpose: Edited. "))
+        again = [check for check in examine(settings) if check.what == "policy file"]
+    assert (first, again) == ([], [])
 
 
 @pytest.mark.parametrize(("vendor", "name"), SHOWN, ids=[f"{vendor}: {name}" for vendor, name in SHOWN])

@@ -29,7 +29,7 @@ def _ruled(home: House, folder: Path, rights: str) -> House:
     text = text.replace("version: 1", "version: 2", 1) + f"rights: {rights}\n"
     (folder / "ruled.yaml").write_text(text, encoding="utf-8")
     _configure(home, policies=[str(folder / "ruled.yaml")])
-    open_parts(load_settings(home.config)).close()
+    open_parts(load_settings(home.config), keep=True).close()
     return home
 
 
