@@ -82,10 +82,11 @@ def finding_of(case: Judgeable, wrong: bool, known_at: datetime) -> Finding:
     """The finding with its label, where the case was one of those that are looked at anyway."""
     if case.alone and case.lane is Lane.TREATED:
         return Finding(case=case, wrong=wrong, label=None)
+    drawn = f" sampled at {case.control_share}" if case.alone else ""
     label = Label(
         decision=case.case_id,
         # What comes back within a day is one trouble; cases of one probability alone share a cluster.
-        cluster=f"{case.fingerprint}@{case.at:%Y-%m-%d}{' sampled' if case.alone else ''}",
+        cluster=f"{case.fingerprint}@{case.at:%Y-%m-%d}{drawn}",
         category=case.category,
         risk=case.risk,
         wrong=wrong,

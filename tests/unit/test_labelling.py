@@ -11,6 +11,7 @@ from countersign.feedback.sources import Source
 from countersign.labelling import Judgeable, Told, finding
 from countersign.labels import Versions
 from countersign.lanes import Lane
+from countersign.thresholds.strata import clusters
 from tests.unit.builders import NOW
 
 CASE = Judgeable(
@@ -75,6 +76,19 @@ def test_once_closed_alone_the_control_lane_counts_with_its_share() -> None:
     assert control.label.probability == 0.1
     assert treated is not None
     assert (treated.wrong, treated.label, silent) == (True, None, None)
+
+
+def test_one_trouble_drawn_with_two_shares_on_one_day_can_be_counted() -> None:
+    """What was new came with a raised share, what came back with the base: each share is a cluster of its own."""
+    drawn = replace(CASE, alone=True, lane=Lane.CONTROL, told=(_told("resolved"),))
+    cases = (
+        replace(drawn, control_share=0.5),
+        replace(drawn, case_id="c2"),
+        replace(drawn, case_id="c3"),
+        replace(drawn, case_id="c4", alone=False),
+    )
+    found = clusters(one.label for case in cases if (one := finding(case)) and one.label)
+    assert sorted(unit.probability for unit in found.values()) == [0.1, 0.5, 1.0]
 
 
 @pytest.mark.parametrize("source", ["bot", "bulk"])
