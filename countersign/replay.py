@@ -43,7 +43,7 @@ def replay(
     `assessment` stands in for the recorded one, as when another model was asked. Raises NotFound where there is no
     decision, or where it was recorded by a release that did not keep what it rested on.
     """
-    record = _record(story, revision)
+    record = recorded(story, revision)
     if record.facts is None or record.circumstances is None:
         raise NotFound(
             f"Decision {record.revision} of {story.case.id} was recorded without what it rested on; "
@@ -63,7 +63,7 @@ def replay(
 
 def policy_then(story: Story, text: Callable[[str], str | None], *, revision: int = 0) -> Policy | None:
     """The policy as it was when it made the decision, by what the ledger kept of it; None where it kept nothing."""
-    body = text(_record(story, revision).policy_hash)
+    body = text(recorded(story, revision).policy_hash)
     return None if body is None else Policy.model_validate_json(body)
 
 
@@ -95,7 +95,8 @@ def as_it_was(case: Case, then: Circumstances, alerts: int) -> Case:
     return replace(case, alerts=(lead,), alert_count=count, firing=firing, ticket=ticket)
 
 
-def _record(story: Story, revision: int) -> DecisionRecord:
+def recorded(story: Story, revision: int) -> DecisionRecord:
+    """The decision of a revision, 0 for the newest. Raises NotFound where there is none."""
     found = [one for one in story.decisions if revision in (0, one.revision)]
     if not found:
         raise NotFound(f"Case {story.case.id} has no such decision; `countersign case show` lists them.")

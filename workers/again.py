@@ -12,16 +12,25 @@ from countersign.ledger import Story
 from countersign.policy import Policy
 from countersign.prompts import Prompt, prompt_file, shared_part
 from countersign.redaction import Redacted
+from countersign.replay import recorded
 from workers.files import data_folder
 from workers.parts import Parts
 from workers.question import weighed
 
 
-def asked_again(parts: Parts, story: Story, policy: Policy, model: str, prompt: str) -> Assessment:
-    """What a model says to the recorded, redacted text. Raises NotFound where there is none, or no answer."""
-    rendered = next((c.rendered for one in reversed(story.decisions) for c in one.calls if c.rendered), "")
+def asked_again(
+    parts: Parts, story: Story, policy: Policy, model: str, prompt: str, *, revision: int = 0
+) -> Assessment:
+    """What a model says to the redacted text that a decision rested on, the newest one's or that of a revision.
+
+    Raises NotFound where there is none, or no answer.
+    """
+    record = recorded(story, revision)
+    rendered = next((call.rendered for call in record.calls if call.rendered), "")
     if not rendered:
-        raise NotFound(f"No prompt was recorded for {story.case.id}; nobody was asked about it.")
+        raise NotFound(
+            f"No prompt was recorded for decision {record.revision} of {story.case.id}; nobody was asked then."
+        )
     choice = policy.model.model_copy(update={"candidates": (model,)} if model else {})
     name = prompt or f"{choice.question}/{choice.prompt}"
     path = (parts.settings.prompts or data_folder("prompts")) / f"{name}.md"
@@ -43,5 +52,5 @@ def asked_again(parts: Parts, story: Story, policy: Policy, model: str, prompt: 
         raise NotFound(f"No model answered ({said}); try again, or another --model.")
     gave = unscaled(policy, prompt=question.hash, model=asked.completion.model)
     worth = parts.ledger.scales.in_force(policy.use_case).get(gave, Calibration.identity())
-    case, _ = as_decided(story.case, story.decisions[-1])
+    case, _ = as_decided(story.case, record)
     return weighed(parts, case, policy, question, asked.answer, asked.completion, worth, asked.agreement)

@@ -84,6 +84,29 @@ def test_another_answer_is_decided_on(night: House) -> None:
     assert {w: n for w, _, n in replay(story, policy, worse).differences}["outcome"] == "draft_note"
 
 
+def test_another_model_reads_what_the_decision_of_that_revision_rested_on(home: House) -> None:
+    """Asked about an earlier decision, it gets the text of then; where nobody was asked, nobody is."""
+    home.box.run(lambda: home.box.servicenow.open_incident(short_description="Disk of db-3 is full"))
+    home.once()
+    (line,) = home.parts.ledger.reading.cases(limit=5)
+    story = home.parts.ledger.reading.story(line.id)
+    first = story.decisions[-1]
+    text = "[a1] ⟦Login of lena fails, password expired⟧"
+    later = replace(
+        first, revision=first.revision + 1, calls=tuple(replace(call, rendered=text) for call in first.calls)
+    )
+    unasked = replace(first, revision=later.revision + 1, calls=())
+    story = replace(story, decisions=(*story.decisions, later, unasked))
+    policy = _policy(home, story)
+    said = [
+        asked_again(home.parts, story, policy, "local", "", revision=one.revision).category
+        for one in (first, later)
+    ]
+    assert said == ["capacity", "access"]
+    with pytest.raises(NotFound, match=f"decision {unasked.revision} of {line.id}; nobody was asked then"):
+        asked_again(home.parts, story, policy, "local", "")
+
+
 def test_another_answer_is_weighed_as_at_work(home: House) -> None:
     """Read in pieces: a sentence that says something else keeps a change request from being drafted here too."""
     title = "Disk of db-3 is full. Visitors like the new menu of the canteen."

@@ -61,7 +61,7 @@ def replay(
                 where=model or prompt,
             )
         with closing(open_parts(settings)) as parts:
-            answer = asked_again(parts, story, policy, model, prompt)
+            answer = asked_again(parts, story, policy, model, prompt, revision=revision)
     replayed = again(story, policy, answer, revision=revision)
     if as_json:
         show_json(replayed)
