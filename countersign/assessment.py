@@ -168,14 +168,14 @@ class Unassessed:
 def missing_parts(case: Case, required: Iterable[str]) -> tuple[str, ...]:
     """Which of body, service and ci a policy asks for and the case does not have.
 
-    A body that only says the title again, or says that there is none, is none.
+    A body that only says the title again, or says that there is none, is none; nor is a service or ci named N/A one.
     """
     ticket = case.ticket
     titles = f"{case.lead.summary} {ticket.title if ticket else ''}"
     has = {
         "body": _says_more(f"{case.lead.body} {ticket.description if ticket else ''}", titles),
-        "service": bool(case.service),
-        "ci": bool(case.ci),
+        "service": _says_more(case.service, ""),
+        "ci": _says_more(case.ci, ""),
     }
     return tuple(part for part in required if not has[part])
 

@@ -58,6 +58,14 @@ def test_a_part_that_the_policy_asks_for_decides_whether_a_model_is_asked(
     assert (said.reason, f"asks for {part}," in said.because) == ("incomplete", True)
 
 
+@pytest.mark.parametrize(("part", "scope"), [("service", "service:N/A"), ("ci", "host:n/a")])
+def test_a_name_that_says_there_is_none_is_none(home: House, part: str, scope: str) -> None:
+    """Datadog fills a tag that is missing with N/A."""
+    home = _requiring(home, part)
+    _alert(home, scope=scope)
+    assert isinstance(_said(home), Unassessed)
+
+
 @pytest.mark.parametrize("part", ["body", "ci", "service"])
 def test_a_ticket_that_has_the_part_is_assessed(home: House, part: str) -> None:
     """What was lacking is enough."""
