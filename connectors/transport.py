@@ -26,9 +26,9 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from connectors.faults import VENDORS, fault, said
+from connectors.faults import VENDORS, fault, is_nobody, said
 from connectors.manifest import Manifest, path_below, read_manifest
-from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from countersign.errors import ConfigError, Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.permits import ask_permit
 
 CONNECT_S = 5.0
@@ -88,6 +88,11 @@ class Loss(Enum):
         Unsure,
         "{title} answered with something else than its API's JSON; look whether {host} is its API and awake.",
     )
+    PARTIAL = (
+        Transient,
+        Unsure,
+        "{title} gave up before its answer was whole; the work is kept, and what was written is looked for first.",
+    )
 
 
 class Refused(Exception):
@@ -139,15 +144,34 @@ def _lost(vendor: str, loss: Loss, host: str, wrote: bool) -> OutsideError:
     return kind(sentence.format(title=VENDORS[vendor].title, host=host), where=vendor)
 
 
+def sendable(vendor: str, secret: str) -> str:
+    """A key or token as it can stand in a header, without the spaces and line ends that come along when it is copied.
+
+    Raises ConfigError for one with signs that no header holds; the sentence does not repeat it.
+    """
+    bare = secret.strip()
+    if not all("!" <= sign <= "~" for sign in bare):
+        known = VENDORS[vendor]
+        raise ConfigError(
+            f"The {known.secret} of {known.title} holds a space, a line end or a sign that no key has; copy it anew "
+            f"into {known.setting}."
+        )
+    return bare
+
+
 def new_session(wire: Wire) -> requests.Session:
-    """A requests.Session that obeys the transport policy; one may be shared by threads."""
+    """A requests.Session that obeys the transport policy; one may be shared by threads. Raises ConfigError."""
     session = requests.Session()
     fit(session, wire)
     return session
 
 
 def fit(session: requests.Session, wire: Wire) -> None:
-    """Put the policy under a session that an SDK made: its own timeouts and `verify` lose their say."""
+    """Put the policy under a session that an SDK made: its own timeouts and `verify` lose their say.
+
+    Raises ConfigError for an address or an authority with which no call could be made.
+    """
+    _check(wire)
     session.adapters.clear()
     adapter = _Adapter(wire)
     session.mount("https://", adapter)
@@ -155,6 +179,24 @@ def fit(session: requests.Session, wire: Wire) -> None:
     # A .netrc would replace the SDK's Authorization header, so of the environment only the proxies are taken.
     session.trust_env = False
     session.proxies = dict(requests.utils.get_environ_proxies(wire.url, None))
+
+
+def _check(wire: Wire) -> None:
+    title = VENDORS[wire.vendor].title
+    try:
+        address = requests.Request("GET", wire.url).prepare().url or ""
+    except (requests.RequestException, ValueError):
+        address = ""
+    if not address.startswith(("https://", "http://")):
+        # Without the address: somebody may have put a password into it.
+        raise ConfigError(f"{title}'s url is no address; write it as https://host:port.")
+    try:
+        if wire.ca:
+            ssl.create_default_context(cafile=wire.ca)
+    except OSError as error:
+        raise ConfigError(
+            f"{wire.ca}, the ca of {title}, is no PEM file that can be read; name that of the authority."
+        ) from error
 
 
 class _Adapter(HTTPAdapter):
@@ -198,6 +240,8 @@ class _Adapter(HTTPAdapter):
             raise Lost(loss, urlsplit(self.wire.url).netloc.rpartition("@")[2]) from error
         finally:
             self._tell(request, status, lost, started)
+        if is_nobody(self.wire.vendor, response.headers):
+            raise Refused(401, said(response.content), response.headers)
         if status >= 300:
             raise Refused(status, said(response.content), response.headers)
         return response

@@ -26,6 +26,7 @@ Kind = Literal[
     "reset_after",
     "error_after_commit",
     "truncated",
+    "partial",
     "nonsense",
     "empty",
     "mistyped",
@@ -166,6 +167,13 @@ async def _truncated(_: Fault, __: Vendor, request: web.Request, answer: Answer)
     return broken
 
 
+async def _partial(_: Fault, vendor: Vendor, request: web.Request, answer: Answer) -> web.StreamResponse:
+    """Its time was up: what was found by then, with the status 200, and a word about it where the vendor has one."""
+    whole = await answer(request)
+    cut = _CUT.get(vendor.name)
+    return _with_text(whole, json.dumps(cut(json.loads(_bytes_of(whole))))) if cut else whole
+
+
 async def _nonsense(_: Fault, __: Vendor, ___: web.Request, ____: Answer) -> web.StreamResponse:
     return web.Response(
         text="<html><body><h1>Your instance is hibernating</h1></body></html>", content_type="text/html"
@@ -237,6 +245,15 @@ async def _echo(_: Fault, __: Vendor, request: web.Request, ___: Answer) -> web.
     return web.json_response({"error": {"message": said}, "errorMessages": [said]}, status=400)
 
 
+_TOO_LONG = "Transaction cancelled: maximum execution time exceeded"
+_CUT: dict[str, Callable[[Any], Any]] = {
+    "datadog": lambda body: body | {"data": body["data"][:-1], "meta": {"status": "timeout"}},
+    "servicenow": lambda body: {
+        "error": {"message": _TOO_LONG, "detail": f"{_TOO_LONG} Check logs for error trace"},
+        "result": body["result"][:-1],
+        "status": "failure",
+    },
+}
 _STRIKES: dict[str, Callable[[Fault, Vendor, web.Request, Answer], Awaitable[web.StreamResponse]]] = {
     "status": _status,
     "hang": _hang,
@@ -245,6 +262,7 @@ _STRIKES: dict[str, Callable[[Fault, Vendor, web.Request, Answer], Awaitable[web
     "reset_after": _reset_after,
     "error_after_commit": _error_after_commit,
     "truncated": _truncated,
+    "partial": _partial,
     "nonsense": _nonsense,
     "empty": _empty,
     "mistyped": _mistyped,

@@ -40,7 +40,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Jira:
     """One site. `hidden` are keys that the user's permissions withhold from search pages after they were cut.
 
-    `withheld` are permissions that the user lacks. `links` are (type, inward key, outward key). `zone` is the
+    `withheld` are permissions that the user lacks. `expired`: the token is no longer valid, and who sends it sees what
+    anybody sees, which is nothing: a header alone tells. `links` are (type, inward key, outward key). `zone` is the
     profile's UTC offset, in which JQL reads times. The write log holds requests over HTTP only.
     """
 
@@ -51,6 +52,7 @@ class Jira:
         self.records = Records(world=world, projects={"OPS": "Operations", "CHG": "Changes"})
         self.hidden: set[str] = set()
         self.withheld: set[str] = set()
+        self.expired = False
         self.links: list[tuple[str, str, str]] = []
         self.zone = timedelta(hours=-7)
 
@@ -523,12 +525,21 @@ class Jira:
         """A handler whose refusals are answered in Jira's words."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
+            if self.expired:
+                return self._for_anybody(request)
             try:
                 return await handler(request)
             except JiraError as refused:
                 return _refusal(refused.status, refused.messages, refused.errors, {})
 
         return guarded
+
+    def _for_anybody(self, request: web.Request) -> web.Response:
+        told = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED"}
+        if request.path.endswith("/search/jql"):
+            return web.json_response({"issues": [], "isLast": True}, headers=told)
+        status = 401 if request.path.endswith("/myself") else 404
+        return _refusal(status, [_REFUSALS[status]], {}, told)
 
     async def _log(self, request: web.Request, kind: str, issue: Issue, body: Json) -> None:
         sent = (await request.read()).decode(errors="replace")

@@ -16,6 +16,8 @@ _LABELLED = {
     "issuetype": records.ISSUE_TYPES,
     "resolution": records.RESOLUTIONS,
 }
+# So many comments come along with an issue, the oldest; their total tells of more.
+MOST_COMMENTS = 100
 _PEOPLE = frozenset({"assignee", "reporter", "creator"})
 
 
@@ -50,7 +52,7 @@ class Shapes:
         if everything or "project" in wanted:
             shown["project"] = {"id": "10000", "key": issue.project, "name": issue.project}
         if "*all" in wanted or "comment" in wanted:
-            shown["comment"] = self.comments(issue.comments, 0, len(issue.comments))
+            shown["comment"] = self.comments(issue.comments, 0, MOST_COMMENTS)
         if "*all" in wanted or "attachment" in wanted:
             shown["attachment"] = issue.attachments
         return shown

@@ -56,6 +56,10 @@ class PagerDuty:
         self.users[user["id"]] = user | {"job_title": "Engineer", "teams": []}
         return str(user["id"])
 
+    def delete_user(self, user_id: str) -> None:
+        """What the user did stays in the log, under an id that nobody has any more."""
+        del self.users[user_id]
+
     def add_service(self, name: str, team: str = "") -> str:
         teams = [reference(self._team(team))] if team else []
         service = self._thing("service", name, name=name, status="active", teams=teams)

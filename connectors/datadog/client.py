@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from datadog_api_client import ApiClient, Configuration
@@ -24,30 +25,27 @@ from datadog_api_client.v2.model.logs_query_filter import LogsQueryFilter
 from datadog_api_client.v2.model.logs_sort import LogsSort
 
 from connectors.payload import decoded, rows
-from connectors.transport import CONNECT_S, READ_S, Wire, calling, new_session
+from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Wire, calling, new_session, sendable
 from countersign.errors import Denied
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatadogConfig:
-    """`site` is where the account lives (datadoghq.eu, us5.datadoghq.com); `url` replaces its API's."""
+    """`url` is the API of the site where the account lives (https://api.datadoghq.eu, https://api.us5.datadoghq.com)."""
 
     api_key: str = field(repr=False)
     app_key: str = field(repr=False)
-    site: str = "datadoghq.com"
-    url: str = ""
+    url: str = "https://api.datadoghq.com"
     connect_s: float = CONNECT_S
     read_s: float = READ_S
     ca: str = ""
 
     @property
-    def api_url(self) -> str:
-        return (self.url or f"https://api.{self.site}").rstrip("/")
-
-    @property
     def app_url(self) -> str:
-        """Where people look: sites with a subdomain of their own have no `app.`"""
-        return f"https://{self.site}" if self.site.count(".") > 1 else f"https://app.{self.site}"
+        """Where people look: sites with a subdomain of their own have no `app.`; behind a proxy, the first of all."""
+        host = urlsplit(self.url).hostname or ""
+        site = host.removeprefix("api.") if host.startswith("api.") else "datadoghq.com"
+        return f"https://{site}" if site.count(".") > 1 else f"https://app.{site}"
 
 
 class DatadogClient:
@@ -58,16 +56,17 @@ class DatadogClient:
     """
 
     def __init__(self, config: DatadogConfig) -> None:
-        self.app_url = config.app_url
-        sdk = Configuration(host=config.api_url, enable_retry=False)  # type: ignore[no-untyped-call]
+        self.app_url, url = config.app_url, config.url.rstrip("/")
+        sdk = Configuration(host=url, enable_retry=False)  # type: ignore[no-untyped-call]
         # Set as an attribute: the constructor mixes `api_key` with DD_API_KEY of the environment.
-        sdk.api_key = {"apiKeyAuth": config.api_key, "appKeyAuth": config.app_key}
+        keys = {"apiKeyAuth": config.api_key, "appKeyAuth": config.app_key}
+        sdk.api_key = {name: sendable("datadog", key) for name, key in keys.items()}
         sdk.request_timeout = (config.connect_s, config.read_s)
         sdk.preload_content = False
         api = ApiClient(sdk)
         wire = Wire(
             vendor="datadog",
-            url=config.api_url,
+            url=url,
             connect_s=config.connect_s,
             read_s=config.read_s,
             ca=config.ca,
@@ -110,7 +109,7 @@ class DatadogClient:
             page=page,
         )
         with calling("datadog", wrote=False):
-            answer = decoded(_body(self._events.search_events(body=asked)))
+            answer = _whole(_body(self._events.search_events(body=asked)))
             return rows(answer, "data"), _next(answer)
 
     def logs(self, *, query: str, since: datetime, until: datetime, limit: int) -> list[Any]:
@@ -162,6 +161,15 @@ def _body(answer: Any) -> bytes:
     """The SDK promises a model; with `preload_content` off it is what the pool gave."""
     data: bytes = answer.data
     return data
+
+
+def _whole(body: bytes) -> dict[str, Any]:
+    """An answer that holds all that was found: after its time is up a search gives what it has, with the status 200."""
+    answer = decoded(body)
+    meta = answer.get("meta")
+    if isinstance(meta, dict) and (meta.get("status") == "timeout" or meta.get("warnings")):
+        raise Lost(Loss.PARTIAL, "its API")
+    return answer
 
 
 def _next(answer: Mapping[str, Any]) -> str:

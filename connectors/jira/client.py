@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from jira import JIRA
 
-from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Wire, calling, fit
+from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Wire, calling, fit, sendable
 from countersign.errors import ConfigError, Permanent
 
 Json = dict[str, Any]
@@ -70,7 +70,7 @@ class JiraClient:
         self._sdk = JIRA(
             server=self.url,
             options={"rest_api_version": "3"},
-            basic_auth=(config.user, config.token),
+            basic_auth=(config.user, sendable(_VENDOR, config.token)),
             timeout=(config.connect_s, config.read_s),
             max_retries=0,
             get_server_info=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from connectors.jira import mapping
 from connectors.jira.client import JiraClient, Json
@@ -35,7 +35,7 @@ class Comments:
     def find(self, key: str, marker: str) -> str | None:
         """The id of our comment with this marker, newest first."""
         for comment in self._all(key):
-            if self._carries(comment, marker):
+            if self.carries(comment, marker):
                 return str(comment["id"])
         return None
 
@@ -45,10 +45,7 @@ class Comments:
         got = page.get("comments") or ()
         return iter(got) if int(page.get("total") or 0) <= len(got) else self._all(str(issue["key"]))
 
-    def carrying(self, comments: Sequence[Json], marker: str) -> bool:
-        return any(self._carries(comment, marker) for comment in comments)
-
-    def _carries(self, comment: Json, marker: str) -> bool:
+    def carries(self, comment: Json, marker: str) -> bool:
         for entry in comment.get("properties") or ():
             if entry.get("key") == _MARK:
                 return bool((entry.get("value") or {}).get("marker") == marker)

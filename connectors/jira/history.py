@@ -105,8 +105,7 @@ class History:
         page = (issue.get("fields") or {}).get("comment") or {}
         got = list(page.get("comments") or ())
         if int(page.get("total") or 0) > len(got):
-            asked = {"maxResults": str(_COMMENTS_AT_ONCE), "orderBy": "-created", "expand": "properties"}
-            got = list(self._client.get(f"issue/{issue['id']}/comment", asked).get("comments") or ())
+            got = self._newest(issue)
         of, customers = mapping.ref(issue, self._client.url), self._client.config.service_project
         for comment in got:
             yield from _told(
@@ -122,10 +121,18 @@ class History:
         if all(one.marker for one in found):
             yield from found
             return
-        asked = {"maxResults": str(_COMMENTS_AT_ONCE), "orderBy": "-created", "expand": "properties"}
-        shown = self._client.get(f"issue/{issue['id']}/comment", asked).get("comments") or ()
-        for comment in shown:
+        for comment in self._newest(issue):
             yield from _told(comment, lambda c: _edit(c, of, us))
+
+    def _newest(self, issue: Json) -> list[Json]:
+        """The newest comments; none of an issue that is gone by now, as the search goes on finding it for a while."""
+        asked = {"maxResults": str(_COMMENTS_AT_ONCE), "orderBy": "-created", "expand": "properties"}
+        try:
+            return list(self._client.get(f"issue/{issue['id']}/comment", asked).get("comments") or ())
+        except Permanent as gone:
+            if gone.status != 404:
+                raise
+            return []
 
     def _field_changes(self, issues: Sequence[Json]) -> Iterator[TicketChange]:
         by_id = {str(issue["id"]): issue for issue in issues}

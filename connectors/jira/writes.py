@@ -167,8 +167,7 @@ class Writer:
         return ticket, self._client.issue(ticket.key, wanted)
 
     def _said(self, issue: Json, marker: str) -> bool:
-        comments = ((issue.get("fields") or {}).get("comment") or {}).get("comments") or ()
-        return self._comments.carrying(comments, marker)
+        return any(self._comments.carries(comment, marker) for comment in self._comments.on(issue))
 
     def _say(self, key: str, issue: Json, body: markup.Node, marker: str) -> None:
         if not self._said(issue, marker):

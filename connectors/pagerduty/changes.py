@@ -83,7 +83,7 @@ class Changes:
         )
 
     def _email(self, agent: Node) -> str:
-        """The user's email, by which policies name people; asked for once per reading."""
+        """The user's email, by which policies name people; asked for once per reading. "" for one who was deleted."""
         user_id = agent["id"].needed()
         if user_id not in self._emails:
             self._emails[user_id] = text_in(self._client.user(user_id), "email")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.payload import decoded, rows
-from connectors.transport import CONNECT_S, READ_S, Wire, calling, fit
+from connectors.transport import CONNECT_S, READ_S, Wire, calling, fit, sendable
 from countersign.errors import Permanent
 
 with warnings.catch_warnings():
@@ -38,7 +38,7 @@ class PagerDutyClient:
 
     def __init__(self, config: PagerDutyConfig) -> None:
         self.from_email = config.from_email
-        session = APISession(config.api_key, default_from=config.from_email or None)
+        session = APISession(sendable("pagerduty", config.api_key), default_from=config.from_email or None)
         session.url = config.url.rstrip("/")
         # The SDK sends four times after a network failure, and for ever on 429. Our adapter raises what it does
         # not catch; this tells the SDK the same. 0 and -1, because it compares with "more than".
@@ -82,9 +82,12 @@ class PagerDutyClient:
 
     def incident(self, incident_id: str) -> dict[str, Any] | None:
         """One incident; None where there is none of this id."""
+        return self._one("incident", "incidents", incident_id)
+
+    def _one(self, key: str, *path: str) -> dict[str, Any] | None:
         try:
             with calling("pagerduty", wrote=False):
-                return _inside(self._session.get(_path("incidents", incident_id)).content, "incident")
+                return _inside(self._session.get(_path(*path)).content, key)
         except Permanent as error:
             if error.status != 404:
                 raise
@@ -94,9 +97,9 @@ class PagerDutyClient:
         with calling("pagerduty", wrote=False):
             return rows(decoded(self._session.get(_path("incidents", incident_id, "notes")).content), "notes")
 
-    def user(self, user_id: str) -> dict[str, Any]:
-        with calling("pagerduty", wrote=False):
-            return _inside(self._session.get(_path("users", user_id)).content, "user")
+    def user(self, user_id: str) -> dict[str, Any] | None:
+        """One user; None for one who was deleted since."""
+        return self._one("user", "users", user_id)
 
     def users(self, query: str) -> list[Any]:
         with calling("pagerduty", wrote=False):

@@ -14,7 +14,7 @@ from splunklib import client as splunk
 from splunklib.binding import ResponseReader, UrlEncoded
 
 from connectors.payload import decoded, rows
-from connectors.transport import CONNECT_S, READ_S, Wire, calling, new_session
+from connectors.transport import CONNECT_S, READ_S, Wire, calling, new_session, sendable
 from countersign.errors import ConfigError
 
 _FIRED = "alerts/fired_alerts"
@@ -61,7 +61,7 @@ class SplunkClient:
             scheme=parts.scheme,
             host=parts.hostname,
             port=parts.port or 8089,
-            splunkToken=config.token,
+            splunkToken=sendable("splunk", config.token),
             handler=_handler(self._session),
             owner="-",
             app="-",

@@ -367,17 +367,19 @@ def test_keys_do_not_show() -> None:
 
 
 @pytest.mark.parametrize(
-    ("site", "api", "app"),
+    ("url", "app"),
     [
-        ("datadoghq.com", "https://api.datadoghq.com", "https://app.datadoghq.com"),
-        ("datadoghq.eu", "https://api.datadoghq.eu", "https://app.datadoghq.eu"),
-        ("us5.datadoghq.com", "https://api.us5.datadoghq.com", "https://us5.datadoghq.com"),
+        ("https://api.datadoghq.com", "https://app.datadoghq.com"),
+        ("https://api.datadoghq.eu/", "https://app.datadoghq.eu"),
+        ("https://api.us5.datadoghq.com", "https://us5.datadoghq.com"),
+        ("https://api.ddog-gov.com", "https://app.ddog-gov.com"),
+        ("http://127.0.0.1:8080", "https://app.datadoghq.com"),
     ],
 )
-def test_a_site_gives_both_addresses(site: str, api: str, app: str) -> None:
-    """Where the API is, and where people look."""
-    config = DatadogConfig(api_key="a", app_key="b", site=site)
-    assert (config.api_url, config.app_url) == (api, app)
+def test_an_alert_leads_to_the_site_where_the_account_lives(url: str, app: str) -> None:
+    """The API's address is all that is configured; an event of an account in the EU is not found in the US."""
+    config = DatadogConfig(api_key="a", app_key="b", url=url)
+    assert DatadogClient(config).app_url == app
 
 
 def test_a_mistyped_page_token_is_not_the_end(box: Sandbox) -> None:
@@ -386,3 +388,12 @@ def test_a_mistyped_page_token_is_not_the_end(box: Sandbox) -> None:
     box.run(lambda: box.faults.add(Fault(vendor="datadog", match="search", kind="mistyped")))
     with pytest.raises(Transient, match="something else"):
         list(_source(box, page_size=1).read(None))
+
+
+def test_a_search_whose_time_was_up_is_asked_again(box: Sandbox) -> None:
+    """It gives what it had found by then, with the status 200: the cursor would pass over the rest."""
+    ids = _fire(box, 30, 20, 10)
+    box.run(lambda: box.faults.add(Fault(vendor="datadog", match="search", kind="partial")))
+    with pytest.raises(Transient, match="gave up"):
+        list(_source(box).read(None))
+    assert _ids(list(_source(box).read(None))) == ids

@@ -24,7 +24,7 @@ from countersign.actions import (
     SetFields,
     inverse,
 )
-from countersign.errors import OutsideError, Permanent, Unsure
+from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.tickets import Receipt, TicketRef
 from sandbox.faults import Fault, Kind
 from sandbox.jira_records import Issue
@@ -363,3 +363,24 @@ def test_a_file_is_attached_in_one_call_and_taken_off_again(
 
 def _files(box: Sandbox, ticket: TicketRef) -> list[object]:
     return box.run(lambda: [entry["filename"] for entry in _issue(box, ticket).attachments])
+
+
+def test_a_close_that_went_halfway_says_its_words_once_however_many_there_are(
+    box: Sandbox, desk: JiraDesk, ticket: TicketRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An issue comes with some of its comments; the one of the first attempt may not be among them."""
+    monkeypatch.setattr("sandbox.jira_shapes.MOST_COMMENTS", 1)
+    box.run(lambda: box.jira.add_comment(ticket.key, "dana", "first"))
+    box.faults.add(Fault(vendor="jira", kind="status", status=503, match="POST .*/transitions"))
+    action = _action(EFFECTS["close"], ticket)
+    with pytest.raises(Transient):
+        desk.write(action)
+    desk.write(action)
+    assert [comment.author for comment in _issue(box, ticket).comments] == ["dana", "countersign"]
+
+
+def test_an_expired_token_keeps_the_work(box: Sandbox, desk: JiraDesk, ticket: TicketRef) -> None:
+    """To anybody Jira says that there is no such issue, which would be the end of the action."""
+    box.jira.expired = True
+    with pytest.raises(Denied):
+        desk.write(_action(EFFECTS["close"], ticket))

@@ -14,7 +14,7 @@ from connectors.jira.client import JiraClient, JiraConfig
 from connectors.jira.desk import JiraDesk
 from connectors.jira.directory import JiraDirectory
 from connectors.jira.source import JiraSource
-from countersign.errors import Permanent, Transient
+from countersign.errors import Denied, Permanent, Transient
 from countersign.ports import Firing
 from countersign.tickets import ChangeKind, TicketChange
 from sandbox.faults import Fault, Kind
@@ -296,3 +296,26 @@ def test_a_changelog_that_can_not_be_read_leaves_the_comments(box: Sandbox, desk
     assert [ticket.ref.key for page in pages for ticket in page.tickets] == [key]
     assert [change.text for page in pages for change in page.changes] == ["looking"]
     assert [log["event"] for log in logs if log["log_level"] == "warning"] == ["jira.change_unreadable"]
+
+
+def test_an_expired_token_does_not_look_like_a_quiet_day(box: Sandbox, desk: JiraDesk) -> None:
+    """Jira answers such a search with 200 and nothing, so the feed would seem to be read."""
+    _open(box)
+    box.jira.expired = True
+    with pytest.raises(Denied):
+        _changes(desk)
+    box.jira.expired = False
+    assert next(iter(desk.changes(None))).tickets
+
+
+def test_an_issue_that_is_gone_does_not_hold_up_the_others(
+    box: Sandbox, desk: JiraDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search goes on finding it for a while, but its comments are not there any more."""
+    monkeypatch.setattr("sandbox.jira_shapes.MOST_COMMENTS", 1)
+    gone, there = _open(box), _open(box)
+    for key in (gone, there):
+        for text in ("one", "two"):
+            box.run(partial(box.jira.add_comment, key, "dana", text))
+    box.faults.add(Fault(vendor="jira", kind="status", status=404, match=r"/issue/\d+/comment"))
+    assert [change.ref.key for change in _changes(desk)] == [there, there]

@@ -267,3 +267,20 @@ def test_a_persons_resolution_and_acknowledgement_are_changes(box: Sandbox, inci
     box.run(lambda: box.world.clock.step(timedelta(seconds=2)))
     kinds = [change.kind for page in desk.changes(None) for change in page.changes]
     assert kinds == [ChangeKind.ACKNOWLEDGED, ChangeKind.RESOLVED, ChangeKind.COMMENT]
+
+
+def test_what_somebody_did_who_was_deleted_since_holds_nothing_up(
+    box: Sandbox, incident: dict[str, Any]
+) -> None:
+    """The log names them by an id that nobody has any more; their words are read, and command nothing."""
+
+    def leave() -> None:
+        gone = box.pagerduty.add_user("Gone", "gone@example.com")
+        box.pagerduty.add_note(incident["id"], "gone@example.com", "mine")
+        box.pagerduty.delete_user(gone)
+        box.pagerduty.add_note(incident["id"], ENGINEER, "hers")
+
+    box.run(leave)
+    box.run(lambda: box.world.clock.step(timedelta(minutes=1)))
+    changes = [change for page in _desk(box).changes(None) for change in page.changes]
+    assert {(change.author, change.text) for change in changes} == {("", "mine"), (ENGINEER, "hers")}

@@ -18,8 +18,8 @@ from structlog.testing import capture_logs
 from connectors import transport
 from connectors.faults import LONGEST_WAIT, fault, retry_after, said
 from connectors.manifest import Call, Manifest
-from connectors.transport import IDENTITY, Wire, calling, fit, new_session
-from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
+from connectors.transport import IDENTITY, Wire, calling, fit, new_session, sendable
+from countersign.errors import ConfigError, Denied, OutsideError, Permanent, Transient, Unsure
 from tests.unkind import Unkind, answer, endless, half_zipped, hang, huge, reset, truncated, zipped
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -313,3 +313,53 @@ def test_a_company_can_name_its_own_authority(tls: ssl.SSLContext, certificate: 
     """With `ca` a server is trusted that the public authorities don't know."""
     with Unkind(answer(200), tls=tls) as server:
         assert _call(server.url, "GET", wrote=False, ca=str(certificate)).status_code == 200
+
+
+@pytest.mark.parametrize("secret", ["“abc”", "a b", "a\u200bb", "a\nb"])
+def test_a_key_that_no_header_can_hold_is_refused_at_the_start(secret: str) -> None:
+    """Else every call would end in an error of the HTTP library, which repeats the key."""
+    with pytest.raises(ConfigError, match="COUNTERSIGN_PAGERDUTY__TOKEN") as refused:
+        sendable("pagerduty", secret)
+    assert secret not in str(refused.value)
+
+
+def test_the_line_end_of_a_secret_is_not_part_of_it() -> None:
+    """Files and variables of secrets often end with one."""
+    assert sendable("pagerduty", " abc\n") == "abc"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://acme.example.com:80a", "acme.example.com", "ftp://acme.example.com", "https://u:pw@:8089"],
+)
+def test_an_address_that_is_none_is_refused_at_the_start(url: str) -> None:
+    """In one sentence, that does not repeat it: somebody may have put a password into it."""
+    with pytest.raises(ConfigError, match="Splunk's url is no address") as refused:
+        new_session(Wire(vendor="splunk", url=url, manifest=ANY))
+    assert url not in str(refused.value)
+
+
+def test_an_authority_that_can_not_be_read_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Whether its file is missing or is no PEM file; nothing is called with it."""
+    (tmp_path / "odd.pem").write_text("not a certificate")
+    for name in ("missing.pem", "odd.pem"):
+        with pytest.raises(ConfigError, match=f"{name}, the ca of Splunk, is no PEM file"):
+            new_session(
+                Wire(vendor="splunk", url="https://a.example.com", ca=str(tmp_path / name), manifest=ANY)
+            )
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_answer_for_anybody_is_a_refusal(status: int) -> None:
+    """Jira tells an expired token by a header alone: as 200 with nothing in it, or as 404."""
+    told = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED"}
+    with Unkind(answer(status, b'{"issues": []}', **told)) as server:
+        session = new_session(Wire(vendor="jira", url=server.url, manifest=ANY))
+        with session, pytest.raises(Denied, match="COUNTERSIGN_JIRA__TOKEN"), calling("jira", wrote=False):
+            session.get(server.url)
+
+
+def test_who_is_known_after_all_is_not_nobody() -> None:
+    """An old cookie was refused and the token was not."""
+    with Unkind(answer(200, X_Seraph_LoginReason="AUTHENTICATED_FAILED, OK")) as server:
+        assert new_session(Wire(vendor="jira", url=server.url, manifest=ANY)).get(server.url).ok
