@@ -42,7 +42,8 @@ class SplunkSource:
         if wanted is None:
             return
         taken = _taken(cursor)
-        new, unreadable = self._new(wanted, taken)
+        groups = self.client.fired_searches()
+        new, unreadable = self._new(groups, wanted, taken)
         for at in range(0, len(new), self.page_size):
             batch = new[at : at + self.page_size]
             alerts, odd = sorted_out((self._with_rows(entry) for _, entry in batch), self._to_alert, _name)
@@ -50,14 +51,16 @@ class SplunkSource:
             cursor = self._cursor(cursor, batch[-1][0], wanted, taken)
             yield Page(alerts=alerts, unreadable=odd, cursor=cursor)
         _, odd = sorted_out(unreadable, self._to_alert, _name)
-        yield Page(alerts=(), unreadable=odd, cursor=self._cursor(cursor, wanted.until, wanted, taken))
+        # While splunkd starts it lists nothing, as if nothing had ever fired: nothing was read by that.
+        read_to = wanted.until if groups else wanted.since
+        yield Page(alerts=(), unreadable=odd, cursor=self._cursor(cursor, read_to, wanted, taken))
 
     def _new(
-        self, wanted: Window, taken: dict[str, datetime]
+        self, groups: Sequence[Any], wanted: Window, taken: dict[str, datetime]
     ) -> tuple[list[tuple[datetime, Any]], list[dict[str, Any]]]:
         """The firings of the window that are not taken yet, oldest first, and those without a time."""
         new, timeless = [], []
-        for entry in self._firings():
+        for entry in self._firings(groups):
             try:
                 when = Node(entry, "entry")["content"]["trigger_time"].epoch()
             except UnreadableAlert:
@@ -67,8 +70,8 @@ class SplunkSource:
                 new.append((when, entry))
         return sorted(new, key=lambda pair: pair[0]), timeless
 
-    def _firings(self) -> Iterator[Any]:
-        for group in self.client.fired_searches():
+    def _firings(self, groups: Sequence[Any]) -> Iterator[Any]:
+        for group in groups:
             if (search := text_in(group, "name")) and search != _TOTAL:
                 try:
                     yield from self.client.firings(search)

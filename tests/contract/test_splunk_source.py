@@ -252,3 +252,16 @@ def test_the_token_does_not_show_and_an_address_must_be_whole() -> None:
     assert "s3cret" not in repr(SplunkConfig(url="https://splunk.example.com:8089", token="s3cret"))
     with pytest.raises(ConfigError, match="https://splunk"):
         _client("splunk.example.com")
+
+
+def test_an_empty_list_takes_no_cursor_on(box: Sandbox) -> None:
+    """While splunkd starts it lists nothing; what it lists afterwards may be older than the overlap."""
+    source = _source(box, pace=Pace(settle=timedelta(0), overlap=timedelta(minutes=5)))
+    cursor = list(source.read(None))[-1].cursor
+    box.splunk.restarting = True
+    missed = _fire(box, 0)
+    for _ in range(3):
+        box.run(lambda: box.world.clock.step(timedelta(minutes=4)))
+        cursor = list(source.read(cursor))[-1].cursor
+    box.splunk.restarting = False
+    assert _ids(list(source.read(cursor))) == missed
