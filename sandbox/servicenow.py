@@ -30,7 +30,8 @@ _NUMERIC = frozenset({"state", "impact", "urgency", "priority", "risk"})
 
 
 class ServiceNow:
-    """One instance. `hidden` are sys_ids that ACLs withhold from the user, after the limit was applied.
+    """One instance. `hidden` are sys_ids that ACLs withhold from the user, after the limit was applied; `unreadable`
+    are fields, as `incident.state`, that are simply missing from what it is shown.
 
     `zone` is the user's UTC offset, in which display values show times. Only requests over HTTP are logged.
     """
@@ -41,6 +42,7 @@ class ServiceNow:
         self.world = world
         self.records = Records(world=world)
         self.hidden: set[str] = set()
+        self.unreadable: set[str] = set()
         self.zone = timedelta(hours=-7)
         self._attachments: dict[str, bytes] = {}
         self.add_user("countersign")  # the integration's own account
@@ -218,7 +220,8 @@ class ServiceNow:
         names = [name for name in wanted if self.records.knows(table, name)] if wanted else list(row)
         mode = asked.get("sysparm_display_value", "false")
         bare = asked.get("sysparm_exclude_reference_link") == "true"
-        return {name: self._value(table, row, name, mode, bare) for name in names}
+        seen = [name for name in names if f"{table}.{name}" not in self.unreadable]
+        return {name: self._value(table, row, name, mode, bare) for name in seen}
 
     def _value(self, table: str, row: Row, name: str, mode: str, bare: bool) -> object:
         value = self.records.lookup(table, row, name) or ""

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+import requests
 from requests.auth import HTTPBasicAuth
 
+from connectors.payload import decoded
 from connectors.servicenow.query import Row, is_sys_id
 from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Refused, Wire, calling, new_session
 from countersign.errors import ConfigError, Permanent
@@ -20,7 +22,6 @@ with warnings.catch_warnings():
     # It says at import that libmagic is not on this machine; it would guess the types of attachments, which we state.
     warnings.filterwarnings("ignore", message="Missing the python-magic library")
     import pysnow
-    from pysnow.exceptions import MissingResult, UnexpectedResponseFormat
 
 _VENDOR = "servicenow"
 _TABLES = "/api/now"
@@ -110,33 +111,27 @@ class ServiceNowClient:
         return Rows(tuple(result), int(total) if total.isdigit() else None)
 
     def row(self, table: str, sys_id: str, fields: Sequence[str]) -> Row:
-        result, _ = self._call("GET", _TABLES, f"/table/{table}/{_checked(sys_id)}", _shape(fields))
-        return result[0]
+        return self._one("GET", _TABLES, f"/table/{table}/{_checked(sys_id)}", _shape(fields))
 
     def insert(self, table: str, values: Mapping[str, str], fields: Sequence[str]) -> Row:
-        result, _ = self._call("POST", _TABLES, f"/table/{table}", _shape(fields), values)
-        return result[0]
+        return self._one("POST", _TABLES, f"/table/{table}", _shape(fields), values)
 
     def update(self, table: str, sys_id: str, values: Mapping[str, str], fields: Sequence[str]) -> Row:
         path = f"/table/{table}/{_checked(sys_id)}"
-        result, _ = self._call("PATCH", _TABLES, path, _shape(fields), values)
-        return result[0]
+        return self._one("PATCH", _TABLES, path, _shape(fields), values)
 
     def new_change(self, kind: str, template: str, values: Mapping[str, str]) -> Row:
         """Makes a change request, always in the state New. `template` is a sys_id, for a standard change."""
         path = f"/change/{kind}" + (f"/{_checked(template)}" if template else "")
-        result, _ = self._call("POST", _CHANGES, path, {}, values)
-        return result[0]
+        return self._one("POST", _CHANGES, path, {}, values)
 
     def update_change(self, sys_id: str, values: Mapping[str, str]) -> Row:
-        result, _ = self._call("PATCH", _CHANGES, f"/change/{_checked(sys_id)}", {}, values)
-        return result[0]
+        return self._one("PATCH", _CHANGES, f"/change/{_checked(sys_id)}", {}, values)
 
     def attach(self, table: str, sys_id: str, name: str, media_type: str, content: bytes) -> Row:
         """Puts a file on a row, and gives the row of sys_attachment."""
         asked = {"table_name": table, "table_sys_id": _checked(sys_id), "file_name": name}
-        result, _ = self._call("POST", _TABLES, "/attachment/file", asked, content, media_type)
-        return result[0]
+        return self._one("POST", _TABLES, "/attachment/file", asked, content, media_type)
 
     def detach(self, sys_id: str) -> None:
         """Permanent with the status 404 for a file that is gone."""
@@ -144,6 +139,22 @@ class ServiceNowClient:
 
     def close(self) -> None:
         self._sdk.close()
+
+    def _one(
+        self,
+        method: str,
+        base: str,
+        path: str,
+        asked: Mapping[str, str],
+        values: Mapping[str, str] | bytes | None = None,
+        media_type: str = "application/json",
+    ) -> Row:
+        """The record that a call is about; an answer without it says nothing about what was done."""
+        result, _ = self._call(method, base, path, asked, values, media_type)
+        with calling(_VENDOR, wrote=values is not None):
+            if not result:
+                raise Lost(Loss.NONSENSE, urlsplit(self.url).netloc)
+            return result[0]
 
     def _call(
         self,
@@ -161,10 +172,9 @@ class ServiceNowClient:
         with calling(_VENDOR, wrote=values is not None):
             try:
                 body = values if isinstance(values, bytes | None) else json.dumps(values)
-                response = resource.request(method, data=body, headers={"Content-Type": media_type})
-                return _records(response.all(), self.url), response.headers
-            except (MissingResult, UnexpectedResponseFormat, AttributeError) as nonsense:
-                raise Lost(Loss.NONSENSE, urlsplit(self.url).netloc) from nonsense
+                answer = resource.request(method, data=body, headers={"Content-Type": media_type})
+                # pysnow's own reading passes over an error that stands beside the rows.
+                return _records(answer._response, self.url), answer.headers
             except Refused as no:
                 if no.status == 403 and _ABOUT_THE_RECORD.search(no.message):
                     raise Permanent(
@@ -176,11 +186,22 @@ class ServiceNowClient:
                 raise
 
 
-def _records(result: object, url: str) -> Sequence[Row]:
-    """The rows of an answer; a JSON of another shape is no answer of this API."""
-    if not isinstance(result, list) or not all(isinstance(row, dict) for row in result):
+def _records(response: requests.Response, url: str) -> Sequence[Row]:
+    """The rows of an answer; a JSON of another shape is no answer of this API.
+
+    A transaction that is cancelled after its time was up has answered 200 by then: it ends with an error after the
+    rows that it had found.
+    """
+    if response.status_code == 204:
+        return ()
+    answer = decoded(response.content)
+    if "error" in answer:
+        raise Lost(Loss.PARTIAL, urlsplit(url).netloc)
+    result = answer.get("result")
+    found = [result] if isinstance(result, dict) else result
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise Lost(Loss.NONSENSE, urlsplit(url).netloc)
-    return result
+    return found
 
 
 def _shape(fields: Sequence[str]) -> dict[str, str]:

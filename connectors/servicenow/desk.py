@@ -13,7 +13,7 @@ from connectors.servicenow.files import Files
 from connectors.servicenow.history import History
 from connectors.servicenow.names import Names
 from connectors.servicenow.probes import Prober
-from connectors.servicenow.query import Filter, Row, is_sys_id, one_of, quoted, raw, read_filter
+from connectors.servicenow.query import Filter, Row, is_sys_id, lots, one_of, quoted, raw, read_filter
 from connectors.servicenow.writes import Writer
 from countersign.actions import Action, Attach, Detach
 from countersign.errors import ConfigError, Permanent
@@ -21,9 +21,6 @@ from countersign.ports import Check
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage, TicketRef, TicketState
 
 _DESK_KEY = f"{mapping.DESK}:"
-_KEYS_AT_ONCE = 100
-# Servers refuse request lines of 8 KB; the fields and the rest of the query take their part.
-_LONGEST_KEYS = 5000
 
 
 class ServiceNowDesk:
@@ -51,7 +48,7 @@ class ServiceNowDesk:
     def find(self, keys: Sequence[str]) -> Mapping[str, Ticket]:
         """One read per 100 keys. A key is an alert's dedup key, or servicenow: and a sys_id."""
         found: dict[str, Ticket] = {}
-        for some in _in_lots(dict.fromkeys(keys)):
+        for some in lots(dict.fromkeys(keys), _size):
             asked = {term: key for key in some for term in _terms(key)}
             for row in self._rows_of(tuple(asked)):
                 ticket = mapping.to_ticket(row, self._client.url)
@@ -103,16 +100,6 @@ def _terms(key: str) -> tuple[str, ...]:
     return (key,) if key != sys_id and is_sys_id(sys_id) else mapping.correlations_of(key)
 
 
-def _in_lots(keys: Mapping[str, None]) -> Iterator[list[str]]:
-    """The keys in lots that fit into one request line."""
-    lot: list[str] = []
-    size = 0
-    for key in keys:
-        length = sum(len(quote(term)) + 20 for term in _terms(key))
-        if lot and (len(lot) == _KEYS_AT_ONCE or size + length > _LONGEST_KEYS):
-            yield lot
-            lot, size = [], 0
-        lot.append(key)
-        size += length
-    if lot:
-        yield lot
+def _size(key: str) -> int:
+    """What a key takes in a request line: a term may stand in a condition of its own."""
+    return sum(len(quote(term)) + 20 for term in _terms(key))

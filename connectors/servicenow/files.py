@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connectors.servicenow import mapping
 from connectors.servicenow.client import ServiceNowClient
+from connectors.servicenow.probes import sought
 from connectors.servicenow.query import is_sys_id, quoted, raw
 from countersign.actions import Action, Attach, Detach
 from countersign.errors import Permanent
@@ -49,10 +50,14 @@ class Files:
             return None
         _, sys_id = self._place(action.ticket)
         query = f"table_sys_id={quoted(sys_id)}^{field}={quoted(value)}"
-        for row in self._client.rows("sys_attachment", query, _SHOWN, limit=1).rows:
-            if raw(row, field) == value and raw(row, "table_sys_id") == sys_id:
-                return Receipt(handle=raw(row, "sys_id"), url=action.ticket.url, found=True)
-        return None
+        row = sought(
+            self._client,
+            "sys_attachment",
+            query,
+            _SHOWN,
+            lambda one: raw(one, field) == value and raw(one, "table_sys_id") == sys_id,
+        )
+        return Receipt(handle=raw(row, "sys_id"), url=action.ticket.url, found=True) if row else None
 
     def _place(self, ticket: TicketRef) -> tuple[str, str]:
         """The table and the sys_id of a ticket. One whose key is all that is known of it was named by a person."""

@@ -13,7 +13,7 @@ from connectors.servicenow import mapping
 from connectors.servicenow.client import ServiceNowClient
 from connectors.servicenow.names import Names
 from connectors.servicenow.pages import Reading, pages
-from connectors.servicenow.query import Filter, Row, one_of, raw, read_filter
+from connectors.servicenow.query import Filter, Row, lots, one_of, raw, read_filter
 from countersign.errors import Denied, Permanent, UnreadableAlert
 from countersign.tickets import ChangeEnd, Ticket, TicketChange, TicketPage, TicketRef
 
@@ -128,15 +128,18 @@ class History:
     def _rows(
         self, table: str, of: str, fields: tuple[str, ...], refs: Collection[str], since: str
     ) -> list[Row]:
-        reading = Reading(
-            table=table,
-            filter=read_filter(one_of(of, tuple(refs))),
-            by="sys_created_on",
-            since=since,
-            fields=fields,
-            size=_ROWS_AT_ONCE,
-        )
-        return [row for page in pages(self._client, reading) for row in page]
+        found: list[Row] = []
+        for some in lots(refs):
+            reading = Reading(
+                table=table,
+                filter=read_filter(one_of(of, some)),
+                by="sys_created_on",
+                since=since,
+                fields=fields,
+                size=_ROWS_AT_ONCE,
+            )
+            found += [row for page in pages(self._client, reading) for row in page]
+        return found
 
     def _names_in(self, rows: Sequence[Row]) -> dict[str, str]:
         names: dict[str, str] = {}

@@ -8,7 +8,7 @@ from datetime import datetime
 from connectors.servicenow import mapping
 from connectors.servicenow.client import ServiceNowClient
 from connectors.servicenow.pages import Reading, pages
-from connectors.servicenow.query import Row, one_of, quoted, raw, read_filter
+from connectors.servicenow.query import Row, lots, one_of, quoted, raw, read_filter
 from countersign.actions import marked_key
 from countersign.ports import Mark
 
@@ -16,7 +16,6 @@ _PREFIX = "countersign:"
 # Tables of what we make, and the column that holds the marker.
 _MADE = ((mapping.DESK_TABLE, "correlation_display"), ("change_request", "correlation_id"))
 _ROWS_AT_ONCE = 200
-_IDS_AT_ONCE = 100
 
 
 class ServiceNowMarks:
@@ -51,11 +50,9 @@ class ServiceNowMarks:
         return pages(self._client, reading)
 
     def _numbers(self, ids: Sequence[str]) -> dict[str, str]:
-        wanted = list(dict.fromkeys(ids))
         found: dict[str, str] = {}
-        for start in range(0, len(wanted), _IDS_AT_ONCE):
-            some = one_of("sys_id", wanted[start : start + _IDS_AT_ONCE])
-            rows = self._client.rows(mapping.DESK_TABLE, some, ("sys_id", "number")).rows
+        for some in lots(dict.fromkeys(ids)):
+            rows = self._client.rows(mapping.DESK_TABLE, one_of("sys_id", some), ("sys_id", "number")).rows
             found |= {raw(row, "sys_id"): raw(row, "number") for row in rows}
         return found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import structlog
 
 from connectors.servicenow.client import ServiceNowClient
-from connectors.servicenow.query import is_askable, is_sys_id, one_of, quoted, raw
+from connectors.servicenow.query import is_askable, is_sys_id, lots, one_of, quoted, raw
 from countersign.errors import Denied, Permanent, Transient
 
 _log = structlog.get_logger()
@@ -45,8 +45,8 @@ class Names:
         asked = {sys_id for sys_id in sys_ids if is_sys_id(sys_id)}
         unknown = sorted(asked - self._names.keys())
         table, column, _ = TABLES[field]
-        if unknown:
-            got = self._client.rows(table, one_of("sys_id", unknown), ("sys_id", column), limit=len(unknown))
+        for some in lots(unknown):
+            got = self._client.rows(table, one_of("sys_id", some), ("sys_id", column), limit=len(some))
             self._names |= {raw(row, "sys_id"): raw(row, column) for row in got.rows}
         return {sys_id: self._names[sys_id] for sys_id in asked & self._names.keys()}
 
@@ -57,20 +57,20 @@ class Names:
         """
         named = {user for user in users if is_askable(user) and "," not in user}
         unknown = sorted(named - self._machines.keys())
-        if unknown:
-            query, fields = one_of("user_name", unknown), ("user_name", *_OF_MACHINES)
+        for some in lots(unknown):
+            query, fields = one_of("user_name", some), ("user_name", *_OF_MACHINES)
             try:
-                rows = self._client.rows("sys_user", query, fields, limit=len(unknown)).rows
+                rows = self._client.rows("sys_user", query, fields, limit=len(some)).rows
             except (Transient, Denied) as silent:
                 _log.warning("servicenow.accounts_unknown", users=unknown, problem=str(silent))
                 if isinstance(silent, Denied):  # it will not be shown the next time either
                     self._machines |= dict.fromkeys(unknown, False)
-                return frozenset(user for user in named if self._machines.get(user))
+                break
             told = {
                 raw(row, "user_name"): any(raw(row, mark) == "true" for mark in _OF_MACHINES) for row in rows
             }
-            self._machines |= {user: told.get(user, False) for user in unknown}
-        return frozenset(user for user in named if self._machines[user])
+            self._machines |= {user: told.get(user, False) for user in some}
+        return frozenset(user for user in named if self._machines.get(user))
 
     def _look_up(self, field: str, name: str) -> str:
         table, column, what = TABLES[field]

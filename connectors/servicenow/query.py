@@ -7,8 +7,9 @@ that answer closes other people's tickets; so every condition is tried again her
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 Row = Mapping[str, object]
 
@@ -17,6 +18,9 @@ _CONDITION = re.compile(
     re.DOTALL,
 )
 _SYS_ID = re.compile(r"[0-9a-f]{32}")
+_AT_ONCE = 100
+# Servers refuse request lines of 8 KB; the fields and the rest of the query take their part.
+_LONGEST = 5000
 _REFERENCES = frozenset({"assignment_group", "assigned_to", "cmdb_ci", "business_service", "caller_id"})
 _BY_NAME = frozenset({"=", "!=", "IN", "NOT IN", "STARTSWITH", "LIKE", "NOT LIKE"})
 # What is tried again on the rows: raw value, display value and the value asked for.
@@ -125,6 +129,22 @@ def is_askable(value: str) -> bool:
 
 def one_of(path: str, values: Sequence[str]) -> str:
     return f"{path}IN{','.join(quoted(value) for value in values)}"
+
+
+def lots(
+    values: Iterable[str], size: Callable[[str], int] = lambda one: len(quote(one)) + 3
+) -> Iterator[list[str]]:
+    """The values in lots that fit into one request line. `size` is what one takes there, with the comma after it."""
+    lot: list[str] = []
+    taken = 0
+    for value in values:
+        if lot and (len(lot) == _AT_ONCE or taken + size(value) > _LONGEST):
+            yield lot
+            lot, taken = [], 0
+        lot.append(value)
+        taken += size(value)
+    if lot:
+        yield lot
 
 
 def raw(row: Row, path: str) -> str:

@@ -22,7 +22,7 @@ from countersign.actions import (
     Route,
     SetFields,
 )
-from countersign.errors import Permanent
+from countersign.errors import Denied, Permanent
 from countersign.severity import Severity
 from countersign.tickets import Receipt, TicketRef
 
@@ -66,7 +66,7 @@ class Writer:
 
     def _journal(self, action: Action, text: str) -> Receipt:
         ticket = _ticket(action)
-        self._client.update(mapping.DESK_TABLE, ticket.id, {"work_notes": text}, ("sys_id",))
+        self._put(ticket, {"work_notes": text}, ("sys_id",))
         return Receipt(handle=action.marker, url=ticket.url)
 
     def _close(self, action: Action, effect: Close) -> Receipt:
@@ -147,9 +147,23 @@ class Writer:
     def _update(
         self, action: Action, ticket: TicketRef, wanted: Mapping[str, str], before: Mapping[str, str]
     ) -> Receipt:
-        row = self._client.update(mapping.DESK_TABLE, ticket.id, wanted, _SHOWN)
+        row = self._put(ticket, wanted, _SHOWN)
         _refuse_kept(row, wanted, ticket.key)
         return Receipt(handle=action.marker, url=ticket.url, before=before)
+
+    def _put(self, ticket: TicketRef, wanted: Mapping[str, str], fields: tuple[str, ...]) -> Row:
+        """Updates a ticket. What is closed can often be written by nobody: that is no lack of a right of ours."""
+        try:
+            return self._client.update(mapping.DESK_TABLE, ticket.id, wanted, fields)
+        except Denied as denied:
+            now = self._client.row(mapping.DESK_TABLE, ticket.id, ("active",))
+            if denied.status != 403 or raw(now, "active") != "false":
+                raise
+            raise Permanent(
+                f"{ticket.key} is closed, and ServiceNow lets us write nothing there any more ({denied}).",
+                where=mapping.DESK,
+                status=403,
+            ) from denied
 
     def _theirs(self, fields: Mapping[str, str], *, known: bool = False) -> dict[str, str]:
         """Our fields as theirs. `known` leaves out those without a value."""

@@ -23,13 +23,14 @@ from countersign.actions import (
     SetFields,
     inverse,
 )
-from countersign.errors import OutsideError, Permanent, Unsure
+from countersign.errors import Denied, OutsideError, Permanent, Unsure
 from countersign.tickets import TicketRef
 from sandbox import servicenow_tables as tables
 from sandbox.faults import Fault, Kind
 from sandbox.server import Sandbox
 from tests.desk_effects import DRAFT, EVERYWHERE, KEY, MARKER, START, UNDO
 from tests.statuses import each_status_of_a_write
+from tests.unkind import Unkind, answer
 
 pytestmark = pytest.mark.contract
 EFFECTS: dict[str, Effect] = {
@@ -419,3 +420,72 @@ def test_each_type_of_change_is_a_draft_that_nobody_has_approved(
     assert (row["state"], row["approval"], row["parent"]) == ("-5", "not requested", ticket.id)
     assert row["type"] == path.split("/")[2]
     assert row["correlation_id"] == MARKER
+
+
+HIDING = {
+    "note": "sys_journal_field",
+    "file": "sys_attachment",
+    "change": "change_request",
+    "ticket": "incident",
+}
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_what_is_hidden_is_not_taken_for_undone(
+    name: str, box: Sandbox, desk: ServiceNowDesk, ticket: TicketRef
+) -> None:
+    """Access rules hide a row without a word. The action waits for the right; done again, it would be there twice."""
+    action = _action(EFFECTS[name], ticket)
+    desk.write(action)
+    written = list(box.servicenow.records.rows[HIDING[name]])[-1]
+    box.servicenow.hidden.add(written)
+    with pytest.raises(Denied, match=f"withholds rows or fields of {HIDING[name]}"):
+        desk.probe(action)
+    box.servicenow.hidden.clear()
+    assert desk.probe(action) is not None
+
+
+def test_a_field_that_is_not_shown_proves_nothing(
+    box: Sandbox, desk: ServiceNowDesk, ticket: TicketRef
+) -> None:
+    """A note whose words we may not read may be ours."""
+    action = _action(EFFECTS["note"], ticket)
+    desk.write(action)
+    box.servicenow.unreadable.add("sys_journal_field.value")
+    with pytest.raises(Denied, match="sys_journal_field"):
+        desk.probe(action)
+
+
+def test_a_close_that_a_rule_took_back_is_not_taken_for_done(
+    box: Sandbox, desk: ServiceNowDesk, ticket: TicketRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one update the instance kept the note and dropped the state, and its answer was lost."""
+    monkeypatch.setattr(tables, "READ_ONLY", tables.READ_ONLY | {"state"})
+    box.faults.add(Fault(vendor="servicenow", kind="error_after_commit", match="^PATCH"))
+    action = _action(EFFECTS["close"], ticket)
+    with pytest.raises(Unsure):
+        desk.write(action)
+    with pytest.raises(Permanent, match="has our note and is open"):
+        desk.probe(action)
+
+
+def test_a_closed_ticket_that_nobody_may_write_is_no_lack_of_rights(
+    box: Sandbox, desk: ServiceNowDesk, ticket: TicketRef
+) -> None:
+    """Kept for later, its note would be refused again for ever; an open one's waits until the right is granted."""
+    box.faults.add(Fault(vendor="servicenow", kind="revoked", match="^PATCH", times=None))
+    with pytest.raises(Denied):
+        desk.write(_action(EFFECTS["note"], ticket))
+    closed = {"state": "7", "close_code": "Solved", "close_notes": "x"}
+    box.run(lambda: box.servicenow.set_fields(ticket.id, "dana.okafor", **closed))
+    with pytest.raises(Permanent, match="is closed, and ServiceNow lets us write nothing there"):
+        desk.write(_action(EFFECTS["note"], ticket))
+
+
+def test_an_answer_without_the_record_leaves_us_unsure(ticket: TicketRef) -> None:
+    """An empty result says nothing about what was done."""
+    with Unkind(answer(200, b'{"result": []}')) as server:
+        client = ServiceNowClient(ServiceNowConfig(url=server.url, user="u", password="p"))
+        with pytest.raises(Unsure):
+            ServiceNowDesk(client).write(_action(EFFECTS["note"], ticket))
+        client.close()

@@ -351,3 +351,29 @@ def test_a_refused_audit_hides_edits_of_our_changes_but_not_how_they_ended(
     row["closed_at"], row["state"] = "", "4"
     (end,) = [end for page in desk.changes(None) for end in page.ends]
     assert (end.at, end.cancelled) == (START, True)
+
+
+def test_rows_beside_an_error_are_not_all_there_are(box: Sandbox, client: ServiceNowClient) -> None:
+    """A transaction that took too long has answered 200 by the time it is cancelled."""
+    _open(box)
+    box.faults.add(Fault(vendor="servicenow", kind="partial"))
+    with pytest.raises(Transient, match="gave up"):
+        client.rows("incident", "active=true", ("sys_id",))
+    assert len(client.rows("incident", "active=true", ("sys_id",)).rows) == 1
+
+
+def test_no_request_line_is_longer_than_servers_take(box: Sandbox, desk: ServiceNowDesk) -> None:
+    """After a busy day 300 drafts have changed, and tickets have been through 300 groups."""
+
+    def busy() -> None:
+        sys_id = box.servicenow.open_incident(short_description="x")["sys_id"]
+        for at in range(300):
+            box.servicenow.add_group(f"group {at}", [])
+            box.servicenow.set_fields(sys_id, "dana.okafor", assignment_group=f"group {at}")
+            draft = {"correlation_id": f"countersign:{at:016x}", "short_description": "x"}
+            box.servicenow.records.insert("change_request", draft, "countersign.api")
+
+    box.run(busy)
+    pages = list(desk.changes(None))
+    assert len([change for page in pages for change in page.changes if change.after == "group 299"]) == 1
+    assert sum(len(page.ends) for page in pages) == 300
