@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from countersign.backtest import Backtest, CategoryFigures, Range, Ruling
+from countersign.backtest import Backtest, CategoryFigures
 from countersign.chances import per_cent
 from countersign.errors import ConfigError
 from countersign.labels import Label
@@ -27,7 +27,7 @@ def tell(policy: Policy, old: Policy | None, found: Backtest, *, since: str) -> 
     if old is not None:
         lines += ["", f"{len(found.changes):,} cases are decided otherwise than under v{old.version}:"]
         lines += [
-            f"  {one.id} ({one.category}): {ruling_words(one.before)} -> {ruling_words(one.after)}"
+            f"  {one.id} ({one.category}): {one.before.words} -> {one.after.words}"
             for one in found.changes[:_SHOWN]
         ]
         if len(found.changes) > _SHOWN:
@@ -40,15 +40,9 @@ def _category(one: CategoryFigures, before: CategoryFigures | None) -> Iterator[
     was = f" (was {before.would_close:,})" if before and before.would_close != one.would_close else ""
     yield f"\n{one.category}: closes {one.would_close:,} of {one.cases:,}{was}"
     if one.would_close:
-        yield f"  wrong: {share_words(one.wrong_share)}; so about {range_words(one.wrong_closes)} closes"
+        yield f"  wrong: {share_words(one.wrong_share)}; wrong closes: {one.wrong_closes.words}"
         yield f"  pages missed: {one.pages_missed:,}"
-        yield f"  saved: {range_words(one.minutes)} minutes, {range_words(one.dollars)} dollars"
-
-
-def ruling_words(one: Ruling) -> str:
-    """As "close by noise"."""
-    asked = " if approved" if one.asks and not one.closes else ""
-    return f'{one.outcome}{asked} by "{one.rule}"' + (f" to {one.group}" if one.group else "")
+        yield f"  minutes saved: {one.minutes.words}; dollars saved: {one.dollars.words}"
 
 
 def share_words(found: Estimate) -> str:
@@ -57,11 +51,6 @@ def share_words(found: Estimate) -> str:
         return "unknown (no labelled case among them)"
     value, low, high = (per_cent(share, digits=1) for share in (found.value, found.low, found.high))
     return f"{value} ({low} to {high}, n = {found.n:,})"
-
-
-def range_words(found: Range) -> str:
-    value = "unknown" if found.value is None else f"{found.value:,.0f}"
-    return f"{value} ({found.low:,.0f} to {found.high:,.0f})"
 
 
 def write_page(

@@ -38,6 +38,14 @@ class Range:
     low: float
     high: float
 
+    @property
+    def words(self) -> str:
+        """As "1,204 (-80 to 2,310)", or "unknown (-80 to 2,310)" where no label tells; whole, and never "-0"."""
+        low, high = f"{round(self.low):,}", f"{round(self.high):,}"
+        if self.low == self.high:
+            return low
+        return f"{'unknown' if self.value is None else f'{round(self.value):,}'} ({low} to {high})"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CategoryFigures:
@@ -90,19 +98,21 @@ def backtest(
     certified: Mapping[str, float] = _NOBODY_CERTIFIED,
     demoted: frozenset[str] = frozenset(),
     against: Policy | None = None,
+    certified_before: Mapping[str, float] = _NOBODY_CERTIFIED,
+    demoted_before: frozenset[str] = frozenset(),
     worth: Worth | None = None,
     pages_from: Severity = Severity.HIGH,
 ) -> Backtest:
     """Replays recorded decisions under a policy, and under another one to compare with.
 
-    `labels` count where their decision is among the records. `certified` and `demoted` hold for both policies,
-    as in `decision.Facts`. See `replay` for what "would close" means.
+    `labels` count where their decision is among the records. `certified` and `demoted` are as in `decision.Facts`,
+    and hold for the policy; for the one to compare with there are its own. See `replay` for what "would close" means.
     """
     reader = _Reader(history, tuple(labels), worth or Worth.under(policy), pages_from)
     after = replay(history, policy, certified=certified, demoted=demoted)
     if against is None:
         return Backtest(cases=len(history), figures=tuple(reader.figures(after)))
-    before = replay(history, against, certified=certified, demoted=demoted)
+    before = replay(history, against, certified=certified_before, demoted=demoted_before)
     return Backtest(
         cases=len(history),
         figures=tuple(reader.figures(after)),

@@ -51,6 +51,12 @@ class Ruling:
             severity=decision.severity,
         )
 
+    @property
+    def words(self) -> str:
+        """As 'close by "noise"', or 'draft_note by "noise", close if approved'."""
+        offered = ", close if approved" if self.asks and not self.closes else ""
+        return f'{self.outcome} by "{self.rule}"' + (f" to {self.group}" if self.group else "") + offered
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replay:

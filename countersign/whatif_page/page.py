@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
-from countersign.backtest import Backtest, CategoryFigures, Range
+from countersign.backtest import Backtest, CategoryFigures
 from countersign.chances import per_cent
 from countersign.thresholds.binomial import Estimate
 from countersign.thresholds.curve import Point
@@ -123,13 +123,6 @@ def _percent(value: float) -> str:
     return per_cent(value, digits=1, sign="\N{NO-BREAK SPACE}%")
 
 
-def _range(found: Range) -> str:
-    if found.low == found.high:
-        return f"{found.low:,.0f}"
-    value = "unknown" if found.value is None else f"{found.value:,.0f}"
-    return f"{value} ({found.low:,.0f} to {found.high:,.0f})"
-
-
 def _closes(one: CategoryFigures, before: Mapping[str, CategoryFigures]) -> str:
     was = before.get(one.category)
     return f"{one.would_close:,}" + (
@@ -142,7 +135,7 @@ def _environment() -> Environment:
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters.update(share=_share, range=_range, closes=_closes, count=lambda n: f"{n:,}")
+    environment.filters.update(share=_share, closes=_closes, count=lambda n: f"{n:,}")
     return environment
 
 

@@ -20,6 +20,7 @@ from countersign.backtest import (
     Circumstances,
     History,
     PastDecision,
+    Range,
     Ruling,
     Worth,
     backtest,
@@ -388,6 +389,19 @@ def test_every_case_that_changes_is_named() -> None:
     assert (change.before.outcome, change.after.outcome) == (Outcome.DRAFT_NOTE, Outcome.CLOSE)
     assert (change.category, change.after.rule) == ("informational", "noise")
     assert [figures.would_close for figures in (*result.before, *result.figures)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("figure", "words"),
+    [
+        (Range(value=-0.3, low=-1204.6, high=0.2), "0 (-1,205 to 0)"),
+        (Range(value=None, low=-108.0, high=12.0), "unknown (-108 to 12)"),
+        (Range(value=None, low=0.0, high=0.0), "0"),
+    ],
+)
+def test_a_figure_is_told_with_its_interval(figure: Range, words: str) -> None:
+    """Whole and never "-0"; unknown without a label, but nothing is nothing."""
+    assert figure.words == words
 
 
 def test_an_empty_history_gives_no_figures() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
 
-from countersign.backtest import Circumstances, History, PastDecision, backtest
+from countersign.backtest import Circumstances, History, PastDecision, Range, backtest
 from countersign.labels import Label, Versions
 from countersign.lanes import Lane
 from countersign.policy import load_policy
@@ -20,7 +22,7 @@ from countersign.thresholds import USUAL, curves
 from countersign.whatif_page import WhatIf, render
 from countersign.whatif_page.page import LARGEST
 from tests.browser import Browser, Scheme
-from tests.unit.builders import NOW, POLICIES
+from tests.unit.builders import NOW, POLICIES, shipped
 
 VERSIONS = Versions(policy="p", prompt="q", model="local")
 
@@ -102,6 +104,43 @@ def test_words_of_a_policy_are_text_and_never_markup() -> None:
     """A category called like a tag stays text."""
     text = render(_whatif(1, '<img src=x onerror="alert(1)">'))
     assert "<img" not in text
+
+
+def test_a_close_that_is_offered_now_and_was_not_is_seen_to_change() -> None:
+    """Both are a draft note by the same rule; what differs is said of each, as in the terminal."""
+    policy = shipped()
+    stricter = policy.model_copy(
+        update={"never_close": policy.never_close.model_copy(update={"services": ("cart",)})}
+    )
+    doubtful = PastDecision(
+        id="c1", at=NOW, risk=0.3, alerts=1,
+        circumstances=Circumstances(
+            source="datadog", severity=Severity.INFO, category="informational", firing=Firing.NO, service="cart",
+        ),
+    )  # fmt: skip
+    found = backtest(History.of([doubtful]), policy, against=stricter)
+    text = unescape(render(replace(_whatif(), backtest=found)))
+    assert '<td>draft_note by "noise"</td><td>draft_note by "noise", close if approved</td>' in text
+
+
+def test_without_a_label_of_its_boundary_it_does_not_say_that_people_said_nothing() -> None:
+    """What they said under another boundary still counts in the table, so the page says where."""
+    text = render(replace(_whatif(), curves={}))
+    assert "No label counts here yet" in text
+    assert "counts in the table above alone" in text
+
+
+def test_all_columns_are_seen_on_a_usual_screen(browser: Browser, tmp_path: Path) -> None:
+    """At 1280 pixels no figure of thousands is cut off at the right."""
+    rich = Range(value=-1234.0, low=-12_345.0, high=2_345.0)
+    found = _whatif().backtest
+    figures = tuple(replace(one, minutes=rich, dollars=rich) for one in found.figures)
+    file = tmp_path / "whatif.html"
+    file.write_text(render(replace(_whatif(), backtest=replace(found, figures=figures))), encoding="utf-8")
+    browser.show(file, width=1280)
+    assert (
+        browser.evaluate("(one => one.scrollWidth - one.clientWidth)(document.querySelector('.wide'))") == 0
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

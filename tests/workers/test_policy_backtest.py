@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from countersign.boundary import boundary_hash
+from countersign.labels import Versions
+from countersign.monitors import Monitor
+from countersign.thresholds import Certificate, Promise
 from sandbox.servicenow import ServiceNow
+from tests.unit.builders import NOW
 from tests.workers.house import ROOT, House
+from workers.files import read_policy
 from workers.main import main
 
 POLICY = ROOT / "policies" / "alert-triage.yaml"
@@ -60,6 +66,31 @@ def test_an_edit_shows_what_it_would_have_done(
     assert {one["id"] for one in found["changes"]} == ids
     assert found["before"][0]["would_close"] == 4
     assert all(case in page.read_text(encoding="utf-8") for case in ids)
+
+
+def test_a_policy_in_force_is_compared_by_its_own_certificates(
+    home: House, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An edit of the boundary costs the certificate: what closes four now would close none, and that is told."""
+    document = yaml.safe_load(POLICY.read_text(encoding="utf-8"))
+    document["rules"][0]["threshold"] = {"wrong_closes_at_most": 0.02, "sure": 0.95}
+    certified, edited = tmp_path / "certified.yaml", tmp_path / "edited.yaml"
+    certified.write_text(yaml.safe_dump(document), encoding="utf-8")
+    document["never_close"]["services"].append("billing")
+    edited.write_text(yaml.safe_dump(document | {"version": 2}), encoding="utf-8")
+    _tickets(home, 4)
+    policy = read_policy(certified)
+    certificate = Certificate(
+        category="informational",
+        versions=Versions(policy=boundary_hash(policy), prompt="p", model="local"),
+        promise=Promise(alpha=0.02, delta=0.01),
+        threshold=0.5, n=400, errors=0, p_value=0.0003, delta_spent=0.001, tuning=1, valid_from=NOW,
+    )  # fmt: skip
+    home.parts.ledger.promises.issue("alert-triage", "noise", certificate, Monitor.start(allowed=0.02))
+    asked = (str(edited), "--against", str(certified), "--config", str(home.config), "--json")
+    found = json.loads(_run(capsys, *asked))
+    assert [found[side][0]["would_close"] for side in ("before", "figures")] == [4, 0]
+    assert len(found["changes"]) == 4
 
 
 def test_an_empty_ledger_says_that_there_is_nothing(home: House, capsys: pytest.CaptureFixture[str]) -> None:

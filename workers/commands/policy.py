@@ -245,6 +245,8 @@ def backtest(
         certified=covered(new, standing),
         demoted=demoted(new, standing),
         against=old,
+        certified_before=covered(old, standing) if old else {},
+        demoted_before=demoted(old, standing) if old else frozenset(),
     )
     if page:
         write_page(page, new, found, labels, standing, since=since)
