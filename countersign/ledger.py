@@ -241,7 +241,8 @@ class ClaimedAction:
     """An action that this worker may post; its audit intent is written already.
 
     `in_doubt`: it may have happened, so its marker is looked for first. `earlier` holds the receipts of the
-    case's actions done before, by kind. `undoes` is the effect that it takes back; `approval` is a person's.
+    case's actions done before, by kind. `undoes` is the effect that it takes back; `approval` is a person's, or for
+    what ends or takes away people's work the policy's.
     """
 
     action: Action
@@ -307,7 +308,8 @@ class ActionBook(Protocol):
         ...
 
     def drop(self, case_id: str, code: str, *, by: str, why: str) -> int:
-        """Drops planned actions (code "" means all of the case); gives how many."""
+        """Drops actions that wait for an approval, or were approved by a person and not begun (code "" means all of
+        the case); gives how many."""
         ...
 
 

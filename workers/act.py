@@ -8,15 +8,16 @@ from datetime import timedelta
 
 import structlog
 
-from countersign.actions import Action, Effect, Note
+from countersign.actions import Action, Effect, Note, Route
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.feedback.sources import is_bot
 from countersign.ledger import ClaimedAction, Settled
 from countersign.permits import permitted
+from countersign.policy import Policy
 from countersign.policy.schema import DESK_HOLDS
 from countersign.ports import Desk, Receipt
 from countersign.undo import overwritten
-from countersign.voids import Void, expired, void_note, voided
+from countersign.voids import Approval, Void, expired, outdated, void_note, voided
 from workers.parts import Parts, Wake
 from workers.tracing import Value, span
 
@@ -24,6 +25,8 @@ _log = structlog.get_logger()
 
 WAIT_WHILE_DOWN = timedelta(seconds=15)
 WAIT_WHILE_DENIED = timedelta(minutes=5)
+# What the policy has decided so lately was decided on the ticket as it is.
+FRESH = timedelta(minutes=1)
 NO_CHANGE = "it failed; countersign dead-letters says why"
 
 
@@ -101,11 +104,12 @@ def _voided(parts: Parts, claimed: ClaimedAction, void: Void, notes: list[str]) 
     """Given back to people, who are told in the ticket before it is settled: then no end in between is silent."""
     action, approval = claimed.action, claimed.approval
     policy = parts.policies.get(action.use_case)
-    if policy is not None and approval is not None:
+    if policy is not None and policy.autonomy != "observe" and approval is not None:
         note = void_note(action, void, policy, change=approval.change)
-        parts.ledger.replies.plan(note, asked_by=approval.by)
+        parts.ledger.replies.plan(note, asked_by=approval.by or "policy")
         notes.append(note.key)
-    return replace(_settled(claimed, "void", f"The approval does not hold: {void.why}."), known=void.known)
+    what = "approval" if approval is not None and approval.by else "decision"
+    return replace(_settled(claimed, "void", f"The {what} does not hold: {void.why}."), known=void.known)
 
 
 def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt | Void:
@@ -123,18 +127,26 @@ def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt
 
 
 def _void(parts: Parts, claimed: ClaimedAction, desk: Desk) -> Void | None:
-    """Whether a person's approval holds no more: much may happen between it and a late write."""
+    """Whether what it was approved or decided on holds no more: much may happen between that and a late write."""
     action, approval = claimed.action, claimed.approval
     if approval is None:
         return None
     policy = parts.policies.get(action.use_case)
-    if policy is not None and (late := expired(approval, policy.approvals.expires_after)):
-        return late
-    if action.ticket is None:
+    if policy is not None and (why := outdated(action, approval, policy) or _late(action, approval, policy)):
+        return why
+    if action.ticket is None or not (approval.by or approval.age > FRESH):
         return None
     done = desk.changes_in(action.ticket, approval.offered_at)
     changes = [(change, is_bot(change, parts.settings.bots)) for change in done]
-    return voided(changes, approver=approval.by, change=approval.change, known=approval.known)
+    return voided(
+        changes, approver=approval.by, change=approval.change, known=approval.known, code=action.code
+    )
+
+
+def _late(action: Action, approval: Approval, policy: Policy) -> Void | None:
+    """Who gets a ticket that the policy gives away may wait for it: that takes nothing from people."""
+    waits = isinstance(action.effect, Route) and not approval.by
+    return None if waits else expired(approval, policy.approvals.expires_after)
 
 
 def _look_again(desk: Desk, action: Action, effect: Effect) -> None:

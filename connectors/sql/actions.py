@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, bindparam, case, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, or_, select, update
 
 from connectors.sql import audit
 from connectors.sql.approvals import approval_of, now_known
@@ -191,12 +191,17 @@ class SqlActions:
 
     def drop(self, case_id: str, code: str, *, by: str, why: str) -> int:
         """As the port says. What makes no sense without a dropped action is dropped with it."""
+        waiting = or_(
+            actions.c.state == ActionState.PLANNED.value,
+            # Approved by a person, and nobody has begun it: whoever approved may think better of it.
+            and_(actions.c.state == ActionState.APPROVED.value, actions.c.approved_change != ""),
+        )
         with self._db.write() as connection:
             now = self._db.now(connection)
-            planned = [actions.c.case_id == case_id, actions.c.state == ActionState.PLANNED.value]
+            chosen = [actions.c.case_id == case_id, waiting]
             if code:
-                planned.append(actions.c.code == plain(code).strip().lower())
-            rows = connection.execute(select(actions).where(*planned).with_for_update()).all()
+                chosen.append(actions.c.code == plain(code).strip().lower())
+            rows = connection.execute(select(actions).where(*chosen).with_for_update()).all()
             keys = {row.key for row in rows}
             for row in rows:
                 keys.update(_followers(connection, row))

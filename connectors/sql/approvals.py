@@ -9,20 +9,45 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from connectors.sql.tables import ticket_changes
+from connectors.sql.tables import alerts, cases, ticket_changes
+from countersign.alerts import AlertState
 from countersign.voids import Approval
+
+# What ends somebody's work or takes it away: a decision of the policy to do so is looked at again when it is late.
+_DECIDED = ("close", "route")
 
 
 def approval_of(connection: Connection, row: Row[Any], now: datetime) -> Approval | None:
-    """The approval of an action by a person; None where the policy or a question was enough."""
+    """What an action rests on that may have ended since: a person's approval, or a decision of the policy.
+
+    None for what needs neither: notes and drafts, and what takes back.
+    """
     if not row.approved_change:
-        return None
+        return _decided(connection, row, now) if row.kind in _DECIDED and not row.undoes else None
     return Approval(
         by=row.approved_by,
         change=row.approved_change,
         offered_at=offered_at(connection, row.case_id, row.code, row.planned_at),
         age=now - row.planned_at,
         known=known_of(row.known_changes),
+    )
+
+
+def _decided(connection: Connection, row: Row[Any], now: datetime) -> Approval:
+    # What comes late, and is older than the recovery that the case knows, is no news.
+    again = (
+        alerts.c.state == AlertState.FIRING.value,
+        alerts.c.recorded_at > row.planned_at,
+        cases.c.firing > 0,
+    )
+    fired = select(alerts.c.seq).join(cases).where(alerts.c.case_id == row.case_id, *again)
+    return Approval(
+        by="",
+        change="",
+        offered_at=row.planned_at.replace(microsecond=0),
+        age=now - row.planned_at,
+        known=known_of(row.known_changes),
+        fired=row.kind == "close" and connection.execute(fired.limit(1)).first() is not None,
     )
 
 

@@ -229,7 +229,7 @@ class Approvals(Part):
     approvers: Approvers = Field(default=Approvers(), description="Who may approve.")
     expires_after: PositiveDuration = Field(
         default=timedelta(hours=24),
-        description="How long a draft waits for approval, and an approval for the write.",
+        description="How long a draft waits for approval, and an approval, or a decision to close, for the write.",
     )
     then: Literal["route", "drop"] = Field(
         default="route",

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from countersign.alerts import Alert
 from countersign.ledger import Settled
 from countersign.tickets import Receipt, TicketRef, TicketState
 from tests.ledger_world import (
@@ -372,6 +373,39 @@ def test_what_is_dropped_is_not_done(world: World) -> None:
     assert actions.drop(case_id, "", by="ann", why="leave it") == 0
     assert world.states(case_id) == {"note": "approved", "close": "dropped", "route": "dropped"}
     assert world.ledger.reading.story(case_id).actions[1].detail == "it is real"
+
+
+def test_an_approval_may_be_taken_back_until_it_is_begun(world: World) -> None:
+    """What a person approved is dropped as what waits is; what the policy decided, and what is under way, is not."""
+    case_id = world.decided(effects=[NOTE, CLOSE, ROUTE], asks=["close", "route"], on=ticket())
+    close, route = (one.action for one in world.ledger.reading.story(case_id).actions[1:])
+    actions = world.ledger.actions
+    actions.approve(case_id, close.code, by="ann", change_id="1")
+    world.do_all()
+    actions.approve(case_id, route.code, by="ann", change_id="2")
+    assert actions.drop(case_id, "", by="ann", why="leave it") == 1
+    assert world.states(case_id) == {"note": "done", "close": "done", "route": "dropped"}
+
+
+@pytest.mark.parametrize(
+    ("news", "fired"),
+    [
+        ([], False),
+        ([firing(2)], True),
+        ([firing(2), recovery(3, key="key-2")], False),
+        ([firing(2, key="key-1", at=-5)], False),
+    ],
+)
+def test_a_claimed_close_says_whether_its_case_has_fired_again(
+    world: World, news: list[Alert], fired: bool
+) -> None:
+    """Since it was decided, and not recovered again; what only comes late is no news."""
+    world.decided(firing(1), recovery(9, key="key-1"), effects=[CLOSE], on=ticket())
+    world.clock.turn(MINUTE)
+    world.record(*news)
+    approval = world.take_one().approval
+    assert approval is not None
+    assert (approval.by, approval.fired) == ("", fired)
 
 
 def test_what_needs_a_dropped_ticket_is_dropped_with_it(world: World) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from countersign.tickets import ChangeKind, TicketChange
-from countersign.voids import Approval, expired, voided
+from countersign.voids import Approval, Void, expired, voided
 from tests.unit.builders import NOW, TICKET
 
 COMMENT = TicketChange(
@@ -17,16 +17,22 @@ NONE = frozenset[str]()
 
 def _voids(*changes: TicketChange, bot: bool = False, known: frozenset[str] = NONE) -> bool:
     seen = [(change, bot) for change in changes]
-    return voided(seen, approver="dana", change="approval", known=known) is not None
+    return _voided(*seen, known=known) is not None
+
+
+def _voided(
+    *seen: tuple[TicketChange, bool], change: str = "approval", known: frozenset[str] = NONE
+) -> Void | None:
+    return voided(seen, approver="dana", change=change, known=known, code="7f3a")
 
 
 def test_words_that_were_not_enough_do_not_approve_when_they_are_heard_again() -> None:
     """A worker that died after voiding hears the same words anew; only new words count."""
-    first = voided([(COMMENT, False)], approver="dana", change="approval", known=NONE)
+    first = _voided((COMMENT, False))
     assert first is not None
     assert set(first.known) == {"approval", "c1"}
     assert _voids(known=frozenset(first.known))
-    assert voided([(COMMENT, False)], approver="dana", change="later", known=frozenset(first.known)) is None
+    assert _voided((COMMENT, False), change="later", known=frozenset(first.known)) is None
 
 
 def test_our_own_notes_and_a_bots_void_nothing() -> None:

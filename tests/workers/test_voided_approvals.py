@@ -60,6 +60,11 @@ class Ticket:
         self.home.act([offered.action.key])
         assert self.close == "approved"
 
+    def reject(self, who: str = LEAD) -> None:
+        """What was approved is rejected, in words that nobody has read yet."""
+        (approved,) = (one for one in self._actions() if one.state == "approved")
+        self.note(who, f"/countersign reject {approved.action.code}", True)
+
     def back(self, **ahead: float) -> str:
         """The desk is back, after so long: what becomes of the close."""
         self.home.box.faults.clear()
@@ -295,4 +300,15 @@ def test_what_a_person_resolves_is_offered_no_more(ticket: Ticket) -> None:
     assert ticket.close == "planned"
     ticket.resolve(OTHER)
     ticket.home.run("watch", "sweep")
+    assert ticket.close == "dropped"
+
+
+# The last, because what people reject makes the next case like it doubtful.
+def test_a_rejection_that_was_not_read_yet_is_seen_before_the_write(ticket: Ticket) -> None:
+    """The look right before the close finds the approver's own rejection; once it is read, the close is dropped."""
+    ticket.approve_while_down()
+    ticket.reject()
+    assert ticket.back(hours=1) == "planned"
+    assert "has rejected it since it was offered" in ticket.said()[-1]
+    ticket.home.run("watch")
     assert ticket.close == "dropped"
