@@ -1,4 +1,5 @@
-"""Conversation: answers to `/countersign why …` and other questions in the ticket, from the case's own record alone.
+"""Conversation: answers to `/countersign why …` and other questions in the ticket, from the case's own record alone,
+and what to type instead of a command that could not be obeyed.
 
 Whoever answers remembers nothing: the question is a change in the ticket, the answer is a note with a key of its
 own, and both are in the ledger.
@@ -6,9 +7,11 @@ own, and both are in the ledger.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from countersign.actions import Action, Note, action_key
+from countersign.approvals import Command
 from countersign.assessment import Assessment, sureness
 from countersign.cases import Case
 from countersign.chances import chance
@@ -16,13 +19,25 @@ from countersign.decision import Decision, Outcome, mismatches
 from countersign.drafts import Block, Draft
 from countersign.lanes import Lane
 from countersign.ledger import ActionRecord, DecisionRecord, Story
-from countersign.plans import AFTER_ALL
+from countersign.notes import Offer, turn
+from countersign.plans import AFTER_ALL, words
 from countersign.policy import Policy
 from countersign.spans import quote
 from countersign.tickets import TicketChange
 
 _MOST_RULES = 6
-_COMMANDS = "/countersign approve CODE, reject CODE, wrong category=..., good, or a question"
+# Whoever is told so often in one ticket what to type is no person.
+_MOST_HINTS = 10
+_HINT = "what to type"
+REJECTED = "rejected in the ticket"
+_ENDED = frozenset({"dropped", "compensated"})
+# An account's id that a desk has made up says nothing to a reader, and the ticket itself shows who it was.
+_MADE_UP = re.compile(r"[0-9a-f]{16}")
+_WHAT_THEY_DID = {
+    "approved": "approved", "rejected": "rejected", "reopened": "reopened it", "resolved": "resolved it",
+    "acknowledged": "took it on", "edited": "wrote over", "corrected": "set",
+    "refused": "typed a command that was not obeyed", "void": "approved, which did not hold",
+}  # fmt: skip
 _WHAT_CAME_OF_IT = {
     Outcome.CLOSE: "the ticket was to be closed",
     Outcome.DRAFT_CHANGE: "a change request was drafted; the ticket stays with people",
@@ -38,18 +53,94 @@ def reply(story: Story, change: TicketChange, policy: Policy) -> Action | None:
     Silent while it only observes, before anything was decided, and in the control lane, where people must not see
     the verdict. The same question is answered once, by whoever asks the ledger first.
     """
-    case = story.case
+    record = _spoken_of(story, policy)
+    return _note(story, change, policy, "asked", explained(story, record, policy)) if record else None
+
+
+def hint(
+    story: Story, change: TicketChange, policy: Policy, headline: str, *, commands: bool = True
+) -> Action | None:
+    """The note that says what became of words that could not be obeyed, and what to type; once for each comment.
+
+    None where a question is not answered either, and where it was said often enough.
+    """
+    record = _spoken_of(story, policy)
+    said = sum(one.action.seq == AFTER_ALL and _is_hint(one.action) for one in story.actions)
+    if record is None or said >= _MOST_HINTS:
+        return None
+    draft = Draft(
+        headline=headline,
+        blocks=(_typed(story, record, policy),) if commands else (),
+        provenance=f"Countersign case {story.case.id} · {_HINT}",
+    )
+    return _note(story, change, policy, "hint", draft)
+
+
+def not_offered(story: Story, command: Command) -> str:
+    """Why there is nothing (any more) that this could approve or reject, as a clause; "" where that needs no words."""
+    offered = [one for one in story.actions if one.action.needs_approval or one.state == "planned"]
+    if not offered:
+        return f"nothing is offered here that could be {_DONE_TO[command.verb]}"
+    if not command.code and command.verb == "approve":
+        return "approve needs the code of what it approves"
+    named = [one for one in offered if command.code in ("", one.action.code)]
+    if not named:
+        return f"{command.code} is not the code of what is offered here"
+    one = named[-1]
+    if one.state in _ENDED:
+        return f"what was offered as {one.action.code} has ended{f': {one.detail}' if one.detail else ''}"
+    return f"{one.action.code} was approved before" if command.verb == "reject" else ""
+
+
+def rejected_before(story: Story, code: str) -> bool:
+    """Whether what the code names ("" for anything) was rejected already: a rejection may be heard twice."""
+    return any(one.detail == REJECTED for one in story.actions if code in ("", one.action.code))
+
+
+def names_offer(story: Story, text: str) -> bool:
+    """Whether the words hold the code of something that waits: then they are no mere question."""
+    return any(re.search(rf"\b{code}\b", text, re.IGNORECASE) for code in waiting(story))
+
+
+def approvers_of(policy: Policy) -> str:
+    """Who may approve under the policy, in its own words."""
+    named = policy.approvals.approvers
+    group = named.jira_group if policy.scope.desk == "jira" else named.servicenow_group
+    return " and ".join([*named.people, *([f"members of {group}"] if group else [])]) or "nobody"
+
+
+_DONE_TO = {"approve": "approved", "reject": "rejected"}
+
+
+def waiting(story: Story) -> dict[str, str]:
+    """The codes of what waits for a person, with what approving it does."""
+    return {one.action.code: words(one.action.effect) for one in story.actions if one.state == "planned"}
+
+
+def _typed(story: Story, record: DecisionRecord, policy: Policy) -> Block:
+    said = record.assessment
+    offers = tuple(Offer(code=code, to=to) for code, to in waiting(story).items())
+    return turn(offers, policy, said=said.category if isinstance(said, Assessment) else None)
+
+
+def _is_hint(action: Action) -> bool:
+    return isinstance(action.effect, Note) and action.effect.draft.provenance.endswith(_HINT)
+
+
+def _spoken_of(story: Story, policy: Policy) -> DecisionRecord | None:
+    """The decision that people may be told of."""
     if not story.decisions or policy.autonomy == "observe":
         return None
     record = story.decisions[-1]
-    if record.decision.lane is Lane.CONTROL:
-        return None
-    key = action_key(
-        use_case=case.use_case, event=f"asked:{change.id}", kind="note", target=policy.scope.desk
-    )
+    return None if record.decision.lane is Lane.CONTROL else record
+
+
+def _note(story: Story, change: TicketChange, policy: Policy, event: str, draft: Draft) -> Action:
+    case, desk = story.case, policy.scope.desk
     return Action(
-        key=key, case_id=case.id, use_case=case.use_case, desk=policy.scope.desk, ticket=change.ref,
-        effect=Note(draft=explained(story, record, policy)), seq=AFTER_ALL,
+        key=action_key(use_case=case.use_case, event=f"{event}:{change.id}", kind="note", target=desk),
+        case_id=case.id, use_case=case.use_case, desk=desk, ticket=change.ref, effect=Note(draft=draft),
+        seq=AFTER_ALL,
     )  # fmt: skip
 
 
@@ -70,7 +161,7 @@ def explained(story: Story, record: DecisionRecord, policy: Policy) -> Draft:
         headline=f"Why - {_WHAT_CAME_OF_IT[decision.outcome]}",
         blocks=(
             *(Block(title=title, style="bullets", lines=lines) for title, lines in told.items() if lines),
-            Block(title="What can be typed", lines=(_COMMANDS,)),
+            _typed(story, record, policy),
         ),
         provenance=f"Countersign case {case.id} · decided {record.at:%Y-%m-%d %H:%M %Z} · "
         f"policy {policy.use_case} v{record.policy_version} ({record.policy_hash}) · from the record, no model asked",
@@ -138,7 +229,7 @@ def _bounds(policy: Policy) -> Iterator[str]:
 def _done(actions: tuple[ActionRecord, ...]) -> Iterator[str]:
     for record in actions:
         if record.action.seq != AFTER_ALL:
-            by = f", approved by {record.approved_by}" if record.approved_by else ""
+            by = f", approved by {_who(record.approved_by)}" if record.approved_by else ""
             yield f"{record.action.effect.kind.replace('_', ' ')}: {record.state.replace('_', ' ')}{by}"
 
 
@@ -153,5 +244,9 @@ def _since(story: Story) -> Iterator[str]:
         yield f"{ticket.ref.key or 'the ticket'} is {ticket.state.value}{f', with {holder}' if holder else ''}"
     for one in story.corrections:
         if one.verdict != "why":
-            change = f" {one.field}: {one.after}" if one.field else ""
-            yield f"{one.by} said {one.verdict}{change}"
+            change = f" {one.field}: {one.after}" if one.field and one.verdict != "edited" else ""
+            yield f"{_who(one.by)} {_WHAT_THEY_DID.get(one.verdict, f'said {one.verdict}')}{change}"
+
+
+def _who(account: str) -> str:
+    return "somebody" if _MADE_UP.search(account) else account

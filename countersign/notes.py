@@ -16,6 +16,9 @@ from countersign.policy import Policy
 from countersign.redaction import redact
 from countersign.spans import quote
 
+# So many categories are read in a line; a longer list is looked up in the policy.
+_READABLE = 16
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
@@ -41,7 +44,7 @@ def note(
                     title="Why", lines=(_sentence(assessment.because), "A person has to look at this one.")
                 ),
                 *_around(case),
-                _turn(offers, assessed=False),
+                turn(offers, policy, said=None),
             ),
             provenance=provenance(case, assessment, policy),
         )
@@ -53,7 +56,7 @@ def note(
             *_around(case),
             *_similar(case),
             Block(title="What the policy says", lines=tuple(_next(assessment, decision, policy))),
-            _turn(offers, assessed=True),
+            turn(offers, policy, said=assessment.category),
         ),
         provenance=provenance(case, assessment, policy),
     )
@@ -73,7 +76,7 @@ def closing_note(case: Case, assessment: Assessment, decision: Decision, policy:
                 style="commands",
                 lines=(
                     "Reopen the ticket: that is all it takes, and it is counted as a wrong close",
-                    "/countersign wrong category=...  - says what it really was",
+                    f"/countersign wrong category=...  - says what it really was{others(policy, assessment.category)}",
                 ),
             ),
         ),
@@ -170,12 +173,13 @@ def _next(assessment: Assessment, decision: Decision, policy: Policy) -> Iterato
     yield from (f"Less sure, because {doubt}." for doubt in assessment.doubts)
 
 
-def _turn(offers: Sequence[Offer], *, assessed: bool) -> Block:
+def turn(offers: Sequence[Offer], policy: Policy, *, said: str | None) -> Block:
+    """What can be typed. `said` is the category that the draft gives, None where nobody assessed the case."""
     lines = [f"/countersign approve {offer.code}  - {offer.to}" for offer in offers]
     lines += [f"/countersign reject {offer.code}  - leaves the ticket as it is" for offer in offers[:1]]
-    if assessed:
+    if said is not None:
         lines += [
-            "/countersign wrong category=...  - says what it really is",
+            f"/countersign wrong category=...  - says what it really is{others(policy, said)}",
             "/countersign good  - the draft helped",
         ]
     return Block(
@@ -183,6 +187,12 @@ def _turn(offers: Sequence[Offer], *, assessed: bool) -> Block:
         style="commands",
         lines=tuple(lines) or ("Nothing waits for you here but the ticket.",),
     )
+
+
+def others(policy: Policy, said: str) -> str:
+    """The categories that may be typed instead, where they are few enough to be read."""
+    named = [category for category in policy.categories if category != said]
+    return f": {', '.join(named)}" if len(named) <= _READABLE else ""
 
 
 def _why_closed(case: Case, assessment: Assessment, decision: Decision) -> str:

@@ -8,8 +8,17 @@ from dataclasses import replace
 import structlog
 
 from countersign.actions import Close, Note
-from countersign.approvals import Command, may_approve, read_commands
-from countersign.conversation import reply
+from countersign.approvals import Command, corrected, may_approve, read_commands
+from countersign.conversation import (
+    REJECTED,
+    approvers_of,
+    hint,
+    names_offer,
+    not_offered,
+    rejected_before,
+    reply,
+    waiting,
+)
 from countersign.errors import OutsideError
 from countersign.feedback.edits import distance, text_of, without_marker
 from countersign.feedback.sources import is_bot
@@ -90,8 +99,10 @@ def _hear(parts: Parts, desk: str, one: Watched) -> tuple[list[Correction], list
         return [], []
     corrections: list[Correction] = []
     ready: list[str] = []
-    for command in read_commands(one.change):
+    for typed in read_commands(one.change):
+        command, lost = corrected(typed, policy.categories)
         verdict, keys = _obey(parts, desk, one, command, policy)
+        keys += _hinted(parts, one, policy, f"Taken as wrong, but {lost}") if lost else ()
         corrections.append(_correction(one, verdict, text=command.text))
         corrections += [_correction(one, verdict, field=f, after=value) for f, value in command.fields]
         ready += keys
@@ -119,38 +130,60 @@ def _obey(
     parts: Parts, desk: str, one: Watched, command: Command, policy: Policy
 ) -> tuple[str, tuple[str, ...]]:
     """What a command comes to: the verdict it is recorded as, and the actions that are to be done now."""
-    if command.verb == "why":
-        return "why", _answered(parts, one, policy)
-    if command.verb not in ("approve", "reject"):
+    if command.verb == "unclear":
+        return _refused(parts, one, policy, command.problem)
+    if command.verb in ("approve", "reject"):
+        return _judged(parts, desk, one, command, policy)
+    if command.verb != "why":
         return command.verb, ()
+    if names_offer(parts.ledger.reading.story(one.case_id), command.text):
+        return _refused(parts, one, policy, "what waits is answered with approve or reject")
+    return "why", _answered(parts, one, policy)
+
+
+def _judged(
+    parts: Parts, desk: str, one: Watched, command: Command, policy: Policy
+) -> tuple[str, tuple[str, ...]]:
     author = one.change.author
     if why := _not_entitled(parts, desk, one, policy):
         _log.warning("approval.refused", case=one.case_id, by=author, why=why)
-        return "refused", ()
+        only = f"Nothing was done - only {approvers_of(policy)} may approve or reject here"
+        return "refused", _hinted(parts, one, policy, only, commands=False)
+    story = parts.ledger.reading.story(one.case_id)
     if command.verb == "reject":
-        dropped = parts.ledger.actions.drop(
-            one.case_id, command.code, by=author, why="rejected in the ticket"
-        )
+        dropped = parts.ledger.actions.drop(one.case_id, command.code, by=author, why=REJECTED)
         _log.info("approval.rejected", case=one.case_id, by=author, dropped=dropped)
-        return "rejected", ()
-    if not command.code:
-        return "refused", ()
-    if void := _void(parts, one, command):
+        if dropped or rejected_before(story, command.code):
+            return "rejected", ()
+        return _refused(parts, one, policy, not_offered(story, command))
+    if command.code in waiting(story) and (void := _void(parts, one, command)):
         # What was approved is not what was offered: people look at it as it is now.
         _log.warning("approval.void", case=one.case_id, by=author, why=void.why)
         return "void", _asked_again(parts, one, command, void, policy)
     keys = parts.ledger.actions.approve(one.case_id, command.code, by=author, change_id=one.change.id)
     _log.info("approval.given", case=one.case_id, by=author, actions=len(keys))
-    return "approved" if keys else "refused", keys
+    return ("approved", keys) if keys else _refused(parts, one, policy, not_offered(story, command))
+
+
+def _refused(parts: Parts, one: Watched, policy: Policy, why: str) -> tuple[str, tuple[str, ...]]:
+    return "refused", _hinted(parts, one, policy, f"Nothing was done - {why}") if why else ()
+
+
+def _hinted(
+    parts: Parts, one: Watched, policy: Policy, headline: str, *, commands: bool = True
+) -> tuple[str, ...]:
+    """The note that says why somebody's words could not be obeyed. A bot gets none: it would answer it."""
+    if is_bot(one.change, parts.settings.bots):
+        return ()
+    action = hint(parts.ledger.reading.story(one.case_id), one.change, policy, headline, commands=commands)
+    return parts.ledger.replies.plan(action, asked_by=one.change.author) if action else ()
 
 
 def _void(parts: Parts, one: Watched, command: Command) -> Void | None:
     """What voids an approval: what others did in the ticket since it was offered. None if nothing does."""
     later, known = parts.ledger.watch.changes_since_offer(one.case_id, command.code)
     changes = [(change, is_bot(change, parts.settings.bots)) for change in later]
-    return voided(
-        changes, approver=one.change.author, change=one.change.id, known=known, code=command.code
-    )
+    return voided(changes, approver=one.change.author, change=one.change.id, known=known)
 
 
 def _asked_again(parts: Parts, one: Watched, command: Command, void: Void, policy: Policy) -> tuple[str, ...]:
@@ -174,7 +207,9 @@ def _not_entitled(parts: Parts, desk: str, one: Watched, policy: Policy) -> str:
 
 
 def _answered(parts: Parts, one: Watched, policy: Policy) -> tuple[str, ...]:
-    """The note that answers a question, planned from the case's record."""
+    """The note that answers a person's question, planned from the case's record. A bot would answer the answer."""
+    if is_bot(one.change, parts.settings.bots):
+        return ()
     action = reply(parts.ledger.reading.story(one.case_id), one.change, policy)
     if action is None:
         return ()

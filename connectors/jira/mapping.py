@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from connectors.jira.client import Json
-from connectors.jira.markup import text_of
+from connectors.jira.markup import said_in, text_of
 from countersign.alerts import Alert, AlertState
 from countersign.errors import UnreadableAlert
 from countersign.severity import Severity
@@ -193,18 +193,28 @@ def edited_comment(comment: Json, of: TicketRef, us: str) -> TicketChange | None
 
 
 def comment_change(comment: Json, of: TicketRef, us: str, *, customers: bool) -> TicketChange:
-    author = str((comment.get("author") or {}).get("accountId", ""))
+    """A comment by whoever wrote the words that stand there: written over, it is said anew, by the editor."""
+    wrote, created, updated = comment.get("author") or {}, comment["created"], comment.get("updated")
+    by_us = _account(wrote) == us
+    editor = comment.get("updateAuthor") or wrote
+    anew = not by_us and bool(updated) and (updated, _account(editor)) != (created, _account(wrote))
+    if anew:
+        wrote = editor
     return TicketChange(
-        id=f"comment:{comment['id']}",
+        id=f"comment:{comment['id']}:{updated}" if anew else f"comment:{comment['id']}",
         ref=of,
         kind=ChangeKind.COMMENT,
-        author=author,
-        at=when(comment["created"]),
-        text=text_of(comment.get("body")),
+        author=_account(wrote),
+        at=when(updated if anew else created),
+        text=said_in(comment.get("body")),
         internal=not customers or is_internal(comment),
-        by_us=author == us,
-        by_bot=_is_app(comment.get("author")),
+        by_us=by_us,
+        by_bot=_is_app(wrote),
     )
+
+
+def _account(user: Json) -> str:
+    return str(user.get("accountId", ""))
 
 
 def is_internal(comment: Json) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from countersign.drafts import Block, Draft
@@ -35,6 +35,16 @@ def text_of(body: object) -> str:
     if isinstance(body, str):
         return body
     return _read(body).strip("\n") if isinstance(body, Mapping) else ""
+
+
+def said_in(body: object) -> str:
+    """What the author of a comment says, as plain text: a quote behind >, a list behind -, code between fences.
+
+    What is struck out is not said.
+    """
+    if isinstance(body, str):
+        return body
+    return _read(body, dressed=True).strip("\n") if isinstance(body, Mapping) else ""
 
 
 def _block(block: Block) -> list[Node]:
@@ -70,10 +80,10 @@ def _text(text: str, *marks: str) -> Node:
     return node | {"marks": [{"type": mark} for mark in marks]} if marks else node
 
 
-def _read(node: Mapping[str, Any]) -> str:
+def _read(node: Mapping[str, Any], *, dressed: bool = False) -> str:
     kind = str(node.get("type"))
     if kind == "text":
-        return str(node.get("text", ""))
+        return "" if dressed and _is_struck(node) else str(node.get("text", ""))
     if kind == "hardBreak":
         return "\n"
     if kind in ("mention", "emoji", "inlineCard"):
@@ -81,5 +91,20 @@ def _read(node: Mapping[str, Any]) -> str:
         return str(attrs.get("text") or attrs.get("url") or "") if isinstance(attrs, Mapping) else ""
     content = node.get("content")
     children = content if isinstance(content, list) else []
-    inner = "".join(_read(child) for child in children if isinstance(child, Mapping))
-    return inner.rstrip("\n") + "\n" if kind in _BLOCKS else inner
+    inner = "".join(_read(child, dressed=dressed) for child in children if isinstance(child, Mapping))
+    if kind not in _BLOCKS:
+        return inner
+    text = inner.rstrip("\n")
+    return (_DRESSED[kind](text) if dressed and kind in _DRESSED else text) + "\n"
+
+
+_DRESSED: Mapping[str, Callable[[str], str]] = {
+    "blockquote": lambda text: "\n".join(f"> {line}" for line in text.split("\n")),
+    "listItem": lambda text: f"- {text}",
+    "codeBlock": lambda text: f"```\n{text}\n```",
+}
+
+
+def _is_struck(node: Mapping[str, Any]) -> bool:
+    marks = node.get("marks")
+    return isinstance(marks, list) and {"type": "strike"} in marks

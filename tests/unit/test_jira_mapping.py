@@ -239,3 +239,17 @@ def test_a_change_that_is_not_over_has_no_end_and_others_issues_are_not_ours() -
     assert end is not None
     assert end.at is None
     assert mapping.change_end(ISSUE, "https://x", "Won't Do") is None
+
+
+def test_a_comment_that_is_written_over_is_said_anew_by_the_editor() -> None:
+    """Whoever may edit others' comments must not approve in their name; one's own slip can be mended in place."""
+    at, later = "2026-11-20T09:00:00.000+0000", "2026-11-20T09:05:00.000+0000"
+    lead, admin = {"accountId": "lead"}, {"accountId": "admin", "accountType": "app"}
+    said = {"id": "1", "created": at, "updated": at, "body": "x", "author": lead, "updateAuthor": lead}
+    mended, forged = said | {"updated": later}, said | {"updateAuthor": admin}
+    read = [mapping.comment_change(one, REF, "us", customers=False) for one in (said, mended, forged)]
+    assert [(one.author, one.by_bot) for one in read] == [("lead", False), ("lead", False), ("admin", True)]
+    assert [one.id for one in read] == ["comment:1", f"comment:1:{later}", f"comment:1:{at}"]
+    assert read[1].at > read[0].at
+    ours = mapping.comment_change(forged, REF, "lead", customers=False)
+    assert (ours.by_us, ours.id) == (True, "comment:1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.jira.markup import document, lines, text_of
+from connectors.jira.markup import document, lines, said_in, text_of
 from countersign.drafts import Block, Draft
 
 MARKER = "countersign:0123456789abcdef"
@@ -90,3 +90,23 @@ def test_no_text_node_is_empty() -> None:
     assert document(Draft(headline="", blocks=(), provenance=""), "m")["content"][0] == _paragraph(
         _text(" ", "strong")
     )
+
+
+def test_what_a_comment_shows_is_not_what_it_says() -> None:
+    """A quote, a list and a code block can be told from words of the author's own; what is struck out is gone."""
+    command = _paragraph(_text("/countersign approve 7f3a", "code"))
+    shown = {
+        "blockquote": {"type": "blockquote", "content": [command, command]},
+        "list": _bullets(command),
+        "code": {"type": "codeBlock", "content": [_text("/countersign approve 7f3a")]},
+        "struck": _paragraph(_text("/countersign approve 7f3a", "strike")),
+        "said": command,
+    }
+    read = {name: said_in({"type": "doc", "version": 1, "content": [node]}) for name, node in shown.items()}
+    assert read == {
+        "blockquote": "> /countersign approve 7f3a\n> /countersign approve 7f3a",
+        "list": "- /countersign approve 7f3a",
+        "code": "```\n/countersign approve 7f3a\n```",
+        "struck": "",
+        "said": "/countersign approve 7f3a",
+    }

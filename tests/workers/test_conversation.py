@@ -54,14 +54,14 @@ def test_why_is_answered_in_the_same_ticket(home: House) -> None:
 
 
 def test_what_is_no_command_is_a_question(home: House) -> None:
-    """A question in other words, or a verb with a slip, is answered with where things stand and what can be typed."""
+    """A question in other words, or the name alone, is answered with where things stand and what can be typed."""
     home, ticket = _decided(home)
     _ask(home, ticket, "/countersign what changed since?")
-    _ask(home, ticket, "/countersign aprove 7f3a")
+    _ask(home, ticket, "/countersign")
     first, second = _answers(home, ticket)
     assert first.index("WHY IT WAS NOT CLOSED") < first.index("SINCE THEN") < first.index("WHAT WAS SAID")
     assert f"{ticket} is open" in first
-    assert "/countersign approve CODE" in second
+    assert "/countersign wrong category=..." in second
 
 
 def test_the_question_and_the_answer_are_in_the_ledger(home: House) -> None:
@@ -119,6 +119,18 @@ def test_at_jira_too_with_a_question_after_the_answer(home: House) -> None:
     assert "no model asked" in first
     assert "said wrong category: network" not in first
     assert "said wrong category: network" in second
+
+
+def test_a_bot_gets_no_answer(home: House) -> None:
+    """An account that copies comments from ticket to ticket would ask again with every answer."""
+    home, ticket = _decided(home)
+    desk = home.box.servicenow
+    sys_id = desk.incident(ticket)["sys_id"]
+    home.box.run(lambda: desk.add_note(sys_id, "system", "/countersign why"))
+    home.box.run(lambda: desk.add_note(sys_id, "system", "/countersign aprove it"))
+    before = len(home.box.run(lambda: desk.journal(sys_id)))
+    home.run("watch", "sweep")
+    assert len(home.box.run(lambda: desk.journal(sys_id))) == before
 
 
 def test_a_customer_gets_no_answer(home: House) -> None:

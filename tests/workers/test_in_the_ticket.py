@@ -41,6 +41,12 @@ def _say(home: House, ticket: str, who: str, text: str, *, internal: bool = True
     home.run("watch", "sweep")
 
 
+def _said(home: House, ticket: str) -> str:
+    """The newest note in the ticket."""
+    desk = home.box.servicenow
+    return str(home.box.run(lambda: desk.journal(desk.incident(ticket)["sys_id"]))[-1]["value"])
+
+
 def _close(home: House, ticket: str) -> str:
     return next(one.state for one in _story(home, ticket).actions if one.action.effect.kind == "close")
 
@@ -90,6 +96,79 @@ def test_a_wrong_code_approves_nothing(home: House) -> None:
     _say(home, ticket, LEAD, f"/countersign approve {wrong}")
     _say(home, ticket, LEAD, "/countersign approve")
     assert (_close(home, ticket), _open(home, ticket)) == ("planned", True)
+
+
+DO_NOTHING = {
+    "/countersign approve": "approve needs the code of what it approves",
+    "/countersign approve 0f0f0": "0f0f0 is not the code of what is offered here",
+    "/countersign reject 0f0f1": "0f0f1 is not the code of what is offered here",
+    "/countersign aprove {code}": '"aprove" is no command',
+    "/countersign genehmigen {code}": "what waits is answered with approve or reject",
+    "/countersign approve {code}\n/countersign reject {code}": "approve and reject can't both be meant",
+}
+
+
+def test_words_that_do_nothing_are_answered_with_what_to_type(home: House) -> None:
+    """One note, whose first line says why, with the line to type; what was offered goes on waiting."""
+    home, ticket = _asked(home)
+    code, desk = _code(home, ticket), home.box.servicenow
+    sys_id = desk.incident(ticket)["sys_id"]
+    for typed in DO_NOTHING:
+        home.box.run(lambda typed=typed: desk.add_note(sys_id, LEAD, typed.format(code=code)))  # type: ignore[misc]
+    home.run("watch", "sweep")
+    notes = [str(one["value"]) for one in home.box.run(lambda: desk.journal(sys_id))]
+    answers = [note for note in notes if note.startswith("Nothing was done - ")]
+    assert {note.splitlines()[0] for note in answers} == {
+        f"Nothing was done - {told.format(code=code)}" for told in DO_NOTHING.values()
+    }
+    assert len(answers) == len(DO_NOTHING)
+    assert all(f"/countersign approve {code}  - closes this ticket" in note for note in answers)
+    assert {one.verdict for one in _story(home, ticket).corrections} == {"refused"}
+    assert (_close(home, ticket), _open(home, ticket)) == ("planned", True)
+
+
+def test_whoever_may_not_approve_is_told_who_may(home: House) -> None:
+    """And not what to type."""
+    home, ticket = _asked(home)
+    _say(home, ticket, OTHER, f"/countersign approve {_code(home, ticket)}")
+    note = _said(home, ticket)
+    assert note.startswith("Nothing was done - only members of noc-leads may approve or reject here\n")
+    assert "/countersign" not in note
+
+
+def test_who_approves_what_has_ended_is_told(home: House) -> None:
+    """Rejected before, it can't be approved any more; rejecting it again is no news."""
+    home, ticket = _asked(home)
+    code = _code(home, ticket)
+    _say(home, ticket, LEAD, f"/countersign reject {code}")
+    _say(home, ticket, LEAD, f"/countersign reject {code}")
+    _say(home, ticket, LEAD, f"/countersign approve {code}")
+    assert _said(home, ticket).splitlines()[0] == (
+        f"Nothing was done - what was offered as {code} has ended: rejected in the ticket"
+    )
+    verdicts = [one.verdict for one in _story(home, ticket).corrections]
+    assert verdicts == ["rejected", "rejected", "refused"]
+
+
+def test_no_account_is_told_for_ever_what_to_type(home: House) -> None:
+    """A program under a person's name that answers every note with the same wrong words is answered ten times."""
+    home, ticket = _asked(home)
+    desk = home.box.servicenow
+    for _ in range(12):
+        home.box.run(lambda: desk.add_note(desk.incident(ticket)["sys_id"], LEAD, "/countersign approve"))
+    home.run("watch", "sweep")
+    notes = home.box.run(lambda: desk.journal(desk.incident(ticket)["sys_id"]))
+    assert sum(str(one["value"]).startswith("Nothing was done") for one in notes) == 10
+
+
+def test_a_correction_that_is_not_understood_is_told(home: House) -> None:
+    """A category that the policy does not have teaches nothing; the note lists those that it has."""
+    home, ticket = _asked(home)
+    _say(home, ticket, OTHER, "/countersign wrong category=netwrok")
+    note = _said(home, ticket)
+    assert note.startswith('Taken as wrong, but "netwrok" is no category here\n')
+    assert "network" in note.replace("netwrok", "")
+    assert [(one.verdict, one.field) for one in _story(home, ticket).corrections] == [("wrong", "")]
 
 
 def test_a_rejection_drops_what_waits(home: House) -> None:
