@@ -183,7 +183,7 @@ def _void(parts: Parts, one: Watched, command: Command) -> Void | None:
     """What voids an approval: what others did in the ticket since it was offered. None if nothing does."""
     later, known = parts.ledger.watch.changes_since_offer(one.case_id, command.code)
     changes = [(change, is_bot(change, parts.settings.bots)) for change in later]
-    return voided(changes, approver=one.change.author, change=one.change.id, known=known)
+    return voided(changes, approver=one.change.author, change=one.change.id, known=known, code=command.code)
 
 
 def _asked_again(parts: Parts, one: Watched, command: Command, void: Void, policy: Policy) -> tuple[str, ...]:
