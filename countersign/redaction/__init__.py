@@ -17,6 +17,10 @@ from countersign.redaction.patterns import LOOKALIKE, PLACEHOLDER, Hit, hits
 KINDS = frozenset({"secrets", "email", "phone", "ip", "iban", "card"})
 # Bytes of a title or a word of a log: the same ones come again and again.
 _SHORT = 300
+_CONTINUED = bytes(range(0x80, 0xC0))
+# Wide letters and digits, spaces that don't break and dashes of typesetters, as the patterns know them: one for one.
+_PLAIN = {0xFF01 + n: 0x21 + n for n in range(94)} | dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-")
+_PLAIN |= dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +58,22 @@ class Redactor:
     def redact(self, text: str) -> Redacted:
         """The text with placeholders; `hidden` holds those of all texts so far."""
         # A placeholder that stands in the text already would be restored to somebody's value.
-        data = LOOKALIKE.sub(rb"(\1)", text.encode("utf-8", "replace"))
-        parts, end = [], 0
+        text = LOOKALIKE.sub(rb"(\1)", text.encode("utf-8", "replace")).decode()
+        data = (text if text.isascii() else text.translate(_PLAIN)).encode()
+        parts, end, at = list[str](), 0, 0
         for hit in _found(data, self.kinds) if len(data) <= _SHORT else _apart(hits(data, self.kinds)):
-            parts += [data[end : hit.start], self._name(hit, data).encode()]
-            end = hit.end
-        parts.append(data[end:])
-        return Redacted(b"".join(parts).decode("utf-8", "replace"), self.hidden)
+            start = at + _characters(data[end : hit.start])
+            after = start + _characters(data[hit.start : hit.end])
+            parts += [text[at:start], self._name(hit.word, text[start:after])]
+            end, at = hit.end, after
+        return Redacted("".join((*parts, text[at:])), self.hidden)
 
-    def _name(self, hit: Hit, data: bytes) -> str:
-        value = data[hit.start : hit.end].decode("utf-8", "replace")
-        name = self._names.get((hit.word, value))
+    def _name(self, word: str, value: str) -> str:
+        name = self._names.get((word, value))
         if name is None:
-            self._counts[hit.word] = self._counts.get(hit.word, 0) + 1
-            name = f"<{hit.word}:{self._counts[hit.word]}>"
-            self._names[hit.word, value] = name
+            self._counts[word] = self._counts.get(word, 0) + 1
+            name = f"<{word}:{self._counts[word]}>"
+            self._names[word, value] = name
             self._values[name] = value
         return name
 
@@ -99,6 +104,11 @@ def _restored(name: str, hidden: Mapping[str, str]) -> str:
 
 def _word(name: str) -> str:
     return name[1:-1].partition(":")[0]
+
+
+def _characters(part: bytes) -> int:
+    """How many characters begin in a part of a UTF-8 text."""
+    return len(part.translate(None, _CONTINUED))
 
 
 @lru_cache(maxsize=4096)

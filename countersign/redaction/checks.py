@@ -12,8 +12,19 @@ _CARD = re.compile(
     rb"4\d{12}(?:\d{3}){0,2}|(?:5[1-5]|2[2-7])\d{14}|(?:50|5[6-9]|6\d)\d{10,17}"
     rb"|3[47]\d{13}|(?:30|36|38|39)\d{12}|35\d{14}|(?:1800|2131)\d{11}"
 )
-_SEPARATORS = re.compile(rb"[ -]")
+_SEPARATORS = re.compile(rb"[ .-]")
+_DATE = re.compile(rb"^(?:19|20)\d\d[.-][01]?\d[.-][0-3]?\d(?!\d)")
 _LEAST_IBAN = 15
+_IN_DIGITS = {ord(char): str(int(char, 36)) for char in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def longest_card(candidate: bytes) -> int:
+    """How many leading bytes are a card: after its last group may stand another number, as its check value."""
+    without = _SEPARATORS.split(candidate)[-1]
+    for end in (len(candidate), len(candidate) - len(without) - 1):
+        if card(candidate[:end]):
+            return end
+    return 0
 
 
 def card(candidate: bytes) -> bool:
@@ -39,7 +50,7 @@ def iban(candidate: bytes) -> int:
 
 
 def _mod97(text: bytes) -> int:
-    return int("".join(str(int(chr(byte), 36)) for byte in text[4:] + text[:4])) % 97
+    return int("".join([_IN_DIGITS[byte] for byte in text[4:] + text[:4]])) % 97
 
 
 def address(candidate: bytes) -> bool:
@@ -60,7 +71,9 @@ def longest_address(candidate: bytes) -> int:
 
 
 def phone(candidate: bytes) -> bool:
-    """7 to 15 digits, as numbers have that can be dialled."""
+    """7 to 15 digits, as numbers have that can be dialled, and no date."""
+    if _DATE.match(candidate):
+        return False
     digits = sum(48 <= byte <= 57 for byte in candidate.partition(b"x")[0])
     return 7 <= digits <= 15
 

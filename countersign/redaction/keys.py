@@ -81,6 +81,7 @@ MARKED = (
     r"https://hooks.slack.com/(?:services|workflows|triggers)/[\w+/]{40,}",
     r"ya29\.[\w-]{30,}",
     r"API-[A-Z0-9]{26}",
+    r"\$(?:1|2[abxy]|5|6|y|apr1|argon2id?)\$[\w./$=,+-]{20,}",  # a password's hash, as in /etc/shadow
 )
 
 # Issuers whose keys have no mark: beside such a name a random token is taken for a key.

@@ -35,14 +35,16 @@ def _all(check: Callable[[bytes], bool]) -> Callable[[bytes], int]:
     return lambda candidate: len(candidate) if check(candidate) else 0
 
 
-_EMAIL = r"[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff._%+'-]*@(?:[A-Za-z0-9\x80-\xff-]+\.)+[A-Za-z]{2,24}"
-_CARD = (
-    r"\b(?:\d{12,19}|\d{4}(?: \d{4}){3}(?: \d{1,3})?|\d{4}(?:-\d{4}){3}(?:-\d{1,3})?"
-    r"|\d{4}[ -]\d{6}[ -]\d{4,5})\b"
+_EMAIL = (
+    r"[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff._%+'-]*(?:@|%40)(?:[A-Za-z0-9\x80-\xff-]+\.)+[A-Za-z]{2,24}"
 )
-_IBAN = r"(?i)\b[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,4})?\b"
-_IPV4 = r"\b(?:\d{1,3}\.){3}\d{1,3}\b"
-_IPV6 = r"(?i)(?:^|[^0-9a-z:.])((?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?)"
+_CARD = (
+    r"(?:\b|_)(\d{12,19}|\d{4}(?: \d{4}){3}(?: \d{1,3})?|\d{4}(?:-\d{4}){3}(?:-\d{1,3})?"
+    r"|\d{4}(?:\.\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{4,5})(?:\b|_)"
+)
+_IBAN = r"(?i)(?:\b|_)([a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,4})?)(?:\b|_)"
+_IPV4 = r"(?:\b|_)((?:\d{1,3}\.){3}\d{1,3})(?:\b|_)"
+_IPV6 = r"(?i)(?:^|[^0-9a-z:.]|[g-z][0-9a-z]{0,12}:)((?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?)"
 _PHONE = (
     r"\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}(?: ?x\d{1,5})?"
     r"|(?:\+?\d{1,2}[ .-])?(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}(?: ?x\d{1,5})?\b"
@@ -59,7 +61,7 @@ KINDS = (
     *(Kind("secrets", "secret", rule.pattern, rule.proven) for rule in secrets.RULES),
     Kind("email", "email", compiled(_EMAIL), len),
     Kind("iban", "iban", compiled(_IBAN), checks.iban),
-    Kind("card", "card", compiled(_CARD), _all(checks.card)),
+    Kind("card", "card", compiled(_CARD), checks.longest_card),
     Kind("ip", "ip", compiled(_IPV4), _all(checks.address)),
     Kind("ip", "ip", compiled(_IPV6), checks.longest_address),
     Kind("phone", "phone", compiled(_PHONE), _all(checks.phone)),

@@ -56,6 +56,66 @@ def test_hides_each_kind(text: str, value: str, kind: str) -> None:
     assert redacted.text.split()[0].startswith(text.split()[0][:2]) or redacted.text.startswith("<")
 
 
+CHOSEN = "Hunter2!xy"
+KEYED = "aB3dE5fG7hJ9kL1m"
+LONG = _drawn(400)
+WIDE = str.maketrans("0123456789.@", "０１２３４５６７８９．＠")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (rf"{{\"password\": \"{CHOSEN}\"}}", CHOSEN),
+        (rf"{{\\\"password\\\":\\\"{CHOSEN}\\\"}}", CHOSEN),
+        ('{"password": "Tgh1;23,4<z"}', ";23,4<z"),
+        (f"password:\n  {CHOSEN}", CHOSEN),
+        (f"password: |\n  {CHOSEN}", CHOSEN),
+        (f"- name: DB_PASSWORD\n  value: {CHOSEN}", CHOSEN),
+        (f'{{"name":"DB_PASSWORD","value":"{CHOSEN}"}}', CHOSEN),
+        (f'<add key="Password" value="{CHOSEN}"/>', CHOSEN),
+        (f"<db:password>{CHOSEN}</db:password>", CHOSEN),
+        (f"password=&quot;{CHOSEN}&quot;", CHOSEN),
+        ("https://h/x?next=a%26password%3DHunter2xy", "Hunter2xy"),
+        (f"https://h/x?sv=2020&sig={KEYED}%2Fxyz%3D", KEYED),
+        ("postgres://app:s3c@ret:PW@db:5432/x", "s3c@ret:PW"),
+        ("postgres://app:hunter@db:5432/x", "hunter"),
+        (f"tool --password {CHOSEN} run", CHOSEN),
+        (f"curl -u admin:{CHOSEN} https://h", CHOSEN),
+        (f'-H "Bearer {KEYED}"', KEYED),
+        (f"psk={CHOSEN} and PW: {CHOSEN}", CHOSEN),
+        ("password=$ecret123!", "$ecret123!"),
+        ("password=Test1234!, changed to password=Changeme2024", "2024"),
+        (f"bob:$apr1$abcd1234${KEYED}aB7dE", KEYED),
+        (f"token={LONG}", LONG[-20:]),
+        (f"found {LONG} there", LONG[-20:]),
+        (f"password：{CHOSEN}", CHOSEN),
+        ("4111 1111 1111 1111 123", "4111 1111 1111 1111"),
+        ("4111 1111 1111 1111 12/27", "4111 1111 1111 1111"),
+        ("4111.1111.1111.1111", "4111.1111"),
+        ("card_4111111111111111", "4111111111111111"),
+        ("4111\u00a01111\u00a01111\u00a01111", "1111\u00a01111"),
+        ("DE89\u202f3704\u202f0044\u202f0532\u202f0130\u202f00", "0532"),
+        ("iban_DE89370400440532013000", "DE89370400440532013000"),
+        ("+49\u00a0170\u20111234567", "1234567"),
+        ("peer 10.1.2.3 gone".translate(WIDE), "10.1.2.3".translate(WIDE)),
+        ("mail ann@example.com".translate(WIDE), "ann"),
+        ("ids=ann%40example.com&x=1", "ann%40example.com"),
+        ("host_10.1.2.3_eth0", "10.1.2.3"),
+        ("client:2001:db8::5", "2001:db8::5"),
+    ],
+)
+def test_hides_a_value_however_it_is_written(text: str, value: str) -> None:
+    """In JSON within JSON, YAML, XML, HTML, addresses, commands and other alphabets' signs; and the text comes back."""
+    redacted = redact(f"Überlauf {text} größer")
+    assert value not in redacted.text
+    assert redacted.text.startswith("Überlauf ")
+    assert redacted.text.endswith(" größer")
+    whole = redacted.text
+    for name, hidden in redacted.hidden.items():
+        whole = whole.replace(name, hidden)
+    assert whole == f"Überlauf {text} größer"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -64,6 +124,11 @@ def test_hides_each_kind(text: str, value: str, kind: str) -> None:
         "DE88370400440532013000 is no account",
         "version v1.22.333.4 and 999.1.2.3 and 10.2.3",
         "from 12:30:45 to 12:31:00, std::string a::b",
+        "token_count=4821 max_tokens=100000 prompt tokens: 1532, sessions: 4821/5000",
+        "bypass: 1203ms, pass=1203 fail=4, Test pass: 99.2%, compass: ver2.1",
+        "i-0abcd1234ef567890 arn:aws:iam::123456789012:role/Admin",
+        "AWS RDS: db-orders.cluster-c9akciq32abc.eu-west-1.rds.amazonaws.com",
+        "Fax: 2024-01-15, call at 2026-11-21 03:00",
         "interface 00:1b:44:11:3a:b7 is down",
         "listening on 127.0.0.1 and 0.0.0.0",
         "user wants a password reset, password: expired",
