@@ -55,8 +55,14 @@ class Window(Part):
 
     @model_validator(mode="after")
     def _in_order(self) -> Window:
-        if self.bounds[0] >= self.bounds[1]:
-            raise ValueError("`to` lies before `from`; swap them.")
+        start, end = self.bounds
+        if start >= end:
+            wrong = (
+                "is the same as `from`; write a later one"
+                if start == end
+                else "lies before `from`; swap them"
+            )
+            raise ValueError(f"`to` {wrong}.")
         return self
 
     @property

@@ -30,6 +30,12 @@ def _positive(duration: timedelta) -> timedelta:
     return duration
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("nothing but spaces; write a word.")
+    return text
+
+
 _DURATION_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,9}[smhd]$"})
 Duration = Annotated[
     timedelta,
@@ -55,7 +61,7 @@ BUSINESS_HOURS = f"^{_DAY}(-{_DAY})? {_TIME}-({_TIME}|24:00)$"
 
 # What to write where a pattern does not match.
 FORMS = {
-    _SLUG: "small letters, digits, - and _, as alert-triage",
+    _SLUG: "a small letter, then small letters, digits, - and _ (63 at most), as alert-triage",
     PROMPT_VERSION: "a version, as v1",
     REPORT_RECORD: "a ticket or a change, as jira:OPS-7, servicenow:CHG0030001, or servicenow: and a sys_id",
     REPORT_TIME: 'a day and a time, as "Mon 07:00" or "daily 07:00"',
@@ -63,8 +69,8 @@ FORMS = {
 }
 
 Slug = Annotated[str, Field(pattern=_SLUG)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_blank)]
+Text = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_not_blank)]
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]

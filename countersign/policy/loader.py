@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from countersign.policy.checks import Place, contradictions
 from countersign.policy.problems import PolicyError, Problem
@@ -49,7 +50,7 @@ def _validated(tree: Tree, name: str) -> tuple[Policy | None, list[Problem]]:
         # Unions and dictionary keys add steps of pydantic's own to a path; they are not in the file.
         found = [(_in_file(tree, e["loc"], e["type"]), e) for e in error.errors() if e["type"] not in _ECHOES]
     wrong = [
-        _problem(name, _spot(tree, place, e["type"]), place, sentence(e, place))
+        _problem(name, _spot(tree, place, e), place, sentence(e, place))
         for place, e in found
         if not _spoiled(tree, place)
     ]
@@ -67,9 +68,10 @@ def _in_file(tree: Tree, location: Place, kind: str) -> Place:
     return location
 
 
-def _spot(tree: Tree, place: Place, kind: str) -> Spot:
-    """Unknown keys are shown at the key, a missing one at the section that lacks it, others at the value."""
-    if kind == "extra_forbidden":
+def _spot(tree: Tree, place: Place, error: ErrorDetails) -> Spot:
+    """Keys that can't be are shown at the key, a missing one at the section that lacks it, others at the value."""
+    kind = error["type"]
+    if kind == "extra_forbidden" or error["loc"][-1:] == ("[key]",):
         return tree.keys.get(place, START)
     if kind == "missing" and len(place) > 1:
         return tree.keys.get(place[:-1]) or tree.spot(place[:-1])

@@ -75,6 +75,8 @@ def _text(error: ErrorDetails, _place: Place) -> str:
 
 def _list(error: ErrorDetails, _place: Place) -> str:
     given = error["input"]
+    if isinstance(given, dict):
+        return 'a section is not a list; begin each item with a dash and a space, as "- ".'
     example = f"[{given[:40]}]" if isinstance(given, str) else "[a, b]"
     return f"{shown(given)} is not a list; write {example}."
 
@@ -86,6 +88,28 @@ def _section(error: ErrorDetails, place: Place) -> str:
 
 def _mapping(error: ErrorDetails, _place: Place) -> str:
     return f"{shown(error['input'])} is not a section; write names with values below it, indented."
+
+
+# 10 %, 0,10 and "0.10"; not 1,000, which is a thousand to some.
+_FIGURE = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9}|,[0-9]{1,2})?|0,[0-9]{1,9})\s*(%?)")
+
+
+def _number(error: ErrorDetails, place: Place) -> str:
+    given = error["input"]
+    figure = _FIGURE.fullmatch(given.strip()) if isinstance(given, str) else None
+    if figure is None:
+        return _write(_A_NUMBER)(error, place)
+    value = float(figure[1].replace(",", ".")) / (100 if figure[2] else 1)
+    return f"{shown(given)} is a text; write {value:.10g}."
+
+
+def _too_much(error: ErrorDetails, _place: Place) -> str:
+    """A share is often written in percent."""
+    given, limits = error["input"], error.get("ctx", {})
+    limit, words = (limits["lt"], "less than") if "lt" in limits else (limits["le"], "at most")
+    meant = isinstance(given, int | float) and limit <= 1 <= given and given / 100 < limit
+    example = f", as {given / 100:.10g} for {given:.10g} %" if meant else ""
+    return f"{shown(given)} does not fit; write {words} {limit:.12g}{example}."
 
 
 def _form(error: ErrorDetails, _place: Place) -> str:
@@ -106,7 +130,12 @@ def _write(what: str) -> Callable[[ErrorDetails, Place], str]:
     return say
 
 
-_WHOLE, _NUMBER, _DOLLARS = (
+def _say(words: str) -> Callable[[ErrorDetails, Place], str]:
+    """A sentence of its own, in which {name} stands for pydantic's limits."""
+    return lambda error, _place: words.format(**error.get("ctx", {}))
+
+
+_WHOLE, _A_NUMBER, _DOLLARS = (
     "a whole number, as 10",
     "a number, as 0.5",
     "US dollars as a number, as 25 or 0.50",
@@ -125,20 +154,20 @@ _SENTENCES: dict[str, Callable[[ErrorDetails, Place], str]] = {
     "string_pattern_mismatch": _form,
     "value_error": _own,
     "int_type": _write(_WHOLE),
-    "float_type": _write(_NUMBER),
-    "finite_number": _write(_NUMBER),
+    "float_type": _number,
+    "finite_number": _write(_A_NUMBER),
     "bool_type": _write("true or false"),
     "decimal_type": _write(_DOLLARS),
     "decimal_parsing": _write(_DOLLARS),
     "decimal_max_digits": _write(_DOLLARS),
     "decimal_max_places": _write("at most {decimal_places} digits after the point"),
     "decimal_whole_digits": _write(_DOLLARS),
-    "greater_than": _write("more than {gt}"),
-    "greater_than_equal": _write("at least {ge}"),
-    "less_than": _write("less than {lt}"),
-    "less_than_equal": _write("at most {le}"),
-    "too_short": _write("at least {min_length} in the list"),
-    "too_long": _write("at most {max_length} in the list"),
+    "greater_than": _write("more than {gt:.12g}"),
+    "greater_than_equal": _write("at least {ge:.12g}"),
+    "less_than": _too_much,
+    "less_than_equal": _too_much,
+    "too_short": _say("a list of {actual_length} is too short; write at least {min_length} in it."),
+    "too_long": _say("a list of {actual_length} is too long; write at most {max_length} in it."),
     "string_too_short": _write("at least {min_length} character"),
     "string_too_long": _write("at most {max_length} characters"),
 }

@@ -86,6 +86,7 @@ class _Reader:
             raise _Stop(START, f"the file has {size} bytes; write a policy of at most {MAX_BYTES}.")
         try:
             self._loader: Any = yaml.SafeLoader(text)
+            self._lines = text.splitlines()
         except ReaderError as error:
             before = text[: error.position]
             line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
@@ -110,15 +111,22 @@ class _Reader:
         try:
             return self._loader.get_event()
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+            problem = error.problem or ""
+            begun = error.context_mark if any(part in problem for part in _BEGUN_EARLIER) else None
+            mark = begun or error.problem_mark or error.context_mark
             spot = Spot(line=mark.line + 1, column=mark.column + 1) if mark else START
-            raise _Stop(spot, _syntax_sentence(error.problem or "")) from None
+            raise _Stop(spot, _syntax_sentence(problem, *self._around(spot))) from None
         except (
             ValueError,
             OverflowError,
         ):  # PyYAML trips over "\UFFFFFFFF" and over versions of a thousand digits
             spot = Spot(line=self._loader.line + 1, column=self._loader.column + 1)
             raise _Stop(spot, "a number or escape here is too large; write it out as plain text.") from None
+
+    def _around(self, spot: Spot) -> tuple[str, str]:
+        """What stands in a line before a spot, and from it on."""
+        line = self._lines[spot.line - 1] if spot.line <= len(self._lines) else ""
+        return line[: spot.column - 1], line[spot.column - 1 :]
 
     def _flaw(self, event: Any, place: Place, sentence: str) -> None:
         self._tree.flaws.append(Flaw(spot=_spot(event), place=place, sentence=sentence))
@@ -242,28 +250,40 @@ _SURPRISES = (
         '{0} without quotes is another number to some programs; write a plain number, or "{0}" as text.',
     ),
 )
+# What is told at the end of a thing, and is mended where it begins.
+_BEGUN_EARLIER = (
+    "could not find expected ':'",
+    "unexpected end of stream",
+    "expected ',' or ']'",
+    "expected ',' or '}'",
+)
+_COLON, _BLOCK = "mapping values are not allowed", "expected <block end>"
 _SYNTAX = (
-    (
-        "mapping values are not allowed",
-        "a second colon in one line; put the text in quotes, or start a new line.",
-    ),
+    (_COLON, "a second colon in one line; put the text in quotes, or start a new line."),
     ("'\\t'", "a tab can't be used here; indent with spaces."),
     ("cannot start any token", "a text can't start with this character; put it in quotes."),
     (
         "could not find expected ':'",
-        "a colon is missing after a key, or the indentation is off; write key: value.",
+        "a key needs a colon and a plain space after it; write key: value.",
     ),
     ("while scanning a quoted", "a quote is not closed; close it."),
     ("unexpected end of stream", "a quote is not closed; close it."),
-    ("expected ',' or ']'", "a list in brackets is not closed; write [a, b]."),
-    ("expected ',' or '}'", "a section in braces is not closed; write {a: 1, b: 2}."),
+    ("expected ',' or ']'", "a list in brackets is not closed, or lacks a comma; write [a, b]."),
+    ("expected ',' or '}'", "a section in braces is not closed, or lacks a comma; write {a: 1, b: 2}."),
     ("did not find expected '-'", "the indentation is off; line up the dashes of the list."),
-    ("expected <block end>", "the indentation is off; line this up with the keys above it."),
+    (_BLOCK, "the indentation is off; line this up with the keys above it."),
+    ("expected alphabetic or numeric", "* and & have another meaning in YAML; put the text in quotes."),
     ("unknown escape character", "a backslash in double quotes starts an escape; use single quotes."),
 )
 
 
-def _syntax_sentence(problem: str) -> str:
+def _syntax_sentence(problem: str, before: str, after: str) -> str:
+    if _COLON in problem and ": " not in before:
+        return "this is indented deeper than its neighbours; line it up with the keys beside it."
+    if _BLOCK in problem and re.match(r"-[^\s-]", after):
+        return "a dash needs a space after it; write - name."
+    if _BLOCK in problem and re.search(r"[\"']\s*$", before):
+        return "there is text after a closing quote, here or where a quote above was meant to end; mend the quotes."
     for part, sentence in _SYNTAX:
         if part in problem:
             return sentence

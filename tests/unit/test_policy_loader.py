@@ -105,11 +105,51 @@ MISTAKES = {
     ),
     "bad name": (
         ("use_case: small", "use_case: Small One"),
-        'p.yaml:1: use_case: "Small One" does not have the right form; write small letters, digits, - and _, as alert-triage.',
+        'p.yaml:1: use_case: "Small One" does not have the right form; write a small letter, then small letters, digits, - and _ (63 at most), as alert-triage.',
     ),
     "too large": (
         ("autonomy: act", "control_lane: 0.7"),
         "p.yaml:8: control_lane: 0.7 does not fit; write at most 0.5.",
+    ),
+    "share in percent": (
+        ("autonomy: act", "control_lane: 10 %"),
+        'p.yaml:8: control_lane: "10 %" is a text; write 0.1.',
+    ),
+    "percent as a number": (
+        ("risk_below: 0.05", "risk_below: 5"),
+        "p.yaml:13: rules[0].threshold.risk_below: 5 does not fit; write less than 1, as 0.05 for 5 %.",
+    ),
+    "comma for point": (
+        ("risk_below: 0.05", 'risk_below: "0,05"'),
+        'p.yaml:13: rules[0].threshold.risk_below: "0,05" is a text; write 0.05.',
+    ),
+    "what may be a thousand": (
+        ("autonomy: act", "kpi: {metric: tickets, target: '1,000'}"),
+        'p.yaml:8: kpi.target: "1,000" does not fit; write a number, as 0.5.',
+    ),
+    "nothing": (
+        ("risk_below: 0.05", "risk_below: 0"),
+        "p.yaml:13: rules[0].threshold.risk_below: 0 does not fit; write more than 0.",
+    ),
+    "empty list": (
+        ("[pagerduty]", "[]"),
+        "p.yaml:6: scope.sources: a list of 0 is too short; write at least 1 in it.",
+    ),
+    "section for list": (
+        ("[pagerduty]", "{pagerduty: true}"),
+        'p.yaml:6: scope.sources: a section is not a list; begin each item with a dash and a space, as "- ".',
+    ),
+    "blank name": (
+        ("governance: c", "governance: ' '"),
+        "p.yaml:4: owners.governance: nothing but spaces; write a word.",
+    ),
+    "bad name of a calendar": (
+        ("autonomy: act", "calendars:\n  Year End:\n    - {from: 2026-12-15, to: 2026-12-16}"),
+        'p.yaml:9: calendars.Year End: "Year End" does not have the right form; write a small letter, then small letters, digits, - and _ (63 at most), as alert-triage.',
+    ),
+    "window of no length": (
+        ("autonomy: act", "calendars: {freeze: [{from: 2026-12-15T08:00+01:00, to: 2026-12-15T07:00Z}]}"),
+        "p.yaml:8: calendars.freeze[0]: `to` is the same as `from`; write a later one.",
     ),
     "bad time": (
         ("autonomy: act", "desk_hold: 6 min"),
@@ -245,6 +285,38 @@ MISTAKES = {
     "second colon": (
         ("purpose: Show", "purpose: a: b"),
         "p.yaml:3: a second colon in one line; put the text in quotes, or start a new line.",
+    ),
+    "indented deeper": (
+        ("  sources: [pagerduty]\n  desk: servicenow", "  desk: servicenow\n    sources: [pagerduty]"),
+        "p.yaml:7: this is indented deeper than its neighbours; line it up with the keys beside it.",
+    ),
+    "quote that is not closed": (
+        ("purpose: Show", 'purpose: "Show'),
+        "p.yaml:3: a quote is not closed; close it.",
+    ),
+    "quote that ends too soon": (
+        ("name: noise", "name: 'it's noise'"),
+        "p.yaml:10: there is text after a closing quote, here or where a quote above was meant to end; mend the quotes.",
+    ),
+    "list that is not closed": (
+        ("[pagerduty]", "[pagerduty"),
+        "p.yaml:6: a list in brackets is not closed, or lacks a comma; write [a, b].",
+    ),
+    "section that is not closed": (
+        ("severity: {at_most: low}}", "severity: {at_most: low}"),
+        "p.yaml:11: a section in braces is not closed, or lacks a comma; write {a: 1, b: 2}.",
+    ),
+    "no space after a colon": (
+        ("autonomy: act", "autonomy:act"),
+        "p.yaml:8: a key needs a colon and a plain space after it; write key: value.",
+    ),
+    "no space after a dash": (
+        ("  - name: the rest", "  -name: the rest"),
+        "p.yaml:14: a dash needs a space after it; write - name.",
+    ),
+    "star": (
+        ("[pagerduty]", "[*]"),
+        "p.yaml:6: * and & have another meaning in YAML; put the text in quotes.",
     ),
     "invisible character": (
         ("purpose: Show", "purpose: \u200bShow"),

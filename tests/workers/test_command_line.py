@@ -95,6 +95,23 @@ def test_a_wrong_setting_is_one_sentence(tmp_path: Path, text: str, sentence: st
     assert "Traceback" not in done.stderr
 
 
+def test_every_policy_file_is_checked_though_one_cannot_be_read(tmp_path: Path) -> None:
+    """A folder, a missing file and one that is not UTF-8 are told, by line where there is one; the next is checked."""
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes("use_case: a\npurpose: Lärm\n".encode("latin-1"))
+    none = tmp_path / "none.yaml"
+    done = _countersign(
+        "policy", "check", str(tmp_path), str(none), str(latin), "policies/observe-first.yaml"
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{tmp_path} can't be read (Is a directory); name a policy file.",
+        f"{none} can't be read (No such file or directory); name a policy file.",
+        f"{latin}:2: byte 0xE4 is not UTF-8; save the file as UTF-8.",
+    ]
+    assert "observe-first v1" in done.stdout
+
+
 def test_a_missing_configuration_is_one_sentence(tmp_path: Path) -> None:
     """It names the file that is not there."""
     done = _countersign("cases", "--config", str(tmp_path / "none.yaml"))

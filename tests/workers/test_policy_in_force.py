@@ -539,6 +539,15 @@ def test_a_difference_says_how_many_have_to_sign(
     assert said in capsys.readouterr().out.splitlines()[-1]
 
 
+def test_a_version_that_is_not_higher_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Workers refuse it, or may: whoever edits hears it from `policy diff` first."""
+    other = file.with_name("other.yaml")
+    _write(other, _v2(GOOD))
+    with pytest.raises(SystemExit, match="0"):
+        main(["policy", "diff", str(other), str(file)])
+    assert "raise `version`" in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_the_configuration_is_whole(home: House) -> None:
     """What the commands above read is what the house was made of."""
     assert load_settings(home.config).policies == home.parts.settings.policies

@@ -42,3 +42,28 @@ def test_what_observes_may_draft_when_the_questions_are_answered(
     assert "autonomy: draft" in file.read_text(encoding="utf-8")
     assert "version: 2" in file.read_text(encoding="utf-8")
     assert "have it signed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("plain", "odd"), [("version: 1\n", "version : 1\n"), ("autonomy: observe", '"autonomy": observe')]
+)
+def test_a_file_whose_keys_are_written_otherwise_stays_as_it_was(
+    home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str], plain: str, odd: str
+) -> None:
+    """Valid YAML that can't be edited line by line: what to write is told, and no half of it is done."""
+    file = tmp_path / "p.yaml"
+    text = shipped().replace("autonomy: act", "autonomy: observe").replace(plain, odd)
+    file.write_text(text, encoding="utf-8")
+    _promote(home, file, "1")
+    assert "write version: 2 and autonomy: draft into it yourself" in capsys.readouterr().err
+    assert file.read_text(encoding="utf-8") == text
+
+
+def test_the_ends_of_lines_stay_as_they_were(home: House, tmp_path: Path) -> None:
+    """A file of an editor on Windows changes in two lines, not in all."""
+    file = tmp_path / "p.yaml"
+    text = shipped().replace("autonomy: act", "autonomy: observe").replace("\n", "\r\n")
+    file.write_bytes(text.encode())
+    _promote(home, file, "0")
+    after = file.read_bytes().decode()
+    assert after.count("\r\n") == after.count("\n") == text.count("\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from countersign.errors import ConfigError
-from countersign.policy import Policy, PolicyError, describe, diff, load_policy
+from countersign.policy import Policy, PolicyError, Problem, describe, diff, load_policy
 from workers.console import AsJson, Config, new_app, show_json
 from workers.warrants import By, Key
 
@@ -38,7 +38,7 @@ def check(files: Files) -> None:
     for file in files:
         try:
             loaded = read(file)
-        except PolicyError as problem:
+        except (PolicyError, ConfigError) as problem:
             wrong += 1
             typer.echo(str(problem), err=True)
         else:
@@ -63,13 +63,16 @@ def diff_(old: File, new: File) -> None:
     if not said:
         typer.echo("They allow the same.")
         return
-    last = _MAY_WIDEN if widens(before, after) else _NARROWS
-    typer.echo("\n".join((*said, last)))
+    last = [_MAY_WIDEN if widens(before, after) else _NARROWS]
+    if before.use_case == after.use_case and after.version <= before.version:
+        last.append(_NOT_HIGHER)
+    typer.echo("\n".join((*said, *last)))
 
 
 _MAY_WIDEN = (
     "It may do more than before; where policies are signed, its author and another who approves sign it."
 )
+_NOT_HIGHER = "Its version is not higher than before; raise `version`, or it may be refused."
 _NARROWS = "It does no more than before; where policies are signed, one signature is enough."
 
 
@@ -273,9 +276,14 @@ def promote(file: File, config: Config = None) -> None:
         raise ConfigError("\n".join((f"{step} is refused:", *(f"- {reason}" for reason in missing))))
     for question, answer in answers(found, standing):
         typer.echo(f"{question} {answer or 'Not measured yet: it drafts, so that people can judge.'}")
-    text = promoted(file.read_text(encoding="utf-8"), found, NEXT[found.autonomy])
-    load_policy(text, name=str(file))
-    file.write_text(text, encoding="utf-8")
+    # Bytes, so that the ends of lines stay as they are.
+    text = promoted(file.read_bytes().decode(), found, NEXT[found.autonomy])
+    if not _says(text, version=found.version + 1, autonomy=NEXT[found.autonomy]):
+        raise ConfigError(
+            f"{file} can't be edited, as its keys are not plain lines; write version: {found.version + 1} and "
+            f"autonomy: {NEXT[found.autonomy]} into it yourself."
+        )
+    file.write_bytes(text.encode())
     typer.echo(
         f"{step}: {file} is version {found.version + 1} now; where policies are signed, have it signed. "
         "Running workers take it up."
@@ -287,6 +295,15 @@ def promoted(text: str, found: Policy, autonomy: str) -> str:
     text = re.sub(r"(?m)^version:[ \t]*\d+", f"version: {found.version + 1}", text, count=1)
     text, changed = re.subn(r"(?m)^autonomy:[ \t]*[\"']?\w+[\"']?", f"autonomy: {autonomy}", text, count=1)
     return text if changed else f"{text.rstrip()}\n\nautonomy: {autonomy}\n"
+
+
+def _says(text: str, *, version: int, autonomy: str) -> bool:
+    """Whether a text is a policy of this version and autonomy."""
+    try:
+        found = load_policy(text, name="promoted")
+    except PolicyError:
+        return False
+    return (found.version, found.autonomy) == (version, autonomy)
 
 
 @app.command("sign")
@@ -337,8 +354,13 @@ def read(file: Path) -> Policy:
     """Raises ConfigError for a file that can't be opened, PolicyError for one that can't be used."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(
-            f"{file} can't be read ({type(problem).__name__}); name a policy file in UTF-8."
+    except OSError as problem:
+        raise ConfigError(f"{file} can't be read ({problem.strerror}); name a policy file.") from None
+    except UnicodeDecodeError as problem:
+        before = problem.object[: problem.start]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+        sentence = f"byte 0x{problem.object[problem.start]:02X} is not UTF-8; save the file as UTF-8."
+        raise PolicyError(
+            (Problem(file=str(file), line=line, column=column, where="", sentence=sentence),)
         ) from None
     return load_policy(text, name=str(file))
