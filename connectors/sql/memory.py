@@ -9,18 +9,21 @@ from sqlalchemy import Column, Connection, Row, Select, bindparam, func, select
 
 from connectors.sql.codec import key_text
 from connectors.sql.engine import Database
+from connectors.sql.histories import BY_POLICY
 from connectors.sql.loading import with_ticket
 from connectors.sql.pooling import alike
-from connectors.sql.tables import cases, corrections, tickets
+from connectors.sql.tables import actions, cases, corrections, tickets
+from countersign.actions import ActionState
 from countersign.cases import Case
 from countersign.context import SimilarCase
 from countersign.feedback.pool import Entry
 from countersign.feedback.rows import WORDS, words_of
 from countersign.fingerprint import template
+from countersign.labelling import RIGHT, WRONG
 
-# What a decision came to, in the words of a past ticket.
+# What a decision came to, in the words of a past ticket. A close that is not done was only proposed.
 _RESOLUTIONS = {
-    "close": "closed without a person",
+    "close": "a close was proposed",
     "draft_change": "a change was drafted",
     "draft_note": "a person was shown a draft",
     "route": "given to people",
@@ -44,10 +47,12 @@ def _newest_alike(column: Column[str]) -> Select[Any]:
 
 def _alike(column: Column[str]) -> Select[Any]:
     ranked = _newest_alike(column).subquery()
+    done = (actions.c.kind == "close") & (actions.c.state == ActionState.DONE.value)
     return (
-        select(cases, tickets.c.key.label("ticket_key"))
+        select(cases, tickets.c.key.label("ticket_key"), actions.c.approved_by.label("closed_by"))
         .join(ranked, ranked.c.id == cases.c.id)
         .outerjoin(tickets, with_ticket)
+        .outerjoin(actions, (actions.c.case_id == cases.c.id) & done)
         .where(ranked.c.nth <= bindparam("most"))
     )
 
@@ -55,7 +60,12 @@ def _alike(column: Column[str]) -> Select[Any]:
 _ALIKE = {"fingerprint": _alike(cases.c.fingerprint), "template": _alike(cases.c.template)}
 _VERDICTS = (
     select(corrections.c.case_id, corrections.c.verdict)
-    .where(corrections.c.case_id.in_(bindparam("cases", expanding=True)), corrections.c.source == "person")
+    .where(
+        corrections.c.case_id.in_(bindparam("cases", expanding=True)),
+        corrections.c.source == "person",
+        # A question, or words that were not obeyed, take back nothing that was said before.
+        corrections.c.verdict.in_(sorted(RIGHT | WRONG | {"corrected", "reopened"})),
+    )
     .order_by(corrections.c.at)
 )
 
@@ -145,6 +155,10 @@ def _verdicts(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, s
 
 def _similar(row: Row[Any], verdict: str) -> SimilarCase:
     resolution = _RESOLUTIONS.get(row.outcome, row.outcome)
+    if row.closed_by:
+        resolution = (
+            f"closed {'without a person' if row.closed_by.startswith(BY_POLICY) else 'after an approval'}"
+        )
     return SimilarCase(
         case_id=row.id,
         ticket_key=row.ticket_key or "",

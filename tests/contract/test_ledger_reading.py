@@ -10,6 +10,7 @@ import pytest
 
 from countersign.cases import Stage
 from countersign.errors import NotFound, UnreadableAlert
+from countersign.ledger import Correction
 from countersign.ports import Unreadable
 from countersign.tickets import TicketState
 from tests.ledger_world import (
@@ -18,6 +19,7 @@ from tests.ledger_world import (
     FEED,
     NOTE,
     ROUTE,
+    START,
     USE_CASE,
     World,
     done,
@@ -221,6 +223,32 @@ def test_similar_cases_are_of_the_same_fingerprint_or_words(world: World) -> Non
         same_words
     ]
     assert memory.similar([], limit=3) == {}
+
+
+def test_a_similar_case_is_told_as_it_ended_and_as_it_was_last_judged(world: World) -> None:
+    """An offered close was no close, an approved one not without a person; a question takes no judgement back."""
+    offered = world.decided(firing(1, rule="a"), effects=[CLOSE], asks=["close"], closes=True, on=ticket(1))
+    approved = world.decided(firing(2, rule="b"), effects=[CLOSE], asks=["close"], closes=True, on=ticket(2))
+    alone = world.decided(firing(3, rule="c"), effects=[CLOSE], closes=True, on=ticket(3))
+    (code,) = [one.action.code for one in world.ledger.reading.story(approved).actions]
+    world.ledger.actions.approve(approved, code, by="ann", change_id="c1")
+    world.do_all()
+    said = [
+        Correction(
+            case_id=offered, change_id=verdict, verdict=verdict, by="ann", at=START + timedelta(minutes=n)
+        )
+        for n, verdict in enumerate(("wrong", "why", "refused"))
+    ]
+    world.ledger.watch.record_corrections(said)
+    world.record(firing(4, rule="d"))
+    case = world.claim_one().case
+    found = {one.case_id: one for one in world.ledger.memory.similar([case], limit=3)[case.id]}
+    assert {key: one.resolution for key, one in found.items()} == {
+        offered: "a close was proposed; people said: wrong",
+        approved: "closed after an approval",
+        alone: "closed without a person",
+    }
+    assert found[offered].verdict == "wrong"
 
 
 def test_a_case_is_not_similar_to_itself(world: World) -> None:
