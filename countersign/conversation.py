@@ -26,20 +26,32 @@ from countersign.spans import quote
 from countersign.tickets import TicketChange
 
 _MOST_RULES = 6
+_CLOSE = {
+    "planned": "closing the ticket waits for a person",
+    "approved": "the ticket is about to be closed",
+    "posting": "the ticket is about to be closed",
+    "done": "the ticket was closed",
+    "dropped": "a close was proposed and dropped; the ticket stays with people",
+    "compensated": "the ticket was closed, and that was taken back",
+}
+_STATES = {
+    "planned": "waits for an approval", "approved": "about to be done", "posting": "about to be done",
+    "in_doubt": "perhaps done, which is looked at", "dead": "failed", "compensated": "taken back",
+}  # fmt: skip
 # Whoever is told so often in one ticket what to type is no person.
 _MOST_HINTS = 10
 _HINT = "what to type"
 REJECTED = "rejected in the ticket"
 _ENDED = frozenset({"dropped", "compensated"})
 # An account's id that a desk has made up says nothing to a reader, and the ticket itself shows who it was.
-_MADE_UP = re.compile(r"[0-9a-f]{16}")
+_MADE_UP = re.compile(r"[0-9a-f]{12}")
 _WHAT_THEY_DID = {
     "approved": "approved", "rejected": "rejected", "reopened": "reopened it", "resolved": "resolved it",
     "acknowledged": "took it on", "edited": "wrote over", "corrected": "set",
     "refused": "typed a command that was not obeyed", "void": "approved, which did not hold",
 }  # fmt: skip
 _WHAT_CAME_OF_IT = {
-    Outcome.CLOSE: "the ticket was to be closed",
+    Outcome.CLOSE: "a close was proposed",
     Outcome.DRAFT_CHANGE: "a change request was drafted; the ticket stays with people",
     Outcome.DRAFT_NOTE: "a note was drafted; the ticket stays with people",
     Outcome.ROUTE: "the ticket was given to people",
@@ -158,7 +170,7 @@ def explained(story: Story, record: DecisionRecord, policy: Policy) -> Draft:
     }
     told = {title: tuple(lines) for title, lines in blocks.items()}
     return Draft(
-        headline=f"Why - {_WHAT_CAME_OF_IT[decision.outcome]}",
+        headline=f"Why - {_came_of_it(story, decision)}",
         blocks=(
             *(Block(title=title, style="bullets", lines=lines) for title, lines in told.items() if lines),
             _typed(story, record, policy),
@@ -166,6 +178,16 @@ def explained(story: Story, record: DecisionRecord, policy: Policy) -> Draft:
         provenance=f"Countersign case {case.id} · decided {record.at:%Y-%m-%d %H:%M %Z} · "
         f"policy {policy.use_case} v{record.policy_version} ({record.policy_hash}) · from the record, no model asked",
     )  # fmt: skip
+
+
+def _came_of_it(story: Story, decision: Decision) -> str:
+    """A close is what became of it: it may wait for a person, or have been dropped or taken back."""
+    closes = [one for one in story.actions if one.action.effect.kind == "close"]
+    return (
+        f"{_CLOSE[closes[-1].state]}"
+        if closes and closes[-1].state in _CLOSE
+        else _WHAT_CAME_OF_IT[decision.outcome]
+    )
 
 
 def _said(case: Case, record: DecisionRecord, policy: Policy) -> Iterator[str]:
@@ -229,8 +251,9 @@ def _bounds(policy: Policy) -> Iterator[str]:
 def _done(actions: tuple[ActionRecord, ...]) -> Iterator[str]:
     for record in actions:
         if record.action.seq != AFTER_ALL:
-            by = f", approved by {_who(record.approved_by)}" if record.approved_by else ""
-            yield f"{record.action.effect.kind.replace('_', ' ')}: {record.state.replace('_', ' ')}{by}"
+            by_person = record.approved_by and not record.approved_by.startswith("policy:")
+            by = f", approved by {_who(record.approved_by)}" if by_person else ""
+            yield f"{record.action.effect.kind.replace('_', ' ')}: {_STATES.get(record.state, record.state)}{by}"
 
 
 def _since(story: Story) -> Iterator[str]:
@@ -242,8 +265,9 @@ def _since(story: Story) -> Iterator[str]:
     if ticket is not None:
         holder = ticket.assignee or ticket.group
         yield f"{ticket.ref.key or 'the ticket'} is {ticket.state.value}{f', with {holder}' if holder else ''}"
+    named = {one.change_id for one in story.corrections if one.field}
     for one in story.corrections:
-        if one.verdict != "why":
+        if one.verdict != "why" and (one.field or one.change_id not in named):
             change = f" {one.field}: {one.after}" if one.field and one.verdict != "edited" else ""
             yield f"{_who(one.by)} {_WHAT_THEY_DID.get(one.verdict, f'said {one.verdict}')}{change}"
 

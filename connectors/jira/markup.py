@@ -62,9 +62,12 @@ def _line(line: str) -> Sequence[Node]:
 
 
 def _command(line: str) -> Sequence[Node]:
-    """`command - what it does`: what is to be typed stands in code."""
+    """`/command - what it does`: what is to be typed stands in code, and nothing else."""
+    if not line.startswith("/"):
+        return (_text(line),)
     typed, dash, what = line.partition(" - ")
-    return (_text(typed, "code"), _text(f" - {what}")) if dash else (_text(line, "code"),)
+    code = _text(typed.rstrip(), "code")
+    return (code, _text(f" - {what.lstrip()}")) if dash else (code,)
 
 
 def _document(content: list[Node]) -> Node:

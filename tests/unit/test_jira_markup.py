@@ -11,7 +11,7 @@ DRAFT = Draft(
     blocks=(
         Block(title="Likely cause", lines=("Logs <b>grew</b> [x|http://evil]",)),
         Block(title="Evidence", style="bullets", lines=("97 % used",)),
-        Block(title="What next", style="commands", lines=("/countersign approve 7f3a - closes it", "df -h")),
+        Block(title="What next", style="commands", lines=("/countersign approve 7f3a - closes it", "Reopen it: that is all")),
     ),
     provenance="policy alert-triage v3",
 )
@@ -48,7 +48,7 @@ def test_a_draft_looks_like_this() -> None:
             _heading("What next"),
             _bullets(
                 _paragraph(_text("/countersign approve 7f3a", "code"), _text(" - closes it")),
-                _paragraph(_text("df -h", "code")),
+                _paragraph(_text("Reopen it: that is all")),
             ),
             _paragraph(_text(f"policy alert-triage v3 · {MARKER}", "em")),
         ],

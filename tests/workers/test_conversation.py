@@ -53,6 +53,24 @@ def test_why_is_answered_in_the_same_ticket(home: House) -> None:
         assert words in answer, words
 
 
+def test_the_first_line_says_what_became_of_the_close(home: House) -> None:
+    """Offered it waits, rejected it was dropped; it is not told as done before it is."""
+    home = home.with_policy(control_lane=0.0, autonomy="draft")
+    quiet = {"short_description": "Certificate renewed", "description": "Renewed, no action needed"}
+    row = home.box.run(lambda: home.box.servicenow.open_incident(**quiet, impact="3", urgency="3"))
+    home.once()
+    ticket = str(row["number"])
+    _ask(home, ticket, "/countersign why")
+    desk = home.box.servicenow
+    home.box.run(lambda: desk.add_note(desk.incident(ticket)["sys_id"], "dana.okafor", "/countersign reject"))
+    _ask(home, ticket, "/countersign why")
+    first, second = _answers(home, ticket)
+    assert first.startswith("Why - closing the ticket waits for a person\n")
+    assert "- close: waits for an approval" in first
+    assert "approved by" not in first
+    assert second.startswith("Why - a close was proposed and dropped; the ticket stays with people\n")
+
+
 def test_what_is_no_command_is_a_question(home: House) -> None:
     """A question in other words, or the name alone, is answered with where things stand and what can be typed."""
     home, ticket = _decided(home)
@@ -118,7 +136,8 @@ def test_at_jira_too_with_a_question_after_the_answer(home: House) -> None:
     first, second = _answers(home, issue.key)
     assert "no model asked" in first
     assert "said wrong category: network" not in first
-    assert "said wrong category: network" in second
+    assert "somebody said wrong category: network" in second  # their account's id would say nothing
+    assert second.count("said wrong") == 1
 
 
 def test_a_bot_gets_no_answer(home: House) -> None:
