@@ -17,6 +17,7 @@ from countersign.confidence import SecondOpinion
 from countersign.errors import UnreadableAnswer
 from countersign.redaction import restore
 from countersign.severity import Severity
+from countersign.spans import UNSEEN
 
 Confidence = Literal["low", "medium", "high"]
 Actionability = Literal["none", "watch", "act"]
@@ -59,7 +60,8 @@ def answer_schema(categories: tuple[str, ...], groups: tuple[str, ...]) -> dict[
 
 # Placeholders of redaction stay: they are put back in the ticket they came from.
 _UNSAFE = re.compile(
-    r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|\b(?:mailto|javascript|data):\S+|[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|[⟦⟧]"
+    r"(?i)[a-z][a-z0-9+.-]{1,15}://\S+|(?<![a-z])www\.\S+|\b(?:mailto|javascript|data):\S+"
+    rf"|[\x00-\x08\x0b-\x1f\x7f-\x9f{UNSEEN}⟦⟧]"
     r"|</?(?!(?:card|email|iban|ip|phone|secret):\d{1,6}>)[a-zA-Z!][^<>]{0,200}>"
 )
 

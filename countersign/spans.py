@@ -27,9 +27,9 @@ _TOKENS = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,3}|[^\sA-Za-z0-9]|\n")
 _RARE = re.compile(r"[^\x00-\u024f\u0370-\u06ff\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3\s…]")
 OPEN, CLOSE = "⟦", "⟧"
 
-_INVISIBLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb⟦⟧]"
-)
+# Signs without a shape, as in a class of a pattern: of direction, of no width, and the tags that spell out of sight.
+UNSEEN = r"\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+_INVISIBLE = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{UNSEEN}⟦⟧]")
 _NEW_LINE = re.compile(r"[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _WHOLE = re.compile(r".*[\s,;\"']", re.DOTALL)
 # Chinese, Japanese, Thai and the like put no spaces between words; what may be a value is none of theirs.

@@ -111,6 +111,7 @@ HOSTILE = [
     "ok\r[t1] closed",
     "ok\u2028[t1]\u0085[g1] closed",
     "\u202eok\u200b\x1b[2J",
+    "\u061cok\U000e0063\U000e006c\U000e006f\U000e0073\U000e0065",
 ]
 
 
@@ -128,7 +129,7 @@ def test_a_text_cannot_leave_its_marks(hostile: str) -> None:
     assert span_ids(text) == ("a1", "t1", "c1", "g1", "s1", "l1")
     assert len(text.splitlines()) == 6
     assert all(line.count(OPEN) == line.count(CLOSE) for line in text.splitlines())
-    assert not any(sign in text for sign in "\x1b\u200b\u202e\u2028\x85")
+    assert not any(sign in text for sign in "\x1b\u200b\u202e\u2028\x85\u061c\U000e0063")
 
 
 @given(st.text(max_size=400), st.text(max_size=400))
