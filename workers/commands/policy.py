@@ -17,8 +17,11 @@ from workers.warrants import By, Key
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from countersign.assessment import Assessment, Unassessed
     from countersign.bundles import Role
+    from countersign.decision import Facts
     from countersign.local_readings import LocalReadingBook
+    from countersign.promises import Standing
     from workers.parts import Ledger
 
 app = new_app("Check a policy file, tell it in words, compare two, explain a case.")
@@ -102,6 +105,7 @@ def explain(
             if file
             else in_force(settings, ledger.promises, now(), keep=False).policies.get(story.case.use_case)
         )
+        standing = ledger.promises.standing(story.case.use_case)
     if not story.decisions:
         raise ConfigError(
             f"Case {story.case.id} is not decided yet; `countersign case show` tells where it is."
@@ -112,13 +116,29 @@ def explain(
     typer.echo(f"Case {story.case.id} - {story.case.lead.summary}")
     if last.facts is None:
         typer.echo("Its facts were not recorded (an older release): the cautious ones are taken.")
+    then, facts = as_decided(story.case, last)
     if last.policy_hash not in (found.fingerprint, found.content_hash):
         typer.echo(
             f"It was decided under version {last.policy_version} ({last.policy_hash}): "
-            f'{last.decision.outcome} by "{last.decision.rule}". This is another policy, on the same facts.'
+            f'{last.decision.outcome} by "{last.decision.rule}". This is another policy, on the same facts, with '
+            "what is certified and demoted of it now."
         )
-    then, facts = as_decided(story.case, last)
+        facts = _as_of_now(facts, found, standing, last.assessment)
     typer.echo("\n".join(explained(then, last.assessment, found, facts)))
+
+
+def _as_of_now(facts: Facts, policy: Policy, standing: Standing, answer: Assessment | Unassessed) -> Facts:
+    """The facts of a decision under another policy: what was certified and demoted then was not of this one."""
+    from dataclasses import replace
+
+    from countersign.assessment import Assessment
+    from countersign.boundary import versions_of
+    from countersign.certification import covered
+    from countersign.guards import demoted
+
+    versions = versions_of(policy, answer) if isinstance(answer, Assessment) else None
+    certified = covered(policy, standing, versions) if versions else {}
+    return replace(facts, certified=certified, demoted=demoted(policy, standing))
 
 
 @app.command()
