@@ -88,12 +88,15 @@ _GONE = "{title} does not have what was asked for (404{said}); look whether it w
 _CLASH = "{title} says that this clashes (409{said}); look at it there and replay the dead letter."
 _TOO_OFTEN = "{title} wants to be asked less often (429); the work is kept and tried again{later}."
 _LATER = "{title} is not ready ({status}{said}); the work is kept and tried again{later}."
-_MOVED = "{title} redirects to another place ({status}); put its final address in the configuration."
+_MOVED = (
+    "{title} redirects to another place ({status}); put its final address in the configuration, or let us pass the "
+    "page where people sign in."
+)
 _ODD = "{title} did not accept the request ({status}{said}); mend the cause and replay the dead letter."
 _BROKE = "{title} failed ({status}{said}); the work is kept and tried again{later}."
 _MAYBE = "{title} failed during a write ({status}{said}); its marker is looked for first."
 
-# Statuses that mean the same whether we read or wrote; every other 4xx is Permanent.
+# Statuses that mean the same whether we read or wrote, but for 503; every other 4xx is Permanent.
 _KINDS: Mapping[int, tuple[type[OutsideError], str]] = {
     401: (Denied, _REFUSED),
     403: (Denied, _FORBIDDEN),
@@ -102,7 +105,7 @@ _KINDS: Mapping[int, tuple[type[OutsideError], str]] = {
     409: (Permanent, _CLASH),
     425: (Transient, _LATER),
     429: (Transient, _TOO_OFTEN),
-    503: (Transient, _LATER),  # the server says that it has not begun
+    503: (Transient, _LATER),
 }
 
 
@@ -133,10 +136,13 @@ def fault(
 ) -> OutsideError:
     """The error that an HTTP status is to us. `wrote` says that the call asked for an effect.
 
-    401, 403 Denied; 408, 425, 429, 503 Transient; another 5xx Transient after a read, Unsure after a write;
-    a redirect and everything else Permanent.
+    401, 403 and redirects Denied; 408, 425, 429 Transient, and 503 with a Retry-After; another 5xx Transient after
+    a read, Unsure after a write; everything else Permanent.
     """
     kind, sentence = _KINDS.get(status) or _by_class(status, wrote)
+    # Proxies too say 503, and of a write that they had passed on before they lost the server.
+    if status == 503 and wrote and not any(name.lower() == "retry-after" for name in headers):
+        kind, sentence = Unsure, _MAYBE
     wait = retry_after(vendor, headers, now) if kind is Transient else None
     text = sentence.format(
         title=VENDORS[vendor].title,
@@ -154,7 +160,8 @@ def fault(
 def _by_class(status: int, wrote: bool) -> tuple[type[OutsideError], str]:
     if status >= 500:
         return (Unsure, _MAYBE) if wrote else (Transient, _BROKE)
-    return (Permanent, _MOVED if 300 <= status < 400 else _ODD)
+    # What we asked for is not to blame for a redirect: a page to sign in on, or an instance that has moved.
+    return (Denied, _MOVED) if 300 <= status < 400 else (Permanent, _ODD)
 
 
 def said(body: bytes) -> str:

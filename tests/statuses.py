@@ -21,8 +21,8 @@ OF_A_READ: Meaning = {
     503: Transient,
     504: Transient,
 }
-# After a write these do not say whether it happened; 503 does, as nobody was there to do it.
-OF_A_WRITE: Meaning = {**OF_A_READ, 500: Unsure, 502: Unsure, 504: Unsure}
+# After a write these do not say whether it happened: a proxy's 503 neither, unless it names a time to come back.
+OF_A_WRITE: Meaning = {**OF_A_READ, 500: Unsure, 502: Unsure, 503: Unsure, 504: Unsure}
 
 each_status_of_a_read = pytest.mark.parametrize(("status", "kind"), OF_A_READ.items())
 each_status_of_a_write = pytest.mark.parametrize(("status", "kind"), OF_A_WRITE.items())

@@ -17,7 +17,7 @@ from connectors.datadog.client import DatadogClient, DatadogConfig
 from connectors.datadog.logs import DatadogLogs
 from connectors.datadog.source import DatadogSource
 from countersign.alerts import Alert
-from countersign.errors import ConfigError, OutsideError, Permanent, Transient
+from countersign.errors import ConfigError, Denied, OutsideError, Permanent, Transient
 from countersign.ports import Firing, Page
 from sandbox.datadog import API_KEY, APP_KEY
 from sandbox.faults import Fault
@@ -249,7 +249,7 @@ def test_nonsense_is_transient_and_moves_no_cursor(body: bytes) -> None:
 def test_the_sdk_does_not_follow_redirects() -> None:
     """Its own pool would, and take our keys along."""
     with Unkind(answer(200)) as elsewhere, Unkind(answer(307, Location=elsewhere.url)) as server:
-        with pytest.raises(Permanent):
+        with pytest.raises(Denied):
             list(_unkind_source(server).read(None))
         assert elsewhere.asked == []
 

@@ -371,7 +371,7 @@ def test_a_close_that_went_halfway_says_its_words_once_however_many_there_are(
     """An issue comes with some of its comments; the one of the first attempt may not be among them."""
     monkeypatch.setattr("sandbox.jira_shapes.MOST_COMMENTS", 1)
     box.run(lambda: box.jira.add_comment(ticket.key, "dana", "first"))
-    box.faults.add(Fault(vendor="jira", kind="status", status=503, match="POST .*/transitions"))
+    box.faults.add(Fault(vendor="jira", kind="status", status=429, match="POST .*/transitions"))
     action = _action(EFFECTS["close"], ticket)
     with pytest.raises(Transient):
         desk.write(action)
@@ -384,3 +384,14 @@ def test_an_expired_token_keeps_the_work(box: Sandbox, desk: JiraDesk, ticket: T
     box.jira.expired = True
     with pytest.raises(Denied):
         desk.write(_action(EFFECTS["close"], ticket))
+
+
+def test_a_proxy_that_lost_jira_over_a_comment_writes_no_second_one(
+    box: Sandbox, desk: JiraDesk, ticket: TicketRef
+) -> None:
+    """It says 503 as if nobody had been there, although it had passed the comment on."""
+    box.faults.add(Fault(vendor="jira", kind="error_after_commit", status=503, match="POST .*/comment"))
+    action = _action(EFFECTS["note"], ticket)
+    with pytest.raises(Unsure):
+        desk.write(action)
+    assert desk.probe(action) is not None

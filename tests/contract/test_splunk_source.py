@@ -14,7 +14,7 @@ from connectors.splunk.client import SplunkClient, SplunkConfig
 from connectors.splunk.logs import SplunkLogs
 from connectors.splunk.source import SplunkSource
 from countersign.alerts import Alert
-from countersign.errors import ConfigError, OutsideError, Permanent, Transient
+from countersign.errors import ConfigError, Denied, OutsideError, Transient
 from countersign.ports import Firing, Page
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
@@ -167,7 +167,7 @@ def test_the_sdk_does_not_follow_redirects() -> None:
     """The place that a redirect names would get our token."""
     with Unkind(answer(200)) as elsewhere, Unkind(answer(303, Location=elsewhere.url)) as server:
         source = SplunkSource(client=_client(server.url), clock=lambda: START, pace=EAGER)
-        with pytest.raises(Permanent):
+        with pytest.raises(Denied):
             list(source.read(None))
         assert elsewhere.asked == []
 

@@ -83,7 +83,7 @@ def test_each_vendor_means_something_else_by_reset(
 @pytest.mark.parametrize(
     ("status", "after_read", "after_write"),
     [
-        (302, Permanent, Permanent),
+        (302, Denied, Denied),
         (400, Permanent, Permanent),
         (401, Denied, Denied),
         (403, Denied, Denied),
@@ -96,7 +96,7 @@ def test_each_vendor_means_something_else_by_reset(
         (429, Transient, Transient),
         (500, Transient, Unsure),
         (502, Transient, Unsure),
-        (503, Transient, Transient),
+        (503, Transient, Unsure),
         (504, Transient, Unsure),
     ],
 )
@@ -108,6 +108,13 @@ def test_every_status_is_one_of_four_errors(
         error = fault(vendor, status, "why", {}, wrote, NOW)
         assert type(error) is kind
         assert (error.where, error.status) == (vendor, status)
+
+
+def test_who_names_a_time_to_come_back_has_not_begun() -> None:
+    """A vendor that is too busy says when to write again; a proxy that lost it over a write can't."""
+    error = fault("jira", 503, "", {"Retry-After": "60"}, True, NOW)
+    assert isinstance(error, Transient)
+    assert error.retry_after == ONE_MINUTE
 
 
 def test_a_refused_key_says_where_to_put_a_valid_one() -> None:
@@ -153,7 +160,8 @@ def test_a_vendors_reason_is_one_short_line(body: bytes, words: str) -> None:
         (answer(200, b""), Transient, Unsure),
         (answer(429, Retry_After="7"), Transient, Transient),
         (answer(500), Transient, Unsure),
-        (answer(503), Transient, Transient),
+        (answer(302), Denied, Denied),
+        (answer(503), Transient, Unsure),
         (answer(401), Denied, Denied),
         (answer(404), Permanent, Permanent),
     ],
@@ -201,7 +209,7 @@ def test_a_body_is_read_whole_in_whatever_encoding_it_comes() -> None:
 def test_a_redirect_is_not_followed(status: int) -> None:
     """The place that a redirect names is never asked, or it would get our key."""
     with Unkind(answer(200)) as elsewhere, Unkind(answer(status, Location=elsewhere.url)) as server:
-        with pytest.raises(Permanent):
+        with pytest.raises(Denied):
             _call(server.url, "GET", wrote=False)
         assert (len(server.asked), len(elsewhere.asked)) == (1, 0)
 
@@ -209,7 +217,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 def test_a_redirect_is_not_followed_on_the_same_host_either() -> None:
     """A redirected POST would be repeated, or turned into a GET."""
     with Unkind(answer(307, Location="/elsewhere")) as server:
-        with pytest.raises(Permanent, match="redirects"):
+        with pytest.raises(Denied, match="redirects"):
             _call(server.url, "POST", wrote=True)
         assert len(server.asked) == 1
 
