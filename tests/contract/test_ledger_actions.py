@@ -334,6 +334,23 @@ def test_a_stop_keeps_everything_and_lets_nothing_through(world: World) -> None:
     assert world.take_one().action.key == key
 
 
+def test_who_may_still_write_is_asked_of_the_ledger(world: World) -> None:
+    """The holder of the newest claim may, until it has settled; whoever slept through the lease, or is stopped, not."""
+    world.decided(effects=[NOTE], on=ticket())
+    refusal, late = world.ledger.actions.refusal, world.take_one()
+    world.clock.turn(LEASE)
+    newer = world.take_one()
+    key = newer.action.key
+    assert refusal(key, late.fence) == "Another worker has this action now; it is left to that one."
+    assert refusal(key, newer.fence) == ""
+    world.ledger.controls.stop(USE_CASE, by="ann")
+    assert "was stopped" in refusal(key, newer.fence)
+    world.ledger.controls.resume(USE_CASE, by="ann")
+    world.ledger.actions.settle([done(newer)])
+    assert "Another worker" in refusal(key, newer.fence)
+    assert "Another worker" in refusal("no such action", 1)
+
+
 def test_an_approval_names_the_exact_payload(world: World) -> None:
     """The code of the story approves that action once, whatever its case; a wrong code approves nothing."""
     case_id = world.decided(effects=[NOTE, CLOSE], asks=["close"], on=ticket())

@@ -330,6 +330,26 @@ MISTAKES = {
         ("approvals:", "---\napprovals:"),
         "p.yaml:16: one file holds one policy; remove everything from this line on.",
     ),
+    "number for a duration": (
+        ("approvals: {", "approvals: {expires_after: 24, "),
+        'p.yaml:16: approvals.expires_after: 24 is not a duration; write a whole number and a unit, as "30s", "10m", "24h" or "7d".',
+    ),
+    "empty range": (
+        ("severity: {at_most: low}", "severity: {}"),
+        "p.yaml:11: rules[0].when.severity: a severity range needs at_least, at_most or both; write one as {at_most: low}.",
+    ),
+    "number for a date": (
+        ("approvals:", "calendars: {freeze: [{from: 7, to: 2026-12-31}]}\napprovals:"),
+        'p.yaml:16: calendars.freeze[0].from: 7 is not a date; write a date, as "2026-12-15", or a time with its offset, as "2026-12-15T08:00+01:00".',
+    ),
+    "word for a date": (
+        ("approvals:", "calendars: {freeze: [{from: tomorrow, to: 2026-12-31}]}\napprovals:"),
+        'p.yaml:16: calendars.freeze[0].from: "tomorrow" is not a date; write a date, as "2026-12-15", or a time with its offset, as "2026-12-15T08:00+01:00".',
+    ),
+    "last day of all": (
+        ("approvals:", "calendars: {freeze: [{from: 2026-12-15, to: 9999-12-31}]}\napprovals:"),
+        "p.yaml:16: calendars.freeze[0]: the year 9999 is too far; write an earlier one.",
+    ),
     "directive": (
         ("use_case", "%YAML 1.1\n---\nuse_case"),
         "p.yaml:1: a line that starts with % is not allowed; remove it.",

@@ -61,11 +61,12 @@ def test_with_every_answer_and_a_certificate_it_may_act() -> None:
         ({"never_close": {"first_seen": True}}, 'Question 3, "Where is the written boundary'),
         ({"worst_case": None}, 'Question 5, "What is the worst'),
         ({"rollback": None}, "Nobody is named to undo it"),
+        ({"autonomy": "observe", "approvals": {}}, "Nobody may approve a draft"),
         ({"rules": SHIPPED["rules"]}, "closes by the model's own confidence"),
     ],
 )
 def test_each_missing_answer_is_a_reason(changes: dict[str, Any], said: str) -> None:
-    """Owner, KPI baseline, system, boundary, worst case, undoing, and quality beyond the model's own word."""
+    """Owner, KPI baseline, system, boundary, worst case, undoing, approvers, quality beyond the model's own word."""
     policy = _policy(**changes)
     assert any(said in gap for gap in gaps(policy, _standing(policy)))
 
