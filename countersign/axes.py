@@ -7,7 +7,7 @@ import math
 from countersign.kpis.figures import Unit
 
 _TICKS = 4
-_UNITS: dict[Unit, str] = {"h": "h", "share": "", "count": "", "usd": "$", "min": "min"}
+_UNITS: dict[Unit, str] = {"h": "h", "business h": "h", "share": "", "count": "", "usd": "$", "min": "min"}
 
 
 def scale(top: float, unit: Unit) -> tuple[float, int, float]:

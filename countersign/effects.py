@@ -24,6 +24,7 @@ import numpy as np
 from countersign.kpis.engine import cluster_ids, resolve_spans
 from countersign.kpis.figures import Exclusion, Figure, detectable_change
 from countersign.kpis.history import UNKNOWN, Bools, Floats, Histories, Ints, count, in_groups, kept, numbered
+from countersign.kpis.rates import student
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import (
     Curve,
@@ -47,6 +48,8 @@ _FEWEST_CLUSTERS = 5
 _MOST_OF_A_MEAN = 0.95
 # In a mean the errors of rounding cancel out.
 _MANY = 1_000
+# What rounding leaves of the spread of times that are all the same.
+_NOTHING = 1e-9
 # Beyond so many groups x times the jackknife costs more than it is worth: both come to the same.
 _JACKKNIFE_CELLS = 100_000
 
@@ -231,6 +234,10 @@ def _ratio(figure: Figure, strata: _Strata, horizon: float, contrast: Contrast, 
     shares = strata.shares
     reached = _common_reach(strata, horizon)
     curves = [curve_of(strata.hours[part], strata.observed[part], many=_MANY) for part in strata.groups]
+    for number, lane in enumerate(_LANES):
+        of_lane = curves[number * len(shares) : (number + 1) * len(shares)]
+        if not any(curve.events[curve.times <= reached].any() for curve in of_lane):
+            return replace(figure, n=n, unknown=f"no ticket of the {lane} lane has been resolved yet")
     means = np.array([restricted_mean(curve, reached)[0] for curve in curves]).reshape(2, len(shares))
     control, treated = (float(total) for total in means @ shares)
     if min(treated, control) <= 0:
@@ -245,6 +252,8 @@ def _ratio(figure: Figure, strata: _Strata, horizon: float, contrast: Contrast, 
         parts[group] = _parts(strata, group, curve, reached, partial(bend, slope=slope))
         parts[group] += shift
     error, spread = _error(strata, parts)
+    if error <= _NOTHING:
+        return replace(figure, n=n, unknown="all tickets took the same time")
     return replace(
         figure,
         definition=f"{figure.definition} {len(shares)} strata, up to {_hours(reached, figure) / 24:.4g} days.",
@@ -327,17 +336,4 @@ def _error(strata: _Strata, parts: Floats) -> tuple[float, float]:
     free = [max(1, count - len(strata.groups) // 2) for count in of_lanes]
     uncertain = sum(spread**2 / n for spread, n in zip(spreads, free, strict=True))
     freedom = sum(spreads) ** 2 / uncertain if uncertain > 0 else min(free)
-    return error, _student(freedom) * error
-
-
-def _student(freedom: float) -> float:
-    """The 97.5 % point of Student's t (Hill 1970, expansion in 1/freedom; within 0.001 from 4 degrees up)."""
-    z = 1.959963984540054
-    f = max(1.0, freedom)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / f**power for power, term in enumerate(terms, 1))
+    return error, student(freedom) * error

@@ -101,4 +101,6 @@ def _rate(figure: Figure, answers: list[bool | None], changes: Changes, reason: 
     if not len(known):
         return replace(named, unknown=f"of no change it is known: {reason}" if answers else changes.unknown)
     value, low, high, error = share_of(known, np.arange(len(known)))
-    return replace(named, value=value, low=low, high=high, n=len(known), detectable=detectable_change(error))
+    return replace(
+        named, value=value, low=low, high=high, n=len(known), detectable=detectable_change(error, most=1.0)
+    )

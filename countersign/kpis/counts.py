@@ -9,7 +9,7 @@ import numpy as np
 
 from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detectable_change, shown
 from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints, count, kept
-from countersign.kpis.rates import net_of, ratio_of, share_among, weighted_share, wilson
+from countersign.kpis.rates import around, kish, net_of, ratio_of, share_among, wilson, worth_of
 from countersign.kpis.settings import Measuring
 from countersign.kpis.survival import cluster_count, clustered_variance
 
@@ -21,7 +21,8 @@ class Closes:
     """Tickets counted by who closed them.
 
     Per cluster those of which it is known, and those that the policy closed; of how many it is not known; how many
-    closes by the policy were judged, with the sums of their weights, of the weights' squares and of the wrong ones.
+    closes by the policy were judged, the sums of their weights and of the wrong ones', and how many independent ones
+    they are worth.
     """
 
     known: Floats
@@ -29,8 +30,8 @@ class Closes:
     unknown: int
     judged: int
     weight: float
-    squares: float
     wrong: float
+    worth: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,8 @@ class Cohort:
     clusters: Ints
     finished: Bools
     closes: Closes
+    # How often each had been reopened by the end.
+    reopens: Floats
     # How many drafts were put to each use (a row each), by cluster.
     drafts: Ints
     usd_per_hour: float | None
@@ -53,17 +56,23 @@ def closes_of(tickets: Histories, clusters: Ints) -> Closes:
 def _closes_among(tickets: Histories, counts: Ints) -> Closes:
     """The same of how many tickets each cluster has of which it is unknown who closed them, people and the policy."""
     unknown, opened, closed = counts
-    judged = np.flatnonzero((tickets.closed_by_policy == 1) & (tickets.wrong != UNKNOWN))
+    judged = _judged(tickets)
     weight = tickets.weight[judged]
+    total = float(weight.sum())
     return Closes(
         known=opened + closed,
         closed=closed,
         unknown=int(unknown.sum()),
         judged=len(weight),
-        weight=float(weight.sum()),
-        squares=float((weight**2).sum()),
+        weight=total,
         wrong=float(weight[tickets.wrong[judged] == 1].sum()),
+        worth=kish(total, float((weight**2).sum())),
     )
+
+
+def _judged(tickets: Histories) -> Ints:
+    """The places of the closes by the policy that were judged."""
+    return np.flatnonzero((tickets.closed_by_policy == 1) & (tickets.wrong != UNKNOWN))
 
 
 def _counted_by(clusters: Ints, code: Ints, size: int) -> Ints:
@@ -77,7 +86,7 @@ def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
     events = tickets.events.until(how.end)
     resolved = np.zeros(len(tickets), dtype=np.bool_)
     resolved[kept(events.ticket, events.kind == Event.RESOLVED)] = True
-    closed = tickets.finished & ~(tickets.closed > how.end)
+    late = tickets.events.after(how.end, Event.REOPENED, len(tickets))
     # Who closed it and what became of its draft, counted at once.
     uses = len(tickets.draft.names) + 1
     code = tickets.closed_by_policy - UNKNOWN + 3 * (tickets.draft.codes - UNKNOWN)
@@ -85,7 +94,8 @@ def cohort_of(tickets: Histories, how: Measuring, clusters: Ints) -> Cohort:
     return Cohort(
         tickets=tickets,
         clusters=clusters,
-        finished=resolved | closed,
+        finished=resolved | tickets.finished_by(how.end),
+        reopens=tickets.reopens - late,
         closes=_closes_among(tickets, counts.sum(axis=0)),
         drafts=counts.sum(axis=1)[1:],
         usd_per_hour=how.usd_per_hour,
@@ -149,7 +159,12 @@ def _share_among(figure: Figure, counts: Floats, hits: Floats, nobody: str) -> F
     if not n:
         return replace(figure, unknown=nobody)
     value, low, high, error = share_among(counts, hits)
-    return replace(figure, value=value, low=low, high=high, n=n, detectable=detectable_change(error))
+    return replace(figure, value=value, low=low, high=high, n=n, detectable=_detectable(error))
+
+
+def _detectable(error: float) -> float | None:
+    """Of a share."""
+    return detectable_change(error, most=1.0)
 
 
 def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure:
@@ -160,28 +175,27 @@ def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure
         return replace(figure, unknown=f"{reason} are not known for any ticket")
     values = kept(values, known)
     mean = float(values.mean())
-    variance = clustered_variance((values - mean) / figure.n, kept(cohort.clusters, known))
-    if not np.isfinite(variance):
+    clusters = kept(cohort.clusters, known)
+    error = float(np.sqrt(clustered_variance((values - mean) / figure.n, clusters)))
+    limits = around(mean, error, cluster_count(clusters) - 1)
+    if limits is None:
         return replace(figure, value=mean)
-    error = float(np.sqrt(variance))
-    low, high = max(0.0, mean - Z95 * error), mean + Z95 * error
-    return replace(figure, value=mean, low=low, high=high, detectable=detectable_change(error))
+    return replace(figure, value=mean, low=limits[0], high=limits[1], detectable=detectable_change(error))
 
 
-def _ratio(figure: Figure, upper: Floats, lower: Floats, known: Bools, cohort: Cohort) -> Figure:
+def _ratio(figure: Figure, upper: Floats, lower: Floats, known: Bools, cohort: Cohort, nobody: str) -> Figure:
+    """The ratio of two sums over the tickets of which both are known; `nobody` says why there is none."""
     figure = replace(figure, excluded=_left_out(("what it needs is not known of the ticket", ~known)))
     clusters = kept(cohort.clusters, known)
     sums = [np.bincount(clusters, weights=kept(values, known)) for values in (upper, lower)]
     found = ratio_of(sums[0], sums[1], cluster_count(clusters))
     if found is None:
-        return replace(figure, unknown="there is no alert")
+        return replace(figure, unknown=nobody)
     n = len(clusters)
     value, low, high, error = found
     if error == 0:  # all or nothing: the linearised interval has no width, Wilson's has
         low, high = wilson(value * n, n)
-    return replace(
-        figure, value=value, low=low, high=min(1.0, high), n=n, detectable=detectable_change(error)
-    )
+    return replace(figure, value=value, low=low, high=min(1.0, high), n=n, detectable=_detectable(error))
 
 
 def _finished_share(
@@ -195,13 +209,13 @@ def _finished_share(
 
 
 def _reopen_rate(figure: Figure, cohort: Cohort) -> Figure:
-    reopens = cohort.tickets.reopens
+    reopens = cohort.reopens
     ever = cohort.finished | (reopens > 0)
     return _finished_share(figure, cohort, reopens > 0, ever, np.isfinite(reopens), "its reopenings")
 
 
 def _first_touch_rate(figure: Figure, cohort: Cohort) -> Figure:
-    moves, reopens = cohort.tickets.moves, cohort.tickets.reopens
+    moves, reopens = cohort.tickets.moves, cohort.reopens
     known = np.isfinite(moves) & np.isfinite(reopens)
     once = (moves == 0) & (reopens == 0)
     return _finished_share(figure, cohort, once, cohort.finished, known, "its changes of group or reopenings")
@@ -221,10 +235,26 @@ def _wrong_close_rate(figure: Figure, closes: Closes) -> Figure:
     figure = replace(figure, n=closes.judged, excluded=_counted(("it has not been judged", not_judged)))
     if not figure.n:
         return replace(figure, unknown="no close by the policy has been judged")
-    value, low, high = weighted_share(closes.wrong, closes.weight, closes.squares)
-    cautious = (value * figure.n + 2) / (figure.n + 4)
-    error = float(np.sqrt(cautious * (1 - cautious) / figure.n))
-    return replace(figure, value=value, low=low, high=high, detectable=detectable_change(error))
+    value, worth = closes.wrong / closes.weight, closes.worth
+    low, high = wilson(value * worth, worth)
+    cautious = (value * worth + 2) / (worth + 4)
+    error = float(np.sqrt(cautious * (1 - cautious) / worth))
+    return replace(figure, value=value, low=low, high=high, detectable=_detectable(error))
+
+
+def _wrong_closes(figure: Figure, cohort: Cohort) -> Figure:
+    """What goes wrong again and again in the same way is worth less than as many independent closes."""
+    closes, judged = cohort.closes, _judged(cohort.tickets)
+    if not len(judged):
+        return _wrong_close_rate(figure, closes)
+    share, weight, group = (
+        closes.wrong / closes.weight,
+        cohort.tickets.weight[judged],
+        cohort.clusters[judged],
+    )
+    parts = weight * ((cohort.tickets.wrong[judged] == 1) - share) / closes.weight
+    worth = worth_of(closes.worth, share, np.bincount(group, weights=parts), cluster_count(group))
+    return _wrong_close_rate(figure, replace(closes, worth=worth))
 
 
 def deflection(closes: Closes) -> Figure:
@@ -243,9 +273,7 @@ def _deflection_rate(figure: Figure, closes: Closes) -> Figure:
         return replace(figure, n=0, unknown=closed.unknown or wrong.unknown)
     kept = (1 - all_wrong[0], 1 - all_wrong[2], 1 - all_wrong[1])
     value, low, high = net_of(all_closed, kept)
-    return replace(
-        figure, value=value, low=low, high=high, detectable=detectable_change((high - low) / (2 * Z95))
-    )
+    return replace(figure, value=value, low=low, high=high, detectable=_detectable((high - low) / (2 * Z95)))
 
 
 def _bounded(figure: Figure) -> tuple[float, float, float] | None:
@@ -257,12 +285,13 @@ def _bounded(figure: Figure) -> tuple[float, float, float] | None:
 def _noise_ratio(figure: Figure, cohort: Cohort) -> Figure:
     alerts, needed = cohort.tickets.alerts, cohort.tickets.needed_work
     known = np.isfinite(alerts) & (needed != UNKNOWN)
-    return _ratio(figure, alerts * (needed == 0), alerts, known, cohort)
+    return _ratio(figure, alerts * (needed == 0), alerts, known, cohort, "no ticket has been finished")
 
 
 def _duplicate_ratio(figure: Figure, cohort: Cohort) -> Figure:
     alerts = cohort.tickets.alerts
-    return _ratio(figure, np.clip(alerts - 1, 0.0, None), alerts, np.isfinite(alerts), cohort)
+    known = np.isfinite(alerts)
+    return _ratio(figure, np.clip(alerts - 1, 0.0, None), alerts, known, cohort, "there is no alert")
 
 
 def _minutes_per_ticket(figure: Figure, cohort: Cohort) -> Figure:
@@ -351,7 +380,7 @@ WRONG_CLOSE_RATE = Counted(
         "lower",
     ),
     needs=("closed_by_policy", "wrong"),
-    compute=_of_closes(_wrong_close_rate),
+    compute=_wrong_closes,
 )
 NOISE_RATIO = Counted(
     blank=_named(
@@ -400,7 +429,12 @@ _DRAFT_WORDS: tuple[tuple[DraftUse, str, str, Better], ...] = (
     (DraftUse.AS_IS, "Drafts used as they are", "used as they were", "higher"),
     (DraftUse.EDITED, "Drafts edited", "changed before use", "neither"),
     (DraftUse.REJECTED, "Drafts rejected", "turned down", "lower"),
-    (DraftUse.UNSEEN, "Drafts not looked at", "never looked at", "lower"),
+    (
+        DraftUse.UNSEEN,
+        "Drafts without an answer",
+        "said nothing to so far, whether they read them or not",
+        "lower",
+    ),
 )
 DRAFTS = tuple(
     Counted(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from countersign.kpis.figures import Z95, Figure, detectable_change
+from countersign.kpis.figures import Z95, Figure, Unit, detectable_change, length, shown
 from countersign.kpis.history import UNKNOWN, Bools, Floats, Ints, in_groups, kept
+from countersign.kpis.rates import around
 from countersign.kpis.survival import (
     Curve,
+    cluster_count,
     clustered_variance,
     curve_of,
     influence,
@@ -25,6 +28,8 @@ from countersign.kpis.times import Spans
 # In a mean the errors of rounding cancel out.
 _MANY_FOR_A_MEAN = 1_000
 _NOT_FOLLOWED = "no ticket was followed for any time"
+_NONE_THROUGH = "no ticket is through so far"
+_TOO_EARLY = "too few tickets were followed for long enough"
 _UNREACHED = "fewer than {share:.0%} are through so far"
 
 
@@ -35,6 +40,7 @@ class Measure:
     key: str
     title: str
     definition: str
+    unit: Unit = "h"
 
 
 def duration_figures(
@@ -46,18 +52,19 @@ def duration_figures(
         key=measure.key,
         title=measure.title,
         definition=measure.definition,
-        unit="h",
+        unit=measure.unit,
         better="lower",
         n=curve.n,
         censored=curve.censored,
         excluded=spans.excluded,
         unknown="" if curve.n else "no ticket has the times it needs",
     )
-    limits = limits_of(curve)
+    mean, effect = _mean(blank, curve, hours, spans.observed, clusters, horizon)
+    limits = limits_of(curve, effect)
     return (
         _quantile(blank, curve, limits, 0.5, "median", "Median"),
         _quantile(blank, curve, limits, 0.9, "p90", "90th percentile"),
-        _mean(blank, curve, hours, spans.observed, clusters, horizon),
+        mean,
     )
 
 
@@ -81,38 +88,43 @@ def _quantile(
 
 def _mean(
     blank: Figure, curve: Curve, hours: Floats, observed: Bools, clusters: Ints, horizon: float
-) -> Figure:
+) -> tuple[Figure, float]:
+    """The restricted mean, and how many times as uncertain it is since tickets go together (NaN: nobody knows)."""
     reached = reach(curve, horizon) if curve.n else horizon
     named = replace(
         blank,
         key=f"{blank.key}.mean",
         title=f"{blank.title}, mean",
-        definition=f"{blank.definition} Mean restricted to the first {reached / 24:.4g} days, open tickets included.",
+        definition=f"{blank.definition} Mean restricted to the first {length(reached, blank.unit)}, open tickets "
+        "included.",
     )
-    if not curve.n:
-        return named
-    if not reached:
-        return replace(named, unknown=_NOT_FOLLOWED)
+    if not curve.n or not reached:
+        return replace(named, unknown=_NOT_FOLLOWED if curve.n else named.unknown), 1.0
+    if not curve.events.any():
+        # It would be as long as they were followed, and nothing else.
+        return replace(named, unknown=_NONE_THROUGH), 1.0
     value, variance = restricted_mean(curve, reached)
     together = clustered_variance(influence(hours, observed, curve, reached), clusters)
-    error = float(np.sqrt(np.nanmax([variance, together])))
-    known = curve.n > 1
-    return replace(
-        named,
-        value=value,
-        low=max(0.0, value - Z95 * error) if known else None,
-        high=value + Z95 * error if known else None,
-        detectable=detectable_change(error),
-    )
+    error = math.sqrt(max(variance, together))
+    limits = around(value, error, min(cluster_count(clusters), curve.events.sum()) - 1)
+    effect = float(np.maximum(1.0, together / variance)) if variance > 0 else 1.0
+    if limits is None:
+        return replace(named, value=value), effect
+    low, high = limits
+    return replace(named, value=value, low=low, high=high, detectable=detectable_change(error)), effect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mean:
-    """A restricted mean in hours, its variance, and how many tickets it rests on."""
+    """A restricted mean in hours, its variance, and how many tickets it rests on.
+
+    `unseen` is how much longer it could become once no ticket is open before the horizon any more.
+    """
 
     n: int
     value: float
     variance: float
+    unseen: float = 0.0
 
     @classmethod
     def of(cls, count: int, hours: float, squares: float) -> Mean:
@@ -161,7 +173,8 @@ def _mean_of(hours: Floats, observed: Bools, horizon: float) -> Mean | None:
     if reached <= 0:
         return None
     value, variance = restricted_mean(curve, reached)
-    return Mean(n=curve.n, value=value, variance=variance)
+    left = float(curve.survival[-1]) if len(curve.survival) else 1.0
+    return Mean(n=curve.n, value=value, variance=variance, unseen=left * (horizon - reached))
 
 
 def _means_of_many(
@@ -176,8 +189,10 @@ def _means_of_many(
     hours, observed, group = (kept(column, chosen) for column in (hours, observed, group))
     told = means_by_steps(hours, observed, group, horizon)
     return {
-        code: Mean(n=n, value=value, variance=variance) if reached > 0 else None
-        for code, (n, reached, value, variance) in zip(np.flatnonzero(many).tolist(), told, strict=True)
+        code: Mean(n=n, value=value, variance=variance, unseen=left * (horizon - reached))
+        if reached > 0
+        else None
+        for code, (n, reached, left, value, variance) in zip(np.flatnonzero(many).tolist(), told, strict=True)
     }
 
 
@@ -196,25 +211,43 @@ def standardised_mean(blank: Figure, means: Mapping[str, Mean], mix: Mapping[str
     """The restricted mean that tickets of these categories' means would have with the categories as in `mix`.
 
     Direct standardisation. Categories of `mix` that have no mean are left out and told; the others keep their
-    proportions.
+    proportions. The interval allows for what open tickets can still add; where that can be more than all that was seen,
+    it is unknown.
     """
     present = {name: share for name, share in mix.items() if share > 0 and name in means}
     total = sum(present.values())
     if not total:
         return replace(blank, unknown="no ticket has a category of the mix it is compared with")
-    value = variance = 0.0
-    for name, share in present.items():
-        value += share / total * means[name].value
-        variance += (share / total) ** 2 * means[name].variance
+    here = [(share / total, means[name]) for name, share in present.items()]
+    value = sum(share * mean.value for share, mean in here)
+    unseen = sum(share * mean.unseen for share, mean in here)
     missing = sum(mix.values()) - total
     note = f" {missing / sum(mix.values()):.1%} of that mix has no ticket here." if missing > 1e-9 else ""
-    error = float(np.sqrt(variance))
-    return replace(
-        blank,
-        definition=blank.definition + note,
-        value=value,
-        low=max(0.0, value - Z95 * error),
-        high=value + Z95 * error,
-        n=sum(means[name].n for name in present),
-        detectable=detectable_change(error),
+    if unseen > 0:
+        note += f" Open tickets can still add up to {shown(unseen, 'h')}, which its interval allows for."
+    n = sum(mean.n for _, mean in here)
+    found = replace(blank, definition=blank.definition + note, n=n)
+    if unseen > value:
+        return replace(found, unknown=_TOO_EARLY)
+    error, freedom = _error(here)
+    limits = around(value, error, freedom)
+    if limits is None:
+        return replace(found, value=value)
+    low, high = limits
+    return replace(found, value=value, low=low, high=high + unseen, detectable=detectable_change(error))
+
+
+def _error(means: Sequence[tuple[float, Mean]]) -> tuple[float, int]:
+    """The standard error of a sum of means by their shares, and its degrees of freedom (0: it can't be told).
+
+    A mean of one ticket has no spread: it is taken to be that of the others.
+    """
+    spreads = [(mean.n - 1, mean.variance * mean.n**2 / (mean.n - 1)) for _, mean in means if mean.n > 1]
+    freedom = sum(n for n, _ in spreads)
+    if not freedom:
+        return math.nan, 0
+    usual = sum(n * spread for n, spread in spreads) / freedom
+    variance = sum(
+        share**2 * (mean.variance * mean.n / (mean.n - 1) if mean.n > 1 else usual) for share, mean in means
     )
+    return math.sqrt(variance), freedom

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,9 +11,11 @@ import numpy as np
 from countersign.kpis.changes import NO_CHANGES, Changes, change_figures
 from countersign.kpis.counts import cohort_of, count_figures
 from countersign.kpis.durations import Mean, Measure, duration_figures, restricted_means, standardised_mean
-from countersign.kpis.figures import Z95, Figure, detectable_change
+from countersign.kpis.figures import Figure, detectable_change
 from countersign.kpis.history import UNKNOWN, Floats, Histories, Ints, kept
+from countersign.kpis.rates import around
 from countersign.kpis.settings import Measuring
+from countersign.kpis.survival import cluster_count, clustered_variance
 from countersign.kpis.times import (
     HOUR,
     NO_SPANS,
@@ -46,6 +49,7 @@ RESOLVE_BUSINESS = Measure(
     title="Time to resolve, business hours",
     definition="From the opening of the ticket to its last resolution that was not reopened within {days:g} days, "
     "counting only {hours} ({zone}), pauses included.",
+    unit="business h",
 )
 RESOLVE_UNPAUSED = Measure(
     key="time_to_resolve_unpaused",
@@ -187,7 +191,7 @@ def _durations(tickets: Histories, how: Measuring, clusters: Ints, resolve: Span
         figures = duration_figures(_told(what, how), spans, hours, kept(clusters, spans.rows), horizon)
         yield from figures if field in tickets.recorded else _not_recorded(figures, words)
     field, words = _NEEDS[RESOLVE.key]
-    mean = (_plain_mean(resolve, how),)
+    mean = (_plain_mean(tickets, resolve, how),)
     yield from mean if field in tickets.recorded else _not_recorded(mean, words)
 
 
@@ -212,8 +216,9 @@ def _not_recorded(figures: Iterable[Figure], words: str) -> Iterable[Figure]:
     )  # fmt: skip
 
 
-def _plain_mean(resolve: Spans, how: Measuring) -> Figure:
+def _plain_mean(tickets: Histories, resolve: Spans, how: Measuring) -> Figure:
     hours = kept(resolve.hours, resolve.observed)
+    clusters = kept(kept(cluster_ids(tickets), resolve.rows), resolve.observed)
     n = len(hours)
     blank = Figure(
         key="time_to_resolve.mean_of_resolved",
@@ -229,6 +234,8 @@ def _plain_mean(resolve: Spans, how: Measuring) -> Figure:
     if not n:
         return blank
     mean = float(hours.mean())
-    error = float(hours.std(ddof=1) / np.sqrt(n)) if n > 1 else None
-    low, high = (max(0.0, mean - Z95 * error), mean + Z95 * error) if error is not None else (None, None)
-    return replace(blank, value=mean, low=low, high=high, detectable=detectable_change(error))
+    error = math.sqrt(clustered_variance((hours - mean) / n, clusters))
+    limits = around(mean, error, cluster_count(clusters) - 1)
+    if limits is None:
+        return replace(blank, value=mean)
+    return replace(blank, value=mean, low=limits[0], high=limits[1], detectable=detectable_change(error))

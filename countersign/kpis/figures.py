@@ -9,7 +9,8 @@ from typing import Literal
 
 from countersign.chances import per_cent
 
-Unit = Literal["h", "share", "count", "usd", "min"]
+# Of business hours a day has fewer than 24: they are never told in days.
+Unit = Literal["h", "business h", "share", "count", "usd", "min"]
 Better = Literal["lower", "higher", "neither"]
 
 Z95 = 1.959963984540054
@@ -49,36 +50,58 @@ class Figure:
     unknown: str = ""
 
 
-def detectable_change(standard_error: float | None) -> float | None:
-    """The smallest change that a comparison with an equal period would show with 80 % power."""
+def detectable_change(standard_error: float | None, *, most: float = math.inf) -> float | None:
+    """The smallest change that a comparison with an equal period would show with 80 % power.
+
+    None where not even a change by `most` would: a share can't change by more than 1.
+    """
     if standard_error is None or not math.isfinite(standard_error) or standard_error <= 0:
         return None
-    return _DETECTABLE * standard_error
+    smallest = _DETECTABLE * standard_error
+    return smallest if smallest <= most else None
 
 
 def shown(value: float | None, unit: Unit, *, like: float | None = None) -> str:
     """A value in a reader's words: "12.3 %", "4.5 h", "2.1 d", "$0.42"; "unknown" for None.
 
-    Hours become minutes or days where those read better, as they would for `like` if that is given.
+    Hours become seconds, minutes or days where those read better, as they would for `like` if that is given. What is
+    more than nothing is not rounded to it.
     """
     if value is None:
         return "unknown"
-    if unit == "h":
-        return _time(value, abs(value if like is None else like))
+    if unit in _TIMES:
+        return _time(value, abs(value if like is None else like), days=unit == "h")
     return _FORMS[unit](value)
 
 
-def _time(hours: float, size: float) -> str:
-    if size >= 48:
+def length(hours: float, unit: Unit) -> str:
+    """A length of time in full words: "30 days", "6.5 hours", "100 business hours"."""
+    if unit == "h" and hours >= 48:
+        return f"{hours / 24:.4g} days"
+    return f"{hours:.4g} {'business ' if unit == 'business h' else ''}hours"
+
+
+_TIMES: frozenset[Unit] = frozenset({"h", "business h"})
+
+
+def _time(hours: float, size: float, *, days: bool) -> str:
+    if days and size >= 48:
         return f"{hours / 24:.1f} d"
-    return f"{hours:.1f} h" if size >= 1 else f"{hours * 60:.0f} min"
+    if size >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 3600:.0f} s" if 0 < size < 1 / 60 else f"{hours * 60:.0f} min"
+
+
+def _rounded(value: float, form: str) -> str:
+    """Rounded to hundredths, but not to nothing."""
+    return f"under {form.format(0.01)}" if 0 < value < 0.005 else form.format(value)
 
 
 _FORMS: dict[Unit, Callable[[float], str]] = {
     "share": lambda value: per_cent(value, digits=1, sign=" %"),
-    "usd": lambda value: f"${value:,.2f}",
+    "usd": lambda value: _rounded(value, "${:,.2f}"),
     "min": lambda value: f"{value:.1f} min",
-    "count": lambda value: f"{value:,.0f}" if float(value).is_integer() else f"{value:.2f}",
+    "count": lambda value: f"{value:,.0f}" if float(value).is_integer() else _rounded(value, "{:.2f}"),
 }
 
 

@@ -134,6 +134,11 @@ class Events:
         kind[late] = UNKNOWN
         return replace(self, kind=kind)
 
+    def after(self, at: float, kind: Event, count: int) -> Ints:
+        """How often each of `count` tickets had an event of a kind after that."""
+        late = np.flatnonzero(self.at > at)
+        return np.bincount(self.ticket[late[self.kind[late] == kind]], minlength=count)
+
     def last(self, kind: Event, count: int) -> Ints:
         """The place of each ticket's last event of a kind, -1 without one; `count` tickets."""
         of_kind = np.flatnonzero(self.kind == kind)
@@ -185,6 +190,17 @@ class Histories:
 
     def __len__(self) -> int:
         return len(self.opened)
+
+    def finished_by(self, end: float) -> Bools:
+        """Which were finished then, as far as is known: a finish of which nothing tells the time counts as past.
+
+        `finished` says how a ticket stands now; one that was resolved after `end` was open then.
+        """
+        finished = self.finished & ~(self.closed > end)
+        if not len(self.events.at) or self.events.at.max() <= end:
+            return finished
+        later: Bools = (self.events.after(end, Event.RESOLVED, len(self)) > 0) & np.isnan(self.closed)
+        return finished & ~later
 
     def take(self, keep: Bools) -> Histories:
         """The tickets for which `keep` is True."""

@@ -13,9 +13,20 @@ def summary_text(figures: Mapping[str, Sequence[Figure]], *, until: datetime) ->
     lines = [f"# Countersign: figures until {until:%Y-%m-%d %H:%M %Z}", ""]
     for use_case, of_one in figures.items():
         lines += [f"## {use_case}", "", *_known(of_one), "", *_unknown(of_one), ""]
-    definitions = {figure.title: figure.definition for of_one in figures.values() for figure in of_one}
-    lines += ["## Definitions", "", *(f"- {title}: {text}" for title, text in definitions.items())]
+    lines += ["## Definitions", "", *_definitions(figures)]
     return "\n".join(lines) + "\n"
+
+
+def _definitions(figures: Mapping[str, Sequence[Figure]]) -> Iterator[str]:
+    """One for each figure, or one for each of its meanings: how far a mean looks, or what an hour costs, may differ."""
+    told: dict[str, dict[str, list[str]]] = {}
+    for use_case, of_one in figures.items():
+        for figure in of_one:
+            told.setdefault(figure.title, {}).setdefault(figure.definition, []).append(use_case)
+    for title, meanings in told.items():
+        for text, use_cases in meanings.items():
+            where = f" ({', '.join(use_cases)})" if len(meanings) > 1 else ""
+            yield f"- {title}{where}: {text}"
 
 
 def _known(figures: Sequence[Figure]) -> Iterator[str]:

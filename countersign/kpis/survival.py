@@ -155,14 +155,17 @@ def _first(curve: Curve, values: Floats, level: float) -> float | None:
     return float(curve.times[reached[0]]) if len(reached) else None
 
 
-def limits_of(curve: Curve) -> tuple[Floats, Floats]:
-    """Pointwise 95 % limits of the curve, NaN (which nothing crosses) where it is 0 or 1."""
+def limits_of(curve: Curve, effect: float = 1.0) -> tuple[Floats, Floats]:
+    """Pointwise 95 % limits of the curve, NaN (which nothing crosses) where it is 0 or 1.
+
+    `effect`: so many times as uncertain as if tickets were independent (the design effect).
+    """
     left = curve.at_risk - curve.events
     inside = (left > 0) & (curve.survival > 0) & (curve.survival < 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(np.where(left > 0, curve.events / (curve.at_risk * left), 0.0))
         log = np.log(curve.survival)
-        spread = np.exp(Z95 * np.sqrt(variance) / np.abs(log))
+        spread = np.exp(Z95 * np.sqrt(variance * effect) / np.abs(log))
         low, high = curve.survival**spread, curve.survival ** (1 / spread)
     return np.where(inside, low, np.nan), np.where(inside, high, np.nan)
 
@@ -192,9 +195,10 @@ def restricted_mean(curve: Curve, horizon: float) -> tuple[float, float]:
 
 def means_by_steps(
     durations: Floats, observed: Bools, group: Ints, horizon: float
-) -> list[tuple[int, float, float, float]]:
+) -> list[tuple[int, float, float, float, float]]:
     """Of each group, numbered from 0 up and none of them empty: how many durations it has, how far its restricted mean
-    reaches, that mean, and its variance. As by a curve of rounded durations for each, but counted all at once."""
+    reaches, the share not through by then, that mean, and its variance. As by a curve of rounded durations
+    for each, but counted all at once."""
     steps = _step(durations)
     lowest = int(steps.min())
     steps -= lowest
@@ -219,7 +223,8 @@ def means_by_steps(
         # The longest is among those that are rounded to the last step.
         reached[number] = min(horizon, float(durations[key == places[lasts[number]]].max()))
     means, variances = _means_there(times, at_risk, events, survival, firsts, reached)
-    return list(zip(counts.tolist(), reached.tolist(), means, variances, strict=True))
+    left = survival[lasts].tolist()
+    return list(zip(counts.tolist(), reached.tolist(), left, means, variances, strict=True))
 
 
 def _means_there(

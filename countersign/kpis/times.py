@@ -22,7 +22,10 @@ _HOURS = re.compile(r"(\w{3})(?:-(\w{3}))? (\d\d):(\d\d)-(\d\d):(\d\d)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BusinessHours:
-    """Days and hours that count, in one zone; `text` as in a policy: "Mon-Fri 08:00-18:00"."""
+    """Days and hours that count, in one zone; `text` as in a policy: "Mon-Fri 08:00-18:00".
+
+    What closes before it opens does so the next day: "Mon-Fri 22:00-06:00" ends on Saturday morning.
+    """
 
     text: str = "Mon-Fri 08:00-18:00"
     zone: str = "UTC"
@@ -43,6 +46,8 @@ class BusinessHours:
         start_day, end_day = _DAYS.index(match[1]), _DAYS.index(match[2] or match[1])
         length = (end_day - start_day) % 7
         opens, closes = (timedelta(hours=int(match[at]), minutes=int(match[at + 1])) for at in (3, 5))
+        if closes <= opens:
+            closes += timedelta(days=1)
         zone = ZoneInfo(self.zone)
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         working = [day for day in days if (day.weekday() - start_day) % 7 <= length]
@@ -161,7 +166,7 @@ def to_detect(tickets: Histories, until: float) -> Spans:
 
 def to_acknowledge(tickets: Histories, until: float) -> Spans:
     missing = np.isnan(tickets.acknowledged)
-    finished = _finished(tickets, until)
+    finished = tickets.finished_by(until)
     leave_out = [
         ("the policy closed it, so nobody had to take it", missing & (tickets.closed_by_policy == 1)),
         ("it is finished, but nobody is recorded to have taken it", missing & finished),
@@ -171,13 +176,8 @@ def to_acknowledge(tickets: Histories, until: float) -> Spans:
 
 def to_resolve(tickets: Histories, until: float, window: float) -> Spans:
     end = resolution(tickets, until, window)
-    leave_out = [(ENDLESS, _finished(tickets, until) & np.isnan(end))]
+    leave_out = [(ENDLESS, tickets.finished_by(until) & np.isnan(end))]
     return _spans(tickets.opened, end, until, leave_out)
-
-
-def _finished(tickets: Histories, until: float) -> Bools:
-    """Finished by `until`, as far as is known: a finish without a time counts as past."""
-    return tickets.finished & ~(tickets.closed > until)
 
 
 def paused_seconds(tickets: Histories, end: Floats) -> Floats:

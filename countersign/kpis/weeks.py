@@ -19,6 +19,7 @@ from countersign.kpis.counts import Closes
 from countersign.kpis.durations import Mean
 from countersign.kpis.figures import Exclusion
 from countersign.kpis.history import UNKNOWN, Bools, Event, Floats, Histories, Ints, kept, numbered
+from countersign.kpis.rates import kish
 from countersign.kpis.times import BACKWARDS, ENDLESS, HOUR
 
 # How far the means look that sums are kept for.
@@ -84,7 +85,7 @@ def weeks_of(tickets: Histories, *, end: float = np.inf, horizon: timedelta = HO
     tickets = tickets.take(np.isfinite(tickets.opened))
     count, events = len(tickets), tickets.events.until(end)
     resolved, reopened = (events.time(events.last(kind, count)) for kind in (Event.RESOLVED, Event.REOPENED))
-    finished = tickets.finished & ~(tickets.closed > end)
+    finished = tickets.finished_by(end)
     plain = np.isnan(reopened)
     times = _times(tickets.opened, resolved, finished, horizon)
     columns = (
@@ -268,8 +269,8 @@ def _week(names: Sequence[str], category: Ints, sums: Floats, opened: Floats, cl
             unknown=int(total["unknown"]),
             judged=int(total["judged"]),
             weight=total["weight"],
-            squares=total["weights"],
             wrong=total["wrong"],
+            worth=kish(total["weight"], total["weights"]),
         ),
     )
 

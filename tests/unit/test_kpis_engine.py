@@ -6,13 +6,16 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from countersign.kpis.changes import ChangeHistory, Changes, change_figures
 from countersign.kpis.engine import category_mix, measure, standardised, standardised_each
 from countersign.kpis.figures import Figure, shown, shown_interval
 from countersign.kpis.history import FIELDS, DraftUse, Histories, TicketHistory, as_columns
+from countersign.kpis.rates import student
 from countersign.kpis.settings import Measuring
+from countersign.kpis.summary import summary_text
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 HOW = Measuring(until=START + timedelta(days=30), usd_per_hour=60.0)
@@ -182,6 +185,45 @@ def test_tickets_of_one_cluster_widen_the_interval() -> None:
     assert spread[1] > 2 * spread[0]
 
 
+def test_what_goes_wrong_in_one_way_widens_the_interval() -> None:
+    """Of 200 closes 20 are wrong: in 20 ways, or in one."""
+    ways = [
+        [
+            ticket(n, cluster=str(n // size), closed_by_policy=True, wrong=n % (200 // size) < 20 // size)
+            if size == 1
+            else ticket(n, cluster=str(n // size), closed_by_policy=True, wrong=n // size == 3)
+            for n in range(200)
+        ]
+        for size in (1, 20)
+    ]
+    alone, together = (figures(rows)["wrong_close_rate"] for rows in ways)
+    assert alone.value == together.value == pytest.approx(0.1)
+    assert together.high > 1.5 * alone.high  # type: ignore[operator]
+
+
+def test_medians_of_clusters_that_end_alike_hold_the_truth() -> None:
+    """Tickets of one trouble take alike: the interval knows that 300 of them in 15 clusters are few."""
+    draw = np.random.default_rng(6)
+    hits = 0
+    for _ in range(60):
+        luck = np.repeat(draw.normal(0, 1, 15), 20) + draw.normal(0, 0.5, 300)
+        rows = [
+            ticket(n, cluster=str(n // 20), resolved=(START + timedelta(hours=float(hours)),), finished=True)
+            for n, hours in enumerate(np.exp(luck))
+        ]
+        figure = figures(rows)["time_to_resolve.median"]
+        hits += figure.low <= 1 <= figure.high  # type: ignore[operator]
+    assert hits >= 53
+
+
+def test_a_mean_of_two_is_less_sure_than_a_normal_one() -> None:
+    """Two values know little of their spread: Student's t, not the normal distribution."""
+    figure = figures([ticket(1, minutes=10.0), ticket(2, minutes=12.0)])["minutes_per_ticket"]
+    assert figure.value == 11
+    assert figure.high == pytest.approx(11 + student(1))
+    assert student(1) > 10
+
+
 def mixed(easy: int, hard: int) -> Histories:
     return as_columns(
         [ticket(n, category="easy", resolved=(START + timedelta(hours=1),)) for n in range(easy)]
@@ -227,6 +269,52 @@ def test_a_category_missing_from_the_mix_is_told() -> None:
     assert "80.0% of that mix has no ticket here" in figure.definition
 
 
+def test_a_category_of_one_ticket_is_no_surer_than_the_others() -> None:
+    """Its spread is taken to be theirs; where no category has two, nothing is known of it."""
+    rows = [
+        ticket(n, category="easy", resolved=(START + timedelta(hours=1 + n),), finished=True)
+        for n in range(4)
+    ]
+    one = ticket(9, category="hard", resolved=(START + timedelta(hours=30),), finished=True)
+    figure = standardised(as_columns([*rows, one]), HOW, {"easy": 0.5, "hard": 0.5})
+    spread = student(3) * (0.25 * 5 / 3 / 4 + 0.25 * 5 / 3) ** 0.5
+    assert [figure.value, figure.low, figure.high] == pytest.approx([16.25, 16.25 - spread, 16.25 + spread])
+    alone = standardised(as_columns([rows[0], one]), HOW, {"easy": 0.5, "hard": 0.5})
+    assert (alone.value, alone.low, alone.high) == (15.5, None, None)
+
+
+def test_no_share_can_change_by_more_than_all_of_it() -> None:
+    """Two tickets would show no change at all."""
+    assert figures(many(2, finished=True, reopens=0))["reopen_rate"].detectable is None
+
+
+def test_noise_without_a_finished_ticket_is_unknown_for_that_reason() -> None:
+    """There are alerts; whether anybody had to do something is not known yet."""
+    found = figures(many(4, alerts=3))
+    assert found["noise_ratio"].unknown == "no ticket has been finished"
+    assert found["duplicate_ratio"].value == pytest.approx(2 / 3)
+
+
+def test_business_hours_are_never_told_in_days() -> None:
+    """50 of them are a week's work, not two days."""
+    figure = figures(many(3, resolved=(START + timedelta(days=7),), finished=True))
+    assert shown(figure["time_to_resolve_business.median"].value, "business h") == "50.0 h"
+    assert figure["time_to_resolve_business.median"].unit == "business h"
+    assert "the first 720 business hours" in figure["time_to_resolve_business.mean"].definition
+
+
+def test_a_definition_that_differs_is_told_of_each_use_case() -> None:
+    """What an hour costs, and how far a mean looks, are not the same everywhere."""
+    rows = as_columns(many(3, minutes=10.0, model_usd=0.0))
+    cheap, dear = (measure(rows, replace(HOW, usd_per_hour=usd)) for usd in (30.0, 90.0))
+    text = summary_text({"a": cheap, "b": dear}, until=HOW.until)
+    lines = text.partition("## Definitions")[2].splitlines()
+    costs = [line for line in lines if line.startswith("- Cost per ticket")]
+    assert [line.split(":")[0] for line in costs] == ["- Cost per ticket (a)", "- Cost per ticket (b)"]
+    assert ["$30.00" in costs[0], "$90.00" in costs[1]] == [True, True]
+    assert sum(line.startswith("- Reopened:") for line in lines) == 1
+
+
 def test_a_bigger_period_sees_smaller_changes() -> None:
     """The smallest change to be seen falls with the root of n."""
     found = [
@@ -256,7 +344,11 @@ def test_an_interval_is_told_in_the_unit_of_its_value() -> None:
         (0.123, "share", "12.3 %"),
         (0.5, "h", "30 min"),
         (72, "h", "3.0 d"),
+        (12 / 3600, "h", "12 s"),
+        (0, "h", "0 min"),
         (0.4, "usd", "$0.40"),
+        (0.0004, "usd", "under $0.01"),
+        (0.001, "count", "under 0.01"),
     ],
 )
 def test_values_are_shown_in_words(value: float | None, unit: str, words: str) -> None:

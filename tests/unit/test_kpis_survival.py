@@ -83,9 +83,10 @@ def test_many_groups_counted_at_once_have_the_means_of_their_curves() -> None:
     observed[group == 0] = True
     hours[np.flatnonzero(group == 1)[-1]], observed[np.flatnonzero(group == 1)[-1]] = 9e3, False
     observed[group == 2] = False
-    for number, (n, reached, mean, variance) in enumerate(means_by_steps(hours, observed, group, 1e4)):
+    for number, (n, reached, left, mean, variance) in enumerate(means_by_steps(hours, observed, group, 1e4)):
         curve = curve_of(hours[group == number], observed[group == number], many=0)
         assert (n, reached) == (curve.n, reach(curve, 1e4))
+        assert left == pytest.approx(curve.survival[-1] if len(curve.survival) else 1.0, abs=1e-12)
         assert (mean, variance) == pytest.approx(restricted_mean(curve, reached), rel=1e-9)
 
 

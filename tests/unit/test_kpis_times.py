@@ -31,6 +31,15 @@ def after(hours: float) -> datetime:
     return MONDAY + timedelta(hours=hours)
 
 
+def test_business_hours_may_last_over_midnight() -> None:
+    """A night shift from Monday to Friday ends on Saturday morning: eight hours each night, never less than none."""
+    hours = BusinessHours(text="Mon-Fri 22:00-06:00", zone="Asia/Kathmandu").checked()
+    friday = datetime(2026, 3, 6, 12, tzinfo=ZoneInfo("Asia/Kathmandu"))
+    ends = np.array([(friday + timedelta(hours=at)).timestamp() for at in (9, 12, 24, 60, 84)])
+    lasted = business_seconds(np.full(5, friday.timestamp()), ends, hours) / 3600
+    assert lasted.tolist() == [0, 2, 8, 8, 10]
+
+
 def ticket(**fields: object) -> TicketHistory:
     return TicketHistory(id="INC1", opened=MONDAY, **fields)  # type: ignore[arg-type]
 
