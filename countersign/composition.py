@@ -43,7 +43,7 @@ _DONE = {
     "hold": "observe: records only",
 }
 _ASSUMED = (
-    "A close by the policy counts as right unless people reopened the ticket in time or called it wrong; nobody "
+    "A close by the policy counts as right unless people have reopened the ticket or called it wrong so far; nobody "
     "looked at every one of them."
 )
 
@@ -120,7 +120,7 @@ def compose(
         policy=tuple(_policy_lines(policy, results)),
         corrections=results.corrections,
         costs=(*_costs(results.models), _peoples_time(now, how.usd_per_hour), _a_ticket(figures)),
-        notes=(_ASSUMED, *notes),
+        notes=(_ASSUMED, *_then(before), *_unpriced(results.models), *notes),
     )
 
 
@@ -215,13 +215,33 @@ def _autonomy(policy: Policy, rule: Rule, *, certified: bool) -> str:
     return _DONE[rule.then]
 
 
+def _then(before: Histories) -> Iterator[str]:
+    """What of the period before is not as of its own end."""
+    if len(before):
+        yield (
+            "The period before is measured as of its own end, but wrong closes, drafts, changes of group and logged "
+            "time as they are known now: they have had longer to come in."
+        )
+
+
 def _costs(models: tuple[ModelUse, ...]) -> Iterator[CostLine]:
     for use in models:
+        detail = f"{use.calls:,} calls, {use.tokens_in:,} tokens in, {use.tokens_out:,} tokens out"
         yield CostLine(
             what=f"Model {use.model}",
-            usd=use.micro_usd / MICRO,
-            detail=f"{use.calls:,} calls, {use.tokens_in:,} tokens in, {use.tokens_out:,} tokens out",
+            usd=use.micro_usd / MICRO if _priced(use) else None,
+            detail=detail if _priced(use) else f"{detail}; no price of it is known",
         )
+
+
+def _priced(use: ModelUse) -> bool:
+    """Where tokens cost nothing, nobody knows what they cost. The local model needs none."""
+    return use.micro_usd > 0 or use.tokens_in + use.tokens_out == 0
+
+
+def _unpriced(models: tuple[ModelUse, ...]) -> Iterator[str]:
+    if names := [use.model for use in models if not _priced(use)]:
+        yield f"What {' and '.join(names)} costs is not known, and is not in the cost of a ticket."
 
 
 def _peoples_time(tickets: Histories, usd_per_hour: float | None) -> CostLine:

@@ -196,8 +196,11 @@ def _of_goal(report: Report) -> str:
         "open": f"which does not settle yet whether it meets its target of {target}",
     }
     meaning = _MEANINGS.get(figure.key, "")
+    baseline = report.goal.baseline
+    began = "" if baseline is None else f" (it was {shown(baseline, figure.unit)} before it began)"
     return (
-        f"{figure.title.lower()}{meaning} is {_with_interval(figure)}, {words[standing(figure, report.goal)]}"
+        f"{figure.title.lower()}{meaning} is {_with_interval(figure)}, "
+        f"{words[standing(figure, report.goal)]}{began}"
     )
 
 
@@ -208,12 +211,19 @@ def _of_effect(report: Report) -> str:
     if figure.value is None or figure.low is None or figure.high is None:
         return f"the effect on the time to resolve is unknown ({figure.unknown})"
     low, high = (_percent(1 - end) for end in (figure.high, figure.low))
+    low_end, high_end = (_against_control(end) for end in (figure.low, figure.high))
     if figure.high < 1:
         return f"tickets are resolved {_percent(1 - figure.value)} faster than in the control lane ({low} to {high})"
     if figure.low > 1:
         return f"tickets are resolved {_percent(figure.value - 1)} slower than in the control lane ({high} to {low})"
-    ratio = f"{figure.low:.2f} to {figure.high:.2f}"
-    return f"tickets are not shown to be resolved faster or slower than in the control lane (ratio {ratio})"
+    return (
+        "tickets are not shown to be resolved faster or slower than in the control lane "
+        f"(anything from {low_end} to {high_end})"
+    )
+
+
+def _against_control(ratio: float) -> str:
+    return f"{_percent(1 - ratio)} {'faster' if ratio < 1 else 'slower'}"
 
 
 def _percent(share: float) -> str:
@@ -259,7 +269,12 @@ def change(figure: Figure, previous: Iterable[Figure]) -> str:
     # Two independent 95 % intervals: their difference has the root of the sum of their squared widths.
     low, high, other_low, other_high = (end for end in ends if end is not None)
     width = (((high - low) / 2) ** 2 + ((other_high - other_low) / 2) ** 2) ** 0.5
-    return words if abs(figure.value - before.value) > width else f"{words}, no more than chance"
+    difference = figure.value - before.value
+    if abs(difference) <= width:
+        return f"{words}, no more than chance"
+    better = {"lower": difference < 0, "higher": difference > 0, "neither": None}[figure.better]
+    changed = "changed" if better is None else "better" if better else "worse"
+    return f"{words}, {changed} by more than chance"
 
 
 _WIDTH = 78

@@ -106,7 +106,7 @@ def _weeks(plot: _Plot, points: Sequence[Point]) -> Iterator[str]:
         x, week = plot.x(place), points[place].week
         anchor = "end" if x > _WIDTH - _RIGHT - 20 else "middle"
         label = f"{week.day} {week:%b}"
-        yield f'<text class="tick" x="{x:.1f}" y="{_HEIGHT - 12}" text-anchor="{anchor}">{label}</text>'
+        yield f'<text class="tick week" x="{x:.1f}" y="{_HEIGHT - 12}" text-anchor="{anchor}">{label}</text>'
 
 
 def _target(plot: _Plot, target: float | None) -> Iterator[str]:

@@ -15,7 +15,7 @@ from countersign.kpis.weeks import weeks_of
 from countersign.policy import load_policy
 from countersign.report_page import render
 from countersign.reports import Report, as_json
-from countersign.results import Results
+from countersign.results import ModelUse, Results
 from tests.unit.builders import POLICIES, shipped
 
 UNTIL = datetime(2026, 5, 4, tzinfo=UTC)
@@ -90,6 +90,19 @@ def test_changes_count_in_the_period_in_which_they_ended() -> None:
         for figures in (made.previous, made.figures)
     ]
     assert shares == [(0.5, 2), (0, 1)]
+
+
+def test_a_model_without_a_price_does_not_cost_nothing() -> None:
+    """Its tokens are told, what they cost is unknown, and the cost of a ticket says that it is not in there."""
+    models = (
+        ModelUse(model="local", calls=3, micro_usd=0),
+        ModelUse(model="openai/own", calls=3, micro_usd=0, tokens_in=900, tokens_out=90),
+    )
+    none = as_columns([])
+    past = weeks_of(none, end=UNTIL.timestamp())
+    made = compose(shipped(), none, past, Results(models=models), PERIOD)
+    assert [line.usd for line in made.costs[:2]] == [0.0, None]
+    assert made.notes[-1] == "What openai/own costs is not known, and is not in the cost of a ticket."
 
 
 def test_labels_count_for_categories_whose_closes_are_promised() -> None:

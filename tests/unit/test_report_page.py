@@ -281,7 +281,8 @@ def test_a_goal_is_met_or_missed_only_beyond_doubt(figure: Figure, goal: float, 
         ((1.2, 1.1, 1.3), "tickets are resolved 20 % slower than in the control lane (10 % to 30 %)"),
         (
             (0.9, 0.7, 1.2),
-            "tickets are not shown to be resolved faster or slower than in the control lane (ratio 0.70 to 1.20)",
+            "tickets are not shown to be resolved faster or slower than in the control lane "
+            "(anything from 30 % faster to 20 % slower)",
         ),
         ((None, None, None), "the effect on the time to resolve is unknown (no lane)"),
     ],
@@ -341,7 +342,12 @@ def test_a_change_within_chance_is_called_that() -> None:
     """Two periods whose difference lies within both intervals' width."""
     before = rate(0.30, 0.25, 0.35)
     assert change(rate(0.32, 0.27, 0.37), [before]) == "30.0 % before, no more than chance"
-    assert change(rate(0.50, 0.45, 0.55), [before]) == "30.0 % before"
+    assert change(rate(0.50, 0.45, 0.55), [before]) == "30.0 % before, better by more than chance"
+    falling = replace(rate(0.10, 0.07, 0.13), better="lower")
+    assert change(falling, [before]) == "30.0 % before, better by more than chance"
+    assert (
+        change(replace(falling, better="neither"), [before]) == "30.0 % before, changed by more than chance"
+    )
     assert change(rate(0.50), []) == ""
 
 
