@@ -196,6 +196,7 @@ def _call(
             detail=str(error),
             repair=repair,
             sample=prompt.sample,
+            micro_usd=error.micro_usd,
             latency_ms=round((seconds() - started) * 1000),
             retry_after=error.retry_after if isinstance(error, Transient) else None,
             parameters=error.parameters,

@@ -37,7 +37,8 @@ class LeaseLost(CountersignError):
 class OutsideError(CountersignError):
     """Another system did not do what it was asked. `where` names it, `status` is its HTTP status or None.
 
-    `parameters` are what a model's request said besides its words, where one was sent.
+    `parameters` are what a model's request said besides its words, where one was sent; `micro_usd` is what it may
+    have cost all the same.
     """
 
     def __init__(self, message: str, *, where: str, status: int | None = None) -> None:
@@ -45,6 +46,7 @@ class OutsideError(CountersignError):
         self.where = where
         self.status = status
         self.parameters: Mapping[str, float] = {}
+        self.micro_usd = 0
 
 
 class Transient(OutsideError):

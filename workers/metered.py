@@ -73,7 +73,8 @@ class Metered:
             unknown = isinstance(problem, TooLong) or (
                 isinstance(problem, Transient) and problem.status is None
             )
-            self._settle(replace(call, micro_usd=call.held if unknown else 0))
+            problem.micro_usd = call.held if unknown else 0
+            self._settle(replace(call, micro_usd=problem.micro_usd))
             raise
         self._settle(
             replace(
