@@ -62,12 +62,18 @@ def note(
     )
 
 
-def closing_note(case: Case, assessment: Assessment, decision: Decision, policy: Policy) -> Draft:
-    """The note that goes with closing a ticket: why, on what evidence, and how to take it back."""
+def closing_note(
+    case: Case, assessment: Assessment, decision: Decision, policy: Policy, *, asks: bool = False
+) -> Draft:
+    """The note that goes with closing a ticket: why, on what evidence, and how to take it back.
+
+    `asks`: it is written only once a person has approved, whatever spoke against closing it without one.
+    """
+    closed = "Closed after an approval" if asks else "Closed by policy"
     return Draft(
-        headline=f"Closed by policy - {assessment.category}, {decision.severity} - {assessment.summary}",
+        headline=f"{closed} - {assessment.category}, {decision.severity} - {assessment.summary}",
         blocks=(
-            Block(title="Why", lines=(_why_closed(case, assessment, decision),)),
+            Block(title="Why", lines=tuple(_why_closed(case, assessment, decision))),
             *_evidence(case, assessment, policy),
             *_around(case),
             *_similar(case),
@@ -75,8 +81,9 @@ def closing_note(case: Case, assessment: Assessment, decision: Decision, policy:
                 title="If this was wrong",
                 style="commands",
                 lines=(
-                    "Reopen the ticket: that is all it takes, and it is counted as a wrong close",
-                    f"/countersign wrong category=...  - says what it really was{others(policy, assessment.category)}",
+                    "Reopen the ticket: that takes it back",
+                    "/countersign wrong category=...  - says that it was wrong, and what it really was"
+                    + others(policy, assessment.category),
                 ),
             ),
         ),
@@ -164,11 +171,10 @@ def _next(assessment: Assessment, decision: Decision, policy: Policy) -> Iterato
         Outcome.DRAFT_NOTE: f'Rule "{decision.rule}": this note, nothing else',
         Outcome.ROUTE: f'Rule "{decision.rule}": it goes to people',
     }
-    yield says.get(decision.outcome, f'Rule "{decision.rule}"') + "."
-    against = [reason for reason in decision.because if not reason.startswith("rule ")]
-    if against:
+    offered = any(intent.kind == "close" for intent in decision.intents)
+    yield says.get(Outcome.CLOSE if offered else decision.outcome, f'Rule "{decision.rule}"') + "."
+    if why := _against(decision):
         closes = any(rule.name == decision.rule and rule.then == "close" for rule in policy.rules)
-        why = "; ".join(against)
         yield _sentence(f"Not closed by itself because {why}" if closes else why)
     yield from (f"Less sure, because {doubt}." for doubt in assessment.doubts)
 
@@ -195,12 +201,24 @@ def others(policy: Policy, said: str) -> str:
     return f": {', '.join(named)}" if len(named) <= _READABLE else ""
 
 
-def _why_closed(case: Case, assessment: Assessment, decision: Decision) -> str:
-    quiet = "" if case.born_in_desk else f"; {case.lead.source} was asked again and says that nothing fires"
-    return (
-        f'Rule "{decision.rule}": {assessment.category} at severity {decision.severity}, '
-        f"risk of a wrong close {chance(assessment.risk)}{quiet}."
+def _why_closed(case: Case, assessment: Assessment, decision: Decision) -> Iterator[str]:
+    against = _against(decision)
+    asked = (
+        ""
+        if case.born_in_desk or against
+        else f"; {case.lead.source} was asked again and says that nothing fires"
     )
+    yield (
+        f'Rule "{decision.rule}": {assessment.category} at severity {decision.severity}, '
+        f"risk of a wrong close {chance(assessment.risk)}{asked}."
+    )
+    if against:
+        yield _sentence(f"Not closed without a person because {against}")
+
+
+def _against(decision: Decision) -> str:
+    """What spoke against what the rule says, as a clause."""
+    return "; ".join(reason for reason in decision.because if reason != f'rule "{decision.rule}" matches')
 
 
 def _sentence(text: str) -> str:

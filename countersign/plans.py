@@ -54,7 +54,8 @@ def _effect(
         )  # fmt: skip
     assert isinstance(assessment, Assessment), "decide asks for a close or a change only on an assessment"
     if intent.kind == "close":
-        return Close(draft=closing_note(case, assessment, decision, policy), reason=because)
+        note = closing_note(case, assessment, decision, policy, asks=intent.needs_approval)
+        return Close(draft=note, reason=because)
     return _change(case, assessment, decision, policy)
 
 
