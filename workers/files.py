@@ -47,10 +47,12 @@ def read_policy(file: Path) -> Policy:
 def by_use_case(found: Iterable[tuple[Path, Policy]]) -> dict[str, Policy]:
     """Raises ConfigError where two files have one use case, or there is none."""
     policies: dict[str, Policy] = {}
+    files: dict[str, Path] = {}
     for file, policy in found:
+        first = files.setdefault(policy.use_case, file)
         if policy.use_case in policies:
             raise ConfigError(
-                f"{file}: use case {policy.use_case} has a policy already; a use case has one file."
+                f"{first} and {file} are both policies of {policy.use_case}; remove one, or give it another use_case."
             )
         policies[policy.use_case] = policy
     if not policies:

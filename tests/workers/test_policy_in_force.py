@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from countersign.bundles import Edition, Role, sign
-from countersign.errors import CountersignError
+from countersign.errors import ConfigError, CountersignError
 from countersign.policy import load_policy
 from countersign.prompts import PromptFile
 from tests.workers.house import ROOT, House, house, shipped
 from workers.app import new_app
-from workers.files import signatures_of
+from workers.files import by_use_case, read_policy, signatures_of
 from workers.in_force import AGAIN_S, Current, in_force
 from workers.main import main
 from workers.settings import load_settings
@@ -537,6 +537,16 @@ def test_a_difference_says_how_many_have_to_sign(
     with pytest.raises(SystemExit, match="0"):
         main(["policy", "diff", str(file), str(other)])
     assert said in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_two_files_of_one_use_case_are_both_named(file: Path) -> None:
+    """Whoever left an old copy in the folder reads which two files it is about, and what to do."""
+    copy = file.with_name("copy.yaml")
+    _write(copy, GOOD)
+    with pytest.raises(
+        ConfigError, match=r"triage\.yaml and .*copy\.yaml are both policies of alert-triage; remove"
+    ):
+        by_use_case((one, read_policy(one)) for one in (file, copy))
 
 
 def test_a_version_that_is_not_higher_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
