@@ -164,8 +164,11 @@ def test_the_control_lane_is_not_told(home: House) -> None:
     home, ticket = _decided(home, control_lane=0.5, seed="a")
     lanes = {_story(home, ticket).decisions[-1].decision.lane.value}
     home, other = _until_control(home, ticket, lanes)
+    desk = home.box.servicenow
+    before = len(home.box.run(lambda: desk.journal(desk.incident(other)["sys_id"])))
     _ask(home, other, "/countersign why")
-    assert _answers(home, other) == []
+    _ask(home, other, "/countersign aprove it")
+    assert len(home.box.run(lambda: desk.journal(desk.incident(other)["sys_id"]))) == before + 2
 
 
 def _until_control(home: House, ticket: str, lanes: set[str]) -> tuple[House, str]:
