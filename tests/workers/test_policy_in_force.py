@@ -544,7 +544,7 @@ def test_two_files_of_one_use_case_are_both_named(file: Path) -> None:
     copy = file.with_name("copy.yaml")
     _write(copy, GOOD)
     with pytest.raises(
-        ConfigError, match=r"triage\.yaml and .*copy\.yaml are both policies of alert-triage; remove"
+        ConfigError, match=r"triage\.yaml and .*copy\.yaml are both policies of signed-triage; "
     ):
         by_use_case((one, read_policy(one)) for one in (file, copy))
 
