@@ -132,6 +132,7 @@ _TEXTS = {
     "huge": json.dumps({"summary": "x" * _HUGE}),
     "wrong_schema": json.dumps({"category": "banana", "severity": 11, "close_ticket": True}),
 }
+_DROPS, _DROP_S = 60, 0.05
 _ERRORS = {
     401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
     404: ("invalid_request_error", "not_found", "There is no such endpoint."),
@@ -144,8 +145,8 @@ class ModelEndpoint:
     """Answers chat completions. `mode` and `latency_s` may be set at any time; `calls` counts what was asked.
 
     Modes: good, obey, italian, prose, chinese, translated, unknown_word, nothing, huge, flood (an answer that goes on
-    for FLOOD bytes; `poured` counts those that were taken), wrong_schema, no_choice, hang, status_500, status_429 (any
-    status_NNN).
+    for FLOOD bytes; `poured` counts those that were taken), wrong_schema, no_choice, hang, drip (a head that does not
+    end), status_500, status_429 (any status_NNN).
     """
 
     world: World
@@ -199,6 +200,8 @@ class ModelEndpoint:
             await asyncio.sleep(wait)
         if self.mode == "flood":
             return await self._flood(request)
+        if self.mode == "drip":
+            return await self._drip(request)
         if self.mode.startswith("status_"):
             return self.error(int(self.mode.removeprefix("status_")))
         return web.json_response(self._completion(asked))
@@ -212,6 +215,16 @@ class ModelEndpoint:
             self.poured += len(_WAVE)
         await response.write(b'"}}]}')
         return response
+
+    async def _drip(self, request: web.Request) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
+        transport.write(b"HTTP/1.1 200 OK\r\n")
+        for number in range(_DROPS):
+            transport.write(b"x-drop-%d: 1\r\n" % number)
+            await asyncio.sleep(_DROP_S)
+        transport.close()
+        return web.Response()
 
     def _completion(self, asked: Json) -> Json:
         messages = asked["messages"]

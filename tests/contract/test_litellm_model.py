@@ -245,9 +245,10 @@ def test_a_pause_is_read_as_seconds_or_a_date(
     assert caught.value.retry_after == pause
 
 
-def test_a_model_that_never_answers(make: Make, set_mode: Callable[[str], None]) -> None:
-    """A call that hangs ends at the time limit, and the next candidate answers."""
-    set_mode("hang")
+@pytest.mark.parametrize("mode", ["hang", "drip"])
+def test_a_model_that_never_answers(make: Make, set_mode: Callable[[str], None], mode: str) -> None:
+    """A call that hangs, or always sends one more byte, ends at the time limit, and the next candidate answers."""
+    set_mode(mode)
     model = make(timeout_s=0.5)
     with pytest.raises(Transient, match=r"did not answer within 0\.5 s"):
         model.complete(PROMPT)
