@@ -8,12 +8,12 @@ slept through its lease writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from countersign.actions import Action, Effect
+from countersign.actions import Action
 from countersign.alerts import Alert
 from countersign.assessment import Assessment, Unassessed
 from countersign.cases import Case
@@ -24,6 +24,7 @@ from countersign.feedback.sources import Source
 from countersign.labels import Versions
 from countersign.ports import Unreadable
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage
+from countersign.undo import Undone
 from countersign.voids import Approval
 
 # How often a case or an action is tried before people get it.
@@ -240,17 +241,18 @@ class CaseBook(Protocol):
 class ClaimedAction:
     """An action that this worker may post; its audit intent is written already.
 
-    `in_doubt`: it may have happened, so its marker is looked for first. `earlier` holds the receipts of the
-    case's actions done before, by kind. `undoes` is the effect that it takes back; `approval` is a person's, or for
-    what ends or takes away people's work the policy's.
+    `in_doubt`: it may have happened, so its marker is looked for first. `first_at` is when the first alert of its case
+    occurred. `earlier` holds the receipts of the case's actions done before, by kind. `undoes` is what it takes back;
+    `approval` is a person's, or for what ends or takes away people's work the policy's.
     """
 
     action: Action
     fence: int
     attempt: int
     in_doubt: bool
+    first_at: datetime
     earlier: Mapping[str, Receipt] = field(default_factory=dict)
-    undoes: Effect | None = None
+    undoes: Undone | None = None
     approval: Approval | None = None
 
 
@@ -383,8 +385,9 @@ class WatchBook(Protocol):
         """
         ...
 
-    def unhandled(self, desk: str) -> tuple[Watched, ...]:
-        """Changes by people that were recorded and never marked, oldest first: their worker died over them."""
+    def unhandled(self, desk: str, use_cases: Collection[str]) -> tuple[Watched, ...]:
+        """Changes by people that were recorded and never marked, oldest first: their worker died over them, or there
+        was no policy to hear them under."""
         ...
 
     def mark_handled(self, watched: Sequence[Watched]) -> None: ...
@@ -394,6 +397,10 @@ class WatchBook(Protocol):
 
         Gives the cases whose earlier corrections turned out to be part of such an update: their labels don't hold.
         """
+        ...
+
+    def overdue(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
+        """The cases of planned actions that waited too long."""
         ...
 
     def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from countersign.actions import (
     Action,
@@ -22,6 +22,8 @@ from countersign.tickets import ChangeKind, Receipt, Ticket, TicketChange, ticke
 
 # Fields of a ticket that can be compared with what we wrote; a desk has words of its own for the others.
 _COMPARABLE = ("category", "ci", "group")
+# A desk's clock and its whole seconds are not the ledger's: rather list one too many for people.
+SKEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +42,7 @@ class Selection:
 class Undoable:
     """A done action, what its desk said, and what people changed in its ticket afterwards, oldest first.
 
-    `back` is the key of the action that takes it back already, or "".
+    `back` is the key of the action that takes it back already, or ""; `given_up` why that one is a dead letter, or "".
     """
 
     action: Action
@@ -48,6 +50,15 @@ class Undoable:
     done_at: datetime
     since: tuple[TicketChange, ...] = ()
     back: str = ""
+    given_up: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undone:
+    """What an action takes back, and when that was done."""
+
+    effect: Effect
+    done_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +111,21 @@ def review(action: Action, why: str) -> Review:
     )
 
 
+def is_touchable(effect: Effect) -> bool:
+    """Whether people can have changed what it wrote: a note or a draft its desk looks after by itself."""
+    return type(effect) in _TOUCHING
+
+
+def touched(effect: Effect, since: Iterable[TicketChange]) -> str:
+    """Who has changed what `effect` wrote, as a sentence; "" if no person has."""
+    found = next((change for change in since if _touches(effect, change)), None)
+    return (
+        f"{found.author} has changed it on {found.at:%Y-%m-%d %H:%M} UTC; it is left as it is."
+        if found
+        else ""
+    )
+
+
 def overwritten(effect: Effect, now: Ticket | None) -> str:
     """Why the ticket as it is now must not be changed back, as a sentence; "" if it still is as `effect` left it.
 
@@ -135,9 +161,8 @@ def _bare(text: str) -> str:
 
 def _why_not(done: Undoable, by_people: Mapping[str, str]) -> str:
     effect = done.action.effect
-    touched = next((change for change in done.since if _touches(effect, change)), None)
-    if touched is not None:
-        return f"{touched.author} has changed it on {touched.at:%Y-%m-%d %H:%M} UTC; it is left as it is."
+    if why := touched(effect, done.since):
+        return why
     if done.action.desk in by_people and not isinstance(effect, Note | DraftChange):
         return by_people[done.action.desk]
     missing = [name for name in _fields(effect) if name not in done.receipt.before]

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from countersign.actions import Action, Effect, Note, Route
+from countersign.actions import Action, Note, Route
 from countersign.errors import Denied, OutsideError, Permanent, Transient, Unsure
 from countersign.feedback.sources import is_bot
 from countersign.ledger import ClaimedAction, Settled
@@ -16,7 +16,7 @@ from countersign.permits import permitted
 from countersign.policy import Policy
 from countersign.policy.schema import DESK_HOLDS
 from countersign.ports import Desk, Receipt
-from countersign.undo import overwritten
+from countersign.undo import SKEW, Undone, is_touchable, overwritten, touched
 from countersign.voids import Approval, Void, expired, outdated, void_note, voided
 from workers.parts import Parts, Wake
 from workers.tracing import Value, span
@@ -119,11 +119,18 @@ def _write_once(parts: Parts, claimed: ClaimedAction, action: Action) -> Receipt
             f"No connection to {action.desk} is configured; add {action.desk}: to the configuration.",
             where=action.desk,
         )
-    if claimed.in_doubt and (found := desk.probe(action)) is not None:
+    if (claimed.in_doubt or _of_before(parts, claimed)) and (found := desk.probe(action)) is not None:
         return found
     if claimed.undoes is not None:
         _look_again(desk, action, claimed.undoes)
     return _void(parts, claimed, desk) or desk.write(action)
+
+
+def _of_before(parts: Parts, claimed: ClaimedAction) -> bool:
+    """Whether another process may have done it on word of a ledger that is lost: what a restored one, which is older
+    than the desks, is told once more occurred before anybody was started on it.
+    """
+    return claimed.first_at < parts.started
 
 
 def _void(parts: Parts, claimed: ClaimedAction, desk: Desk) -> Void | None:
@@ -149,13 +156,16 @@ def _late(action: Action, approval: Approval, policy: Policy) -> Void | None:
     return None if waits else expired(approval, policy.approvals.expires_after)
 
 
-def _look_again(desk: Desk, action: Action, effect: Effect) -> None:
+def _look_again(desk: Desk, action: Action, undone: Undone) -> None:
     """What a person has changed since is left as it is. Raises Permanent, which lists it for people."""
     if action.ticket is None:
         return
     keys = [f"{action.desk}:{action.ticket.id}", f"{action.desk}:{action.ticket.key}"]
     found = desk.find(keys)
-    if why := overwritten(effect, next((found[key] for key in keys if key in found), None)):
+    why = overwritten(undone.effect, next((found[key] for key in keys if key in found), None))
+    if not why and is_touchable(undone.effect):
+        why = touched(undone.effect, desk.changes_in(action.ticket, undone.done_at - SKEW))
+    if why:
         raise Permanent(why, where=action.desk)
 
 

@@ -122,6 +122,7 @@ class Closing(Protocol):
 class Parts:
     """What one process works with. `worker` names the process in leases; `models` gives a policy's candidates.
 
+    `started` is when, in whole seconds: what it is told of things before that, another may have been told already.
     `monotonic` (seconds, since whenever) bounds what is done on a lease; `stopping` says that the process ends.
     `local` is the embedded model, asked for a second opinion whatever the candidates are, as it was `taught` by these
     versions of the pool (by use case). Without a `purse`
@@ -132,6 +133,7 @@ class Parts:
     settings: Settings
     worker: str
     clock: Callable[[], datetime]
+    started: datetime
     ledger: Ledger
     policies: Mapping[str, Policy]
     prompts: Mapping[str, PromptFile]

@@ -11,7 +11,7 @@ import structlog
 
 from countersign.actions import Action
 from countersign.tickets import TicketRef
-from countersign.undo import Review, Selection, Undoable, take_back
+from countersign.undo import Review, Selection, Undoable, review, take_back
 
 _log = structlog.get_logger()
 AT_ONCE = 200
@@ -58,8 +58,10 @@ def roll_back(
         after: dict[str, str] = {}
         for done in page:
             seq += 1
-            if done.back:
+            if done.back and not done.given_up:
                 told.already += 1
+            if done.given_up:
+                told.review.append(review(done.action, done.given_up))
             back = take_back(done, seq=seq, by_people=by_people)
             if isinstance(back, Review):
                 told.review += [] if done.back else [back]

@@ -38,12 +38,7 @@ def sweep(parts: Parts) -> Iterator[Wake]:
     if notes := (*drifted, *retell(parts)):
         yield Wake("act", notes)
     for policy in parts.policies.values():
-        expired = parts.ledger.watch.expire_approvals(
-            policy.use_case, older_than=policy.approvals.expires_after
-        )
-        if expired:
-            _log.info("approvals.expired", use_case=policy.use_case, cases=len(expired))
-            yield from _to_people(parts, policy, expired)
+        yield from _expire(parts, policy)
     # Workers that are behind are not sent the same again on top: what they have not taken by then is gone.
     useful = LOOKS * parts.settings.timing.sweep.total_seconds()
     if newer := parts.ledger.actions.newer_kinds():
@@ -79,6 +74,16 @@ def _freed(parts: Parts) -> tuple[str, ...]:
 def _alone(stage: str, one: str, useful: float | None = None) -> Wake:
     """What was begun before may have killed its worker: it goes alone, so that no batch dies with it."""
     return Wake(stage, (one,), useful)
+
+
+def _expire(parts: Parts, policy: Policy) -> Iterator[Wake]:
+    """Drops what waited too long for an approval, once it is planned that people get it: who dies in between is
+    followed by one who finds it waiting still."""
+    waits = policy.approvals.expires_after
+    if overdue := parts.ledger.watch.overdue(policy.use_case, older_than=waits):
+        yield from _to_people(parts, policy, overdue)
+        expired = parts.ledger.watch.expire_approvals(policy.use_case, older_than=waits)
+        _log.info("approvals.expired", use_case=policy.use_case, cases=len(expired))
 
 
 def _to_people(parts: Parts, policy: Policy, case_ids: Sequence[str]) -> Iterator[Wake]:

@@ -50,7 +50,7 @@ def watch(parts: Parts, desk: str) -> Iterator[Wake]:
     fence, cursor = claimed
     error = ""
     try:
-        yield from _heard(parts, desk, parts.ledger.watch.unhandled(desk))
+        yield from _heard(parts, desk, parts.ledger.watch.unhandled(desk, parts.policies))
         for page in parts.desks[desk].changes(cursor):
             watched = parts.ledger.watch.record_changes(feed, fence, page)
             yield from _heard(parts, desk, watched)
@@ -72,6 +72,10 @@ def _heard(parts: Parts, desk: str, watched: Sequence[Watched]) -> Iterator[Wake
     ready: list[str] = []
     handled: list[Watched] = []
     for one in watched:
+        if one.use_case not in parts.policies:
+            # Its file may be back in a moment: it waits to be heard until then.
+            _log.warning("change.without_policy", case=one.case_id, use_case=one.use_case)
+            continue
         try:
             told, keys = _hear(parts, desk, one)
         except OutsideError as problem:
@@ -94,8 +98,8 @@ def _heard(parts: Parts, desk: str, watched: Sequence[Watched]) -> Iterator[Wake
 
 def _hear(parts: Parts, desk: str, one: Watched) -> tuple[list[Correction], list[str]]:
     """What one change says about its case, and the actions that it approved."""
-    policy = parts.policies.get(one.use_case)
-    if policy is None or one.change.by_us:
+    policy = parts.policies[one.use_case]
+    if one.change.by_us:
         return [], []
     corrections: list[Correction] = []
     ready: list[str] = []

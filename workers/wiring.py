@@ -412,6 +412,7 @@ def open_parts(settings: Settings, *, keep: bool = False) -> Parts:
         settings=settings,
         worker=place_name(),
         clock=now,
+        started=now().replace(microsecond=0),
         ledger=ledger,
         policies=found.policies,
         prompts=found.prompts,

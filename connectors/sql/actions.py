@@ -18,10 +18,11 @@ from connectors.sql.loading import to_action, with_ticket
 from connectors.sql.order import BLOCKERS, claimable, may_be_done, stopped
 from connectors.sql.settling import settle_rows
 from connectors.sql.tables import actions, cases, tickets
-from countersign.actions import KINDS, Action, ActionState, Effect
+from countersign.actions import KINDS, Action, ActionState
 from countersign.audit import Event
 from countersign.ledger import ATTEMPTS, ClaimedAction, Settled
 from countersign.tickets import Receipt, TicketRef
+from countersign.undo import Undone
 from countersign.voids import Approval
 
 _DUE = (
@@ -32,7 +33,7 @@ _DUE = (
     .limit(bindparam("most"))
 )
 _CLAIMABLE = (
-    select(actions, tickets.c.body.label("ticket_body"))
+    select(actions, tickets.c.body.label("ticket_body"), cases.c.first_at)
     .join(cases, cases.c.id == actions.c.case_id)
     .outerjoin(tickets, with_ticket)
     .where(actions.c.key.in_(bindparam("keys", expanding=True)), may_be_done())
@@ -267,13 +268,16 @@ def _receipts(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, d
     return found
 
 
-def _undone(connection: Connection, taken: Sequence[tuple[Row[Any], Action]]) -> Mapping[str, Effect]:
+def _undone(connection: Connection, taken: Sequence[tuple[Row[Any], Action]]) -> Mapping[str, Undone]:
     """What these actions take back, by its key."""
     keys = [row.undoes for row, _ in taken if row.undoes]
     if not keys:
         return {}
-    found = connection.execute(select(actions.c.key, actions.c.effect).where(actions.c.key.in_(keys)))
-    return {row.key: EFFECT.load(row.effect) for row in found}
+    asked = select(actions.c.key, actions.c.effect, actions.c.done_at).where(actions.c.key.in_(keys))
+    return {
+        row.key: Undone(effect=EFFECT.load(row.effect), done_at=row.done_at)
+        for row in connection.execute(asked)
+    }
 
 
 def _approvals(
@@ -285,7 +289,7 @@ def _approvals(
 def _claimed(
     taken: Sequence[tuple[Row[Any], Action]],
     receipts: Mapping[str, dict[str, Receipt]],
-    undone: Mapping[str, Effect],
+    undone: Mapping[str, Undone],
     approvals: Mapping[str, Approval | None],
 ) -> tuple[ClaimedAction, ...]:
     return tuple(
@@ -294,6 +298,7 @@ def _claimed(
             fence=row.fence + 1,
             attempt=row.attempts + 1,
             in_doubt=row.doubtful or row.state in (ActionState.POSTING, ActionState.IN_DOUBT),
+            first_at=row.first_at,
             earlier=receipts[row.case_id],
             undoes=undone.get(row.undoes),
             approval=approvals[action.key],

@@ -18,12 +18,10 @@ from connectors.sql.tables import actions, assessments, cases, decisions, ticket
 from countersign.actions import Action, ActionState
 from countersign.audit import Event
 from countersign.tickets import TicketChange, TicketRef, ticket_of
-from countersign.undo import Review, Selection, Undoable, back_key, review
+from countersign.undo import SKEW, Review, Selection, Undoable, back_key, review
 
 # No decision has this revision, so that what takes back is in no decision's order but its own.
 UNDO_REVISION = 0
-# A desk's clock and its whole seconds are not the ledger's: rather list one too many for people.
-_SKEW = timedelta(minutes=1)
 _PLANNED = (ActionState.PLANNED.value, ActionState.APPROVED.value, ActionState.FAILED.value)
 Place = tuple[datetime, str]
 
@@ -149,10 +147,14 @@ def _chosen(connection: Connection, which: Selection, *, done: bool = True) -> S
     return asked
 
 
-def _known(connection: Connection, keys: Sequence[str]) -> frozenset[str]:
+def _known(connection: Connection, keys: Sequence[str]) -> Mapping[str, str]:
+    """Which of these actions there are, and of those that were given up why, else ""."""
     if not keys:
-        return frozenset()
-    return frozenset(connection.execute(select(actions.c.key).where(actions.c.key.in_(keys))).scalars())
+        return {}
+    rows = connection.execute(
+        select(actions.c.key, actions.c.state, actions.c.detail).where(actions.c.key.in_(keys))
+    )
+    return {row.key: row.detail if row.state == ActionState.DEAD else "" for row in rows}
 
 
 def _changes(
@@ -177,7 +179,7 @@ def _changes(
 
 
 def _undoable(
-    row: Row[Any], known: frozenset[str], changes: Mapping[tuple[str, str], Sequence[TicketChange]]
+    row: Row[Any], known: Mapping[str, str], changes: Mapping[tuple[str, str], Sequence[TicketChange]]
 ) -> Undoable:
     ref, back = _ref(row), back_key(row.key)
     people = changes.get((ref.desk, ref.id), ()) if ref is not None else ()
@@ -185,8 +187,9 @@ def _undoable(
         action=_action(row),
         receipt=RECEIPT.load(row.receipt),
         done_at=row.done_at,
-        since=tuple(change for change in people if change.at >= row.done_at - _SKEW),
+        since=tuple(change for change in people if change.at >= row.done_at - SKEW),
         back=back if back in known else "",
+        given_up=known.get(back, ""),
     )
 
 

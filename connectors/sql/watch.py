@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, func, select, tuple_, update
 
 from connectors.sql import audit, change_ends
 from connectors.sql import feeds as feed_rows
@@ -57,12 +57,13 @@ class SqlWatch:
             }
             return self._remember(connection, page.changes, belongs, now)
 
-    def unhandled(self, desk: str) -> tuple[Watched, ...]:
+    def unhandled(self, desk: str, use_cases: Collection[str]) -> tuple[Watched, ...]:
         """As the port says. A change belongs to the case that its ticket had when it was recorded."""
         asked = (
             select(ticket_changes.c.body, cases.c.id, cases.c.use_case)
             .join(cases, cases.c.id == ticket_changes.c.case_id)
             .where(ticket_changes.c.desk == desk, ticket_changes.c.handled_at.is_(None))
+            .where(cases.c.use_case.in_(list(use_cases)))
             .order_by(ticket_changes.c.at)
             .limit(_AT_ONCE)
         )
@@ -102,17 +103,20 @@ class SqlWatch:
             audit.append(connection, [_corrected(rows[tuple(row)]) for row in new], at=now)
             return set_apart(connection, told)
 
+    def overdue(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
+        with self._db.read() as connection:
+            late = _overdue(use_case, self._db.now(connection) - older_than)
+            return tuple(
+                sorted(connection.execute(select(actions.c.case_id).where(*late).distinct()).scalars())
+            )
+
     def expire_approvals(self, use_case: str, *, older_than: timedelta) -> tuple[str, ...]:
         with self._db.write() as connection:
             now = self._db.now(connection)
             why = "it was not approved and done in time"
             expired = connection.execute(
                 update(actions)
-                .where(
-                    actions.c.use_case == use_case,
-                    waits_for_approval,
-                    actions.c.planned_at < now - older_than,
-                )
+                .where(*_overdue(use_case, now - older_than))
                 .values(state=ActionState.DROPPED.value, due_at=None, detail=why)
                 .returning(actions.c.key, actions.c.case_id)
             ).all()
@@ -189,6 +193,10 @@ class SqlWatch:
             for case_id, use_case in (belongs[change.ref.desk, key_text(change.id)],)
             if not change.by_us
         )
+
+
+def _overdue(use_case: str, planned_before: datetime) -> tuple[ColumnElement[bool], ...]:
+    return actions.c.use_case == use_case, waits_for_approval, actions.c.planned_at < planned_before
 
 
 def _owners(connection: Connection, named: set[Owner]) -> dict[Owner, Owner]:

@@ -58,10 +58,11 @@ def test_a_change_stays_unhandled_until_it_is_marked(world: Watching) -> None:
     world.decided(on=ticket())
     seen = page(change(1, ticket()), change(2, ticket(), by_us=True), change(3, ticket()))
     given = world.ledger.watch.record_changes("watch:jira", world.watch_fence, seen)
-    assert world.ledger.watch.unhandled("jira") == given
+    assert world.ledger.watch.unhandled("jira", [USE_CASE]) == given
     world.ledger.watch.mark_handled(given[:1])
-    assert [one.change.id for one in world.ledger.watch.unhandled("jira")] == ["change-3"]
-    assert world.ledger.watch.unhandled("servicenow") == ()
+    assert [one.change.id for one in world.ledger.watch.unhandled("jira", [USE_CASE])] == ["change-3"]
+    assert world.ledger.watch.unhandled("servicenow", [USE_CASE]) == ()
+    assert world.ledger.watch.unhandled("jira", ["another"]) == ()
 
 
 def test_a_change_is_given_once(world: Watching) -> None:
@@ -139,9 +140,10 @@ def test_an_approval_that_nobody_gives_expires(world: Watching) -> None:
     young = world.decided(firing(2, rule="b"), effects=[CLOSE], asks=["close"], on=ticket())
     world.clock.turn(timedelta(hours=1))
     watch = world.ledger.watch
+    assert (watch.overdue("another", older_than=DAY), watch.overdue(USE_CASE, older_than=DAY)) == ((), (old,))
     assert watch.expire_approvals("another", older_than=DAY) == ()
     assert watch.expire_approvals(USE_CASE, older_than=DAY) == (old,)
-    assert watch.expire_approvals(USE_CASE, older_than=DAY) == ()
+    assert watch.expire_approvals(USE_CASE, older_than=DAY) == watch.overdue(USE_CASE, older_than=DAY) == ()
     assert world.states(old) == {"note": "approved", "close": "dropped"}
     assert world.states(young) == {"close": "planned"}
 

@@ -141,7 +141,7 @@ PORTS: dict[str, Callable[[Stages, Any], Any]] = {
 }
 NO_PORTS = frozenset({
     "crowd",
-    "settings", "worker", "clock", "policies", "prompts", "taught", "monotonic", "stopping", "clients",
+    "settings", "worker", "clock", "started", "policies", "prompts", "taught", "monotonic", "stopping", "clients",
 })  # fmt: skip
 LONGER_THAN_ANY_LEASE = timedelta(minutes=10)
 

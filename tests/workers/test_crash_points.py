@@ -31,10 +31,10 @@ STEPS = {
         "intake.claim_feed", "watch.unhandled", "desk.changes", "watch.record_changes", "directory.groups_of",
         "watch.changes_since_offer", "actions.approve", "watch.record_corrections", "promises.reopens",
         "promises.judgeable", "promises.record_findings", "local_readings.of", "watch.mark_handled",
-        "intake.release_feed",
+        "reading.story", "intake.release_feed",
     ),
     "sweep": (
-        "deliveries.fire", "deliveries.due", "watch.expire_approvals", "actions.newer_kinds", "cases.end_leases",
+        "deliveries.fire", "deliveries.due", "watch.overdue", "actions.newer_kinds", "cases.end_leases",
         "cases.due_cases", "actions.due_actions", "drifts.due", "drifts.begun", "promises.demotions",
         "rollups.waiting", "rollups.sum_up",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from countersign.ledger import Story
@@ -178,6 +180,17 @@ def test_a_rejection_drops_what_waits(home: House) -> None:
     _say(home, ticket, LEAD, f"/countersign reject {code}")
     _say(home, ticket, LEAD, f"/countersign approve {code}")
     assert (_close(home, ticket), _open(home, ticket)) == ("dropped", True)
+
+
+def test_what_is_said_while_the_policy_is_gone_is_heard_when_it_is_back(home: House) -> None:
+    """Its file is not there for a moment: the approval waits, and is not lost."""
+    home, ticket = _asked(home)
+    gone = {name: one for name, one in home.parts.policies.items() if name != "alert-triage"}
+    without = replace(home, parts=replace(home.parts, policies=gone))
+    _say(without, ticket, LEAD, f"/countersign approve {_code(home, ticket)}")
+    assert _close(home, ticket) == "planned"
+    home.run("watch", "sweep")
+    assert _close(home, ticket) == "done"
 
 
 def test_an_approval_is_void_once_the_ticket_has_changed(home: House) -> None:

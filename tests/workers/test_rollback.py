@@ -120,6 +120,28 @@ def test_a_change_between_the_plan_and_the_write_is_seen(home: House) -> None:
     assert len([one for one in home.box.world.writes if one.kind == "reopen"]) == writes
 
 
+def test_what_a_person_has_closed_between_the_plan_and_the_write_stays_closed(home: House) -> None:
+    """A ticket that is not open looks as we left it, so the desk is asked who has changed it since."""
+    home, number = _noted_and_closed(home)
+    _roll_back(home, "--case", number)
+    _by_hand(home, number, state="7")
+    home.later(minutes=10)
+    assert _state(home, number) == "7"
+    letters = home.parts.ledger.reading.dead_letters(limit=5)
+    assert ["lena.fischer has changed it" in one.reason for one in letters] == [True]
+
+
+def test_what_could_not_be_taken_back_is_listed_by_the_next_rollback_too(home: House) -> None:
+    """It was planned and given up: it was not taken back before, people have to look."""
+    home, number = _noted_and_closed(home)
+    _roll_back(home, "--case", number)
+    _by_hand(home, number, state="3")
+    home.later(minutes=10)
+    told = _roll_back(home, "--case", number)
+    assert told["already"] == 0
+    assert "a person has reopened it" in str(told["review"])
+
+
 def test_what_waits_for_an_approval_is_dropped(home: House) -> None:
     """Nobody can approve afterwards what a rollback has found waiting."""
     home = home.with_policy(autonomy="draft")
@@ -163,7 +185,7 @@ def test_the_look_before_the_write_is_what_protects(home: House, monkeypatch: py
     home, number = _noted_and_closed(home)
     _roll_back(home, "--case", number)
     _by_hand(home, number, state="3")
-    monkeypatch.setattr("workers.act.overwritten", lambda *_: "")
+    monkeypatch.setattr("workers.act._look_again", lambda *_: None)
     home.later(minutes=10)
     assert {one.action.effect.kind: one.state for one in _closes(home, number)}["close"] == "compensated"
 

@@ -101,4 +101,4 @@ def test_changes_that_the_release_before_recorded_are_handled(either: House) -> 
     before = either.parts.ledger.reading.tally()
     either.run("watch")
     assert either.parts.ledger.reading.tally() == before
-    assert either.ledger.watch.unhandled("servicenow") == ()
+    assert either.ledger.watch.unhandled("servicenow", either.parts.policies) == ()
