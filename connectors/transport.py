@@ -147,11 +147,13 @@ def _lost(vendor: str, loss: Loss, host: str, wrote: bool) -> OutsideError:
 def sendable(vendor: str, secret: str) -> str:
     """A key or token as it can stand in a header, without the spaces and line ends that come along when it is copied.
 
-    Raises ConfigError for one with signs that no header holds; the sentence does not repeat it.
+    Raises ConfigError where there is none, and for one with signs that no header holds; the sentence does not
+    repeat it.
     """
-    bare = secret.strip()
+    bare, known = secret.strip(), VENDORS[vendor]
+    if not bare:
+        raise ConfigError(f"The {known.secret} of {known.title} is missing; put it into {known.setting}.")
     if not all("!" <= sign <= "~" for sign in bare):
-        known = VENDORS[vendor]
         raise ConfigError(
             f"The {known.secret} of {known.title} holds a space, a line end or a sign that no key has; copy it anew "
             f"into {known.setting}."

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
+from typer.main import get_command
 
 from countersign.errors import ConfigError, CountersignError, Denied
 from workers import logs
@@ -40,8 +41,11 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> None:
     """Runs a command's application. A mistake ends it with one sentence; a bug keeps its traceback."""
     # Results alone go to stdout; a command that works for long says more than warnings (see the roles).
     logs.set_up("WARNING")
+    command = get_command(app)
+    if not hasattr(command, "commands"):  # what it is for comes before how it goes about it
+        command.help = f"{app.info.help}\n\n{command.help}"
     try:
-        app(args=list(arguments), prog_name=f"countersign {name}")
+        command(args=list(arguments), prog_name=f"countersign {name}")
     except CountersignError as problem:
         sys.stderr.write(f"countersign: {problem}\n")
         raise SystemExit(3 if isinstance(problem, Denied) else 1) from None
@@ -93,6 +97,14 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
         table.add_row(*map(Text, row))
     people = sys.stdout.isatty() or "COLUMNS" in os.environ
     Console(soft_wrap=False, width=None if people else _LINE).print(table if table.row_count else empty)
+
+
+def one_of(option: str, given: str, names: Iterable[str]) -> str:
+    """What was given, if it is one of the names or nothing. Raises ConfigError."""
+    known = tuple(names)
+    if given and given not in known:
+        raise ConfigError(f'There is no {option} "{given}"; write one of {", ".join(known)}.')
+    return given
 
 
 def time_of(text: str) -> datetime | None:

@@ -7,11 +7,16 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from countersign.errors import ConfigError
+
 State = Callable[[], tuple[bool, dict[str, object]]]
 
 
 def serve(host: str, port: int, state: State) -> ThreadingHTTPServer:
-    """Answers in a thread of its own. `state` gives (well, details); the port is in `server_address`."""
+    """Answers in a thread of its own. `state` gives (well, details); the port is in `server_address`.
+
+    Raises ConfigError where it can't listen there.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
@@ -31,6 +36,12 @@ def serve(host: str, port: int, state: State) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:
             """Probes come every few seconds and tell nothing."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise ConfigError(
+            f"The health page can't listen on {host}:{port} ({error.strerror}); mend workers.health_host and "
+            "workers.health_port, or end what listens there."
+        ) from None
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

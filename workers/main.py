@@ -61,7 +61,7 @@ Version {__version__}.
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs one command; ends the process with 0, or with 1 or 2 after one sentence that says what to do."""
+    """Runs one command; ends the process with 0, or after one sentence that says what to do with another status."""
     given = sys.argv[1:] if arguments is None else arguments
     name = given[0] if given else "--help"
     if name in ("--help", "-h", "help"):

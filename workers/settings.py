@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 from yaml import YAMLError
@@ -26,42 +37,66 @@ SECRETS_VARIABLE = "COUNTERSIGN_SECRETS_DIR"
 EMBEDDED = "embedded"
 
 
+def _broker(address: SecretStr) -> SecretStr:
+    text = address.get_secret_value()
+    try:
+        known = text == EMBEDDED or (
+            urlsplit(text).scheme in ("redis", "rediss") and urlsplit(text).port != 0
+        )
+    except ValueError:
+        known = False
+    if not known:  # without what is wrong in it: that may be the password
+        raise ValueError(f"write redis://:PASSWORD@HOST:6379/0, or {EMBEDDED}")
+    return address
+
+
+def _level(name: str) -> str:
+    if name.upper() not in logging.getLevelNamesMapping():
+        raise ValueError("write DEBUG, INFO, WARNING or ERROR")
+    return name
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Datadog(_Part):
     url: str = Field(description="Address of the API, as https://api.datadoghq.eu.")
-    api_key: SecretStr = SecretStr("")
-    app_key: SecretStr = SecretStr("")
+    api_key: SecretStr = Field(default=SecretStr(""), description="API key.")
+    app_key: SecretStr = Field(default=SecretStr(""), description="Application key.")
 
 
 class Splunk(_Part):
     url: str = Field(description="Address of splunkd, as https://splunk.example.com:8089.")
-    token: SecretStr = SecretStr("")
+    token: SecretStr = Field(default=SecretStr(""), description="Token of the user.")
     ca: str = Field(default="", description="PEM file of the authority that signed splunkd's certificate.")
 
 
 class PagerDuty(_Part):
-    url: str = "https://api.pagerduty.com"
-    token: SecretStr = SecretStr("")
+    url: str = Field(
+        default="https://api.pagerduty.com",
+        description="Address of the API; https://api.eu.pagerduty.com for an account in the EU.",
+    )
+    token: SecretStr = Field(default=SecretStr(""), description="API key.")
     sender: str = Field(description="Mail address of the PagerDuty user whose name our notes carry (From).")
 
 
 class ServiceNow(_Part):
     url: str = Field(description="Address of the instance, as https://acme.service-now.com.")
-    user: str
-    password: SecretStr = SecretStr("")
-    close_code: str = "Solved (Permanently)"
+    user: str = Field(description="User ID of the integration's user.")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password.")
+    close_code: str = Field(
+        default="Solved (Permanently)", description="What a closed incident gets; one of your instance's."
+    )
 
 
 class Jira(_Part):
     url: str = Field(description="Address of the site, as https://acme.atlassian.net.")
     user: str = Field(description="Mail address of the integration's account.")
-    token: SecretStr = SecretStr("")
+    token: SecretStr = Field(default=SecretStr(""), description="Its API token.")
     project: str = Field(description="Key of the project, as OPS.")
     change_project: str = Field(default="", description="Project of change issues; the same if left out.")
-    change_type: str = "Change"
+    change_type: str = Field(default="Change", description="Issue type of change issues.")
     ticket_type: str = Field(default="Task", description="Issue type of tickets that are opened.")
     service_project: bool = Field(
         default=True,
@@ -91,11 +126,11 @@ class Models(_Part):
 class Mail(_Part):
     """The server that scheduled reports are mailed through."""
 
-    host: str
-    port: int = Field(default=587, ge=1, le=65535)
+    host: str = Field(description="Name of the server.")
+    port: int = Field(default=587, ge=1, le=65535, description="Its port.")
     sender: str = Field(description="Address that reports are sent from, as countersign@example.com.")
     user: str = Field(default="", description="Account at the server; none if left out.")
-    password: SecretStr = SecretStr("")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password.")
     tls: Literal["starttls", "implicit", "none"] = Field(
         default="starttls", description="starttls (port 587), implicit (port 465) or none."
     )
@@ -105,13 +140,26 @@ class Mail(_Part):
 class Timing(_Part):
     """How often, how long. The lease is more than twice the longest HTTP timeout."""
 
-    pull: Duration = timedelta(seconds=30)
-    watch: Duration = timedelta(seconds=30)
-    sweep: Duration = timedelta(seconds=5)
-    settle: Duration = timedelta(seconds=20)
-    lease: Duration = timedelta(minutes=2)
-    look_back: Duration = timedelta(hours=1)
-    overlap: Duration = timedelta(minutes=5)
+    pull: Duration = Field(default=timedelta(seconds=30), description="How often each source is read.")
+    watch: Duration = Field(
+        default=timedelta(seconds=30), description="How often each desk is asked what people changed."
+    )
+    sweep: Duration = Field(
+        default=timedelta(seconds=5), description="How often what is due and held by nobody is woken again."
+    )
+    settle: Duration = Field(
+        default=timedelta(seconds=20),
+        description="How long a new case waits for more of its kind; a ticket that people opened does not.",
+    )
+    lease: Duration = Field(
+        default=timedelta(minutes=2), description="How long a worker holds what it took; then another may."
+    )
+    look_back: Duration = Field(
+        default=timedelta(hours=1), description="How far back the first read of a source goes."
+    )
+    overlap: Duration = Field(
+        default=timedelta(minutes=5), description="How far back each read goes again, for late events."
+    )
     vendor_settle: Duration = Field(
         default=timedelta(seconds=5),
         description="Newer events are left for the next pull: they may still be reordered.",
@@ -141,7 +189,7 @@ class Workers(_Part):
         description="`up` starts a role anew that has neither taken work nor had room for it for so long.",
     )
     health_port: int = Field(default=8790, ge=0, le=65535, description="Port of GET /healthz; 0 for none.")
-    health_host: str = "127.0.0.1"
+    health_host: str = Field(default="127.0.0.1", description="Address that it listens on.")
 
 
 class Settings(BaseSettings):
@@ -150,11 +198,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="COUNTERSIGN_", env_nested_delimiter="__", extra="forbid", frozen=True, secrets_dir=None
     )
-    ledger: SecretStr = SecretStr("sqlite:///var/countersign.db")
-    broker: SecretStr = Field(
+    ledger: SecretStr = Field(
+        default=SecretStr("sqlite:///var/countersign.db"),
+        description="Address of the ledger: sqlite:///path or postgresql://…",
+    )
+    broker: Annotated[SecretStr, AfterValidator(_broker)] = Field(
         default=SecretStr(EMBEDDED), description="redis:// address, or `embedded` for one of our own."
     )
-    key_prefix: str = "countersign:"
+    key_prefix: str = Field(
+        default="countersign:", description="What our keys in the broker begin with, where others use it too."
+    )
     policies: list[Path] = Field(
         default=[], description="Policy files, or folders of them; the shipped ones if left out."
     )
@@ -168,7 +221,9 @@ class Settings(BaseSettings):
         "teaches nothing.",
     )
     prompts: Path | None = Field(default=None, description="Folder of prompts; the shipped ones if left out.")
-    log_level: str = "INFO"
+    log_level: Annotated[str, AfterValidator(_level)] = Field(
+        default="INFO", description="What is logged: DEBUG, INFO, WARNING or ERROR, and what is worse."
+    )
     timing: Timing = Timing()
     workers: Workers = Workers()
     models: Models = Models()
@@ -221,6 +276,14 @@ def load_settings(path: Path | None = None) -> Settings:
         raise ConfigError(
             "\n".join(_sentence(named or "settings", dict(e)) for e in error.errors())
         ) from None
+    except SettingsError as error:
+        raise ConfigError(
+            f"The environment or a secret file: {error}; a list or a section is written as JSON there."
+        ) from None
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{named}: this holds no settings; write one a line, as `log_level: INFO`, in UTF-8."
+        ) from None
     except YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
@@ -259,4 +322,4 @@ def _sentence(file: str, error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         variable = "COUNTERSIGN_" + place.upper().replace(".", "__")
         return f"{file}: {place} is missing; write it there or set {variable}."
-    return f"{file}: {place}: {error['msg']}."
+    return f"{file}: {place}: {error['msg'].removeprefix('Value error, ').rstrip('.')}."

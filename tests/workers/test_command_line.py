@@ -81,7 +81,7 @@ def test_a_typing_mistake_is_met_with_the_nearest_command() -> None:
             "servicenow: {user: x}",
             "servicenow.url is missing; write it there or set COUNTERSIGN_SERVICENOW__URL.",
         ),
-        ("timing: {pull: soon}", 'timing.pull: Value error, "soon" is not a duration'),
+        ("timing: {pull: soon}", 'timing.pull: "soon" is not a duration'),
         ("ledger: [", "this is not YAML"),
     ],
 )
@@ -125,6 +125,47 @@ def test_a_ledger_without_tables_says_what_to_run(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "countersign migrate" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("cases", "--stage", "foo"), 'There is no stage "foo"; write one of due, decided, dead.'),
+        (("actions", "--state", "foo"), 'There is no state "foo"; write one of planned, approved, '),
+        (
+            ("dead-letters", "list", "--state", "foo"),
+            'There is no state "foo"; write one of open, replayed, dismissed.',
+        ),
+        (("resume", "--use-case", "foo"), "No policy is called foo; name one of alert-triage, jira-triage."),
+        (("verify", "--since", "2026-03-01"), "add --desk."),
+    ],
+)
+def test_what_does_not_exist_is_no_empty_answer(
+    told: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """A name that nothing can have is told with those that there are, not answered as if nothing were there."""
+    done = _countersign(*arguments, "--config", str(told))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sentence in done.stderr
+
+
+def test_an_empty_list_says_what_was_looked_for(told: Path) -> None:
+    """With a filter nothing is said of the whole ledger, which holds a night."""
+    asked = (
+        ("cases", "--ticket", "INC9"),
+        ("actions", "--state", "dead"),
+        ("dead-letters", "list", "--state", "dismissed"),
+    )
+    answers = [_countersign(*one, "--config", str(told)).stdout.strip() for one in asked]
+    assert answers == ["There is no such case.", "No action is dead now.", "No dead letter is dismissed."]
+
+
+@pytest.mark.parametrize("name", ["doctor", "alive", "costs", "pull"])
+def test_help_begins_with_what_the_command_is_for(name: str) -> None:
+    """As the list of commands says it; how it goes about it comes after."""
+    lines = [line.strip() for line in _countersign(name, "--help", COLUMNS="150").stdout.splitlines()]
+    said = [line for line in lines if line and not line.startswith("Usage")]
+    assert said[0] == COMMANDS[name][1]
 
 
 def test_the_lists_are_json_for_machines(told: Path) -> None:

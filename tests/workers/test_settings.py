@@ -140,6 +140,13 @@ def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
             "jira.project is missing; write it there or set COUNTERSIGN_JIRA__PROJECT.",
         ),
         ("ledger: x\nbroker: {a: 'b", ":2: this is not YAML; look for a missing quote or a wrong indent."),
+        ("- ledger", "this holds no settings; write one a line, as `log_level: INFO`, in UTF-8."),
+        ("ledger", "this holds no settings"),
+        ("7", "this holds no settings"),
+        ("log_level: LOUD", "log_level: write DEBUG, INFO, WARNING or ERROR."),
+        ("timing: {pull: soon}", 'timing.pull: "soon" is not a duration; write a whole number and a unit'),
+        ("broker: localhost", "broker: write redis://:PASSWORD@HOST:6379/0, or embedded."),
+        ("broker: 'redis://:hunter2/x@valkey:6379/0'", "broker: write redis://:PASSWORD@HOST:6379/0"),
     ],
 )
 def test_a_mistake_in_the_yaml_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -150,6 +157,25 @@ def test_a_mistake_in_the_yaml_is_one_sentence(tmp_path: Path, text: str, senten
         load_settings(config)
     assert sentence in str(refused.value)
     assert str(config) in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert not str(refused.value).endswith("..")
+
+
+def test_a_configuration_that_is_not_utf_8_is_one_sentence(tmp_path: Path) -> None:
+    """As an editor may save it on Windows."""
+    config = tmp_path / "countersign.yaml"
+    config.write_text("log_level: INFO", encoding="utf-16")
+    with pytest.raises(ConfigError, match=r"countersign\.yaml: .*UTF-8"):
+        load_settings(config)
+
+
+def test_a_list_in_the_environment_is_json(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not is told with its name."""
+    monkeypatch.setenv("COUNTERSIGN_POLICIES", '["policies/alert-triage.yaml"]')
+    assert load_settings(config).policies == [Path("policies/alert-triage.yaml")]
+    monkeypatch.setenv("COUNTERSIGN_POLICIES", "policies/alert-triage.yaml")
+    with pytest.raises(ConfigError, match=r'"policies".*written as JSON there'):
+        load_settings(config)
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

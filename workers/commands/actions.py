@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from workers.console import AsJson, Config, Limit, new_app, show_json, show_table
+from countersign.actions import ActionState
+from workers.console import AsJson, Config, Limit, new_app, one_of, show_json, show_table
 from workers.settings import load_settings
 
 app = new_app("List what was written, or waits to be, in other systems.")
@@ -23,6 +24,7 @@ def actions(
     """List actions, newest first."""
     from workers.wiring import open_ledger
 
+    one_of("state", state, ActionState)
     with closing(open_ledger(load_settings(config))) as ledger:
         lines = ledger.reading.actions(limit=limit, state=state)
     if as_json:
@@ -43,5 +45,5 @@ def actions(
     show_table(
         ("planned", "what", "desk", "ticket", "state", "case", "approved by"),
         rows,
-        empty="No action was ever planned.",
+        empty=f"No action is {state} now." if state else "No action was ever planned.",
     )

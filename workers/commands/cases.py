@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from countersign.cases import Stage
 from countersign.redaction import redact
-from workers.console import AsJson, Config, Limit, new_app, show_json, show_table
+from workers.console import AsJson, Config, Limit, new_app, one_of, show_json, show_table
 from workers.settings import load_settings
 
 app = new_app("List the cases, newest first.")
@@ -26,6 +27,7 @@ def cases(
     """List cases with their ticket, what was decided, and by which rule."""
     from workers.wiring import open_ledger
 
+    one_of("stage", stage, Stage)
     with closing(open_ledger(load_settings(config))) as ledger:
         found = ledger.reading.cases(limit=limit, stage=stage, ticket=ticket)
     lines = [replace(line, title=redact(line.title, frozenset({"secrets"})).text) for line in found]
@@ -47,5 +49,5 @@ def cases(
     show_table(
         ("case", "ticket", "what", "alerts", "outcome", "rule", "category"),
         rows,
-        empty="There is no case yet.",
+        empty="There is no such case." if stage or ticket else "There is no case yet.",
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import getpass
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, get_args, get_type_hints
 
 import typer
 
 from countersign.ledger import DeadLetter
-from workers.console import AsJson, Config, Limit, new_app, show_json, show_table
+from workers.console import AsJson, Config, Limit, new_app, one_of, show_json, show_table
 from workers.settings import load_settings
 
 app = new_app("List, show, replay or dismiss what could not be handled.")
@@ -22,10 +22,18 @@ def dead_letters() -> None:
 
 
 @app.command("list")
-def list_(config: Config = None, as_json: AsJson = False, limit: Limit = 50, state: str = "open") -> None:
+def list_(
+    config: Config = None,
+    as_json: AsJson = False,
+    limit: Limit = 50,
+    state: Annotated[
+        str, typer.Option(help="Only letters in this state: open, replayed or dismissed.")
+    ] = "open",
+) -> None:
     """List dead letters, newest first."""
     from workers.wiring import open_ledger
 
+    one_of("state", state, get_args(get_type_hints(DeadLetter)["state"]))
     with closing(open_ledger(load_settings(config))) as ledger:
         letters = ledger.reading.dead_letters(limit=limit, state=state)
     if as_json:
@@ -35,7 +43,7 @@ def list_(config: Config = None, as_json: AsJson = False, limit: Limit = 50, sta
         (one.id, one.kind, one.subject, one.reason, one.attempts, one.at.strftime("%m-%d %H:%M"))
         for one in letters
     ]
-    show_table(("id", "kind", "what", "why", "tries", "when"), rows, empty="There is no dead letter.")
+    show_table(("id", "kind", "what", "why", "tries", "when"), rows, empty=f"No dead letter is {state}.")
 
 
 @app.command()

@@ -21,7 +21,7 @@ def doctor(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ends with 1 if something does not work; it writes nothing anywhere."""
+    """Ends with 1 if something does not work; it changes nothing anywhere."""
     settings = load_settings(config)
 
     from workers.wiring import examine

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from countersign.errors import ConfigError
-from workers.commands.stop import EVERYTHING, UseCase, told
+from workers.commands.stop import EVERYTHING, UseCase, look_up, told
 from workers.console import Config, new_app
 from workers.settings import Settings, load_settings
 from workers.warrants import By, Key, Witness, ask
@@ -42,6 +42,8 @@ def resume(
             _lift(settings, ledger.promises, ledger.controls, use_case, rule, by, key)
             return
         lifted = ledger.controls.resume(use_case, by=getpass.getuser())
+        if not lifted:
+            look_up(settings, ledger.promises, use_case)
         typer.echo(f"{told(use_case)}: {'goes on' if lifted else 'was not stopped'}")
         for one in ledger.controls.stopped():
             typer.echo(

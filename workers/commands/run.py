@@ -52,10 +52,9 @@ def _supervise(settings: Settings, broker: str, tick: Callable[[], None] = lambd
         well = all(role["alive"] for role in states.values()) and all(outside.values())
         return well, {"roles": states, **outside}
 
-    health = None
-    if settings.workers.health_port:
-        health = serve(settings.workers.health_host, settings.workers.health_port, state)
-    _log.info("up", health=f"http://{settings.workers.health_host}:{settings.workers.health_port}/healthz")
+    host, port = settings.workers.health_host, settings.workers.health_port
+    health = serve(host, port, state) if port else None
+    _log.info("up", health=f"http://{host}:{port}/healthz" if health else "none")
     try:
         supervisor.run(tick=tick)
     finally:

@@ -29,7 +29,7 @@ def stop(config: Config = None, use_case: UseCase = EVERYTHING) -> None:
 
     settings = load_settings(config)
     with closing(open_ledger(settings)) as ledger:
-        _look_up(settings, ledger.promises, use_case)
+        look_up(settings, ledger.promises, use_case)
         ledger.controls.stop(use_case, by=getpass.getuser())
         for one in ledger.controls.stopped():
             typer.echo(f"stopped: {told(one.use_case)}, by {one.by} at {one.at:%Y-%m-%d %H:%M:%S} UTC")
@@ -40,8 +40,8 @@ def told(use_case: str) -> str:
     return "every use case" if use_case == EVERYTHING else use_case
 
 
-def _look_up(settings: Settings, book: PromiseBook, use_case: str) -> None:
-    """Refuses a name that no policy has, which would stop nothing; while policies can't be read, any name will do."""
+def look_up(settings: Settings, book: PromiseBook, use_case: str) -> None:
+    """Refuses a name that no policy has, as it would stop nothing; while policies can't be read, any name will do."""
     from workers.in_force import UNUSABLE, in_force
     from workers.wiring import now
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from countersign.errors import OutsideError
+from countersign.errors import ConfigError, OutsideError
 from workers.console import AsJson, Config, new_app, show_json, show_table, time_of
 from workers.parts import Parts
 from workers.settings import load_settings
@@ -34,6 +34,8 @@ def verify(
     """Compare what came in with where it is, and what was done with what is on record; ends with 1 if uneven."""
     from workers.wiring import now, open_ledger, open_parts
 
+    if since and not desk:
+        raise ConfigError("--since says from when on the desks are asked; add --desk.")
     settings = load_settings(config)
     missing: list[str] = []
     unknown: list[str] = []

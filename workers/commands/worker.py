@@ -24,9 +24,17 @@ ALL_QUEUES = ",".join(dict.fromkeys(QUEUES.values()))
 def worker(
     config: Config = None,
     queues: Annotated[str, typer.Option(help="Queues to work on, with commas.")] = ALL_QUEUES,
-    processes: Annotated[int, typer.Option(min=0, max=64, help="Processes.")] = 0,
+    processes: Annotated[
+        int, typer.Option(min=0, max=64, show_default=False, help="Processes; name these, threads, or both.")
+    ] = 0,
     threads: Annotated[
-        int, typer.Option(min=0, max=1000, help="Threads of each process, for queues that wait for models.")
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            show_default=False,
+            help="Threads of each process, for queues that wait for others.",
+        ),
     ] = 0,
 ) -> None:
     """Work until told to stop; what is in hand is finished or given back.
