@@ -19,12 +19,10 @@ _IN_DIGITS = {ord(char): str(int(char, 36)) for char in "0123456789ABCDEFGHIJKLM
 
 
 def longest_card(candidate: bytes) -> int:
-    """How many leading bytes are a card: after its last group may stand another number, as its check value."""
-    without = _SEPARATORS.split(candidate)[-1]
-    for end in (len(candidate), len(candidate) - len(without) - 1):
-        if card(candidate[:end]):
-            return end
-    return 0
+    """How many leading bytes are a card: behind its groups of four may stand another number, as its check value."""
+    groups = _SEPARATORS.split(candidate)
+    short = len(groups[-1]) + 1 if len(groups[-1]) < 4 else 0
+    return next((end for end in (len(candidate), len(candidate) - short) if card(candidate[:end])), 0)
 
 
 def card(candidate: bytes) -> bool:

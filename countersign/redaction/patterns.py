@@ -23,12 +23,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of value is found: the value is group 1 where the pattern has one."""
+    """How one kind of value is found: the value is group 1 where the pattern has one.
+
+    `again`: a candidate that is none may hold the beginning of one, as groups of digits after another number do.
+    """
 
     name: str
     word: str
     pattern: re2._Regexp
     proven: Callable[[bytes], int]  # how many leading bytes of the candidate are the value; 0 for none
+    again: bool = False
 
 
 def _all(check: Callable[[bytes], bool]) -> Callable[[bytes], int]:
@@ -61,7 +65,7 @@ KINDS = (
     *(Kind("secrets", "secret", rule.pattern, rule.proven) for rule in secrets.RULES),
     Kind("email", "email", compiled(_EMAIL), len),
     Kind("iban", "iban", compiled(_IBAN), checks.iban),
-    Kind("card", "card", compiled(_CARD), checks.longest_card),
+    Kind("card", "card", compiled(_CARD), checks.longest_card, again=True),
     Kind("ip", "ip", compiled(_IPV4), _all(checks.address)),
     Kind("ip", "ip", compiled(_IPV6), checks.longest_address),
     Kind("phone", "phone", compiled(_PHONE), _all(checks.phone)),
@@ -77,9 +81,19 @@ def hits(data: bytes, kinds: frozenset[str]) -> Iterator[Hit]:
     for rank, kind in enumerate(KINDS):
         if kind.name not in kinds:
             continue
-        group = min(kind.pattern.groups, 1)
-        for found in kind.pattern.finditer(data):
-            start = found.start(group)
-            size = kind.proven(found.group(group))
+        for start, candidate in _candidates(kind, data):
+            size = kind.proven(candidate)
             if size:
                 yield Hit(rank, kind.word, start, start + size)
+
+
+def _candidates(kind: Kind, data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where each begins, and it."""
+    group = min(kind.pattern.groups, 1)
+    if not kind.again:
+        yield from ((found.start(group), found.group(group)) for found in kind.pattern.finditer(data))
+        return
+    at = 0
+    while found := kind.pattern.search(data, at):
+        yield found.start(group), found.group(group)
+        at = found.start(group) + 1
