@@ -15,7 +15,7 @@ from connectors.jira.history import History
 from connectors.jira.probes import Prober
 from connectors.jira.writes import Writer
 from countersign.actions import Action, Attach, Detach
-from countersign.errors import Permanent
+from countersign.errors import Permanent, UnreadableAlert
 from countersign.ports import Check
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage, TicketRef, TicketState
 
@@ -51,7 +51,7 @@ class JiraDesk:
             for lot in _lots(some, _KEYS_AT_ONCE):
                 asked = {term: key for key in lot for term in _terms(key)}
                 for issue in self._open_issues(clause, tuple(asked)):
-                    ticket = mapping.to_ticket(issue, self._client.url, self._client.config.fields)
+                    ticket = self._ticket(issue)
                     hits = [asked[term] for term in (ticket.ref.key, *ticket.tags) if term in asked]
                     if ticket.state is TicketState.OPEN:
                         found.update(dict.fromkeys(hits, ticket))
@@ -67,6 +67,13 @@ class JiraDesk:
 
     def check(self) -> Sequence[Check]:
         return checks(self._client)
+
+    def _ticket(self, issue: Json) -> Ticket:
+        """Raises Permanent: left out, it would seem that there is none, and another would be opened."""
+        try:
+            return mapping.to_ticket(issue, self._client.url, self._client.config.fields)
+        except UnreadableAlert as odd:
+            raise Permanent(f"{odd}", where=self.name) from odd
 
     def _open_issues(self, clause: str, terms: Sequence[str]) -> Iterator[Json]:
         """Open issues, oldest first so that the newest wins, as they are now and not as the index has them."""

@@ -43,6 +43,6 @@ def _right(client: ServiceNowClient, scope: Scope, what: str, table: str) -> Che
         got = client.rows(table, "ORDERBYsys_created_on", ("sys_id",), limit=1)
     except OutsideError as error:
         return found(what, scope, f"{scope.grant} ({error})" if error.status == 403 else str(error))
-    if got.total and not got.rows:
+    if got.withheld:
         return found(what, scope, f"There are rows, but none is shown. {scope.grant}")
     return found(what, scope)

@@ -16,7 +16,7 @@ from requests.auth import HTTPBasicAuth
 from connectors.payload import decoded
 from connectors.servicenow.query import Row, is_sys_id
 from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Refused, Wire, calling, new_session
-from countersign.errors import ConfigError, Permanent
+from countersign.errors import ConfigError, Denied, Permanent
 
 with warnings.catch_warnings():
     # It says at import that libmagic is not on this machine; it would guess the types of attachments, which we state.
@@ -61,6 +61,11 @@ class Rows:
 
     rows: tuple[Row, ...]
     total: int | None
+
+    @property
+    def withheld(self) -> bool:
+        """Whether there are rows, and access rules show us none: that is not the same as nothing."""
+        return bool(self.total) and not self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,17 @@ class ServiceNowClient:
         result, headers = self._call("GET", _TABLES, f"/table/{table}", asked)
         total = headers.get("X-Total-Count", "")
         return Rows(tuple(result), int(total) if total.isdigit() else None)
+
+    def seen(self, table: str, query: str, fields: Sequence[str], *, limit: int = 100) -> tuple[Row, ...]:
+        """The rows where none is an answer too. Raises Denied where there are some and none is shown."""
+        got = self.rows(table, query, fields, limit=limit)
+        if got.withheld:
+            raise Denied(
+                f"ServiceNow has rows of {table} on this and shows none; let the integration user read that table.",
+                where=_VENDOR,
+                status=403,
+            )
+        return got.rows
 
     def row(self, table: str, sys_id: str, fields: Sequence[str]) -> Row:
         return self._one("GET", _TABLES, f"/table/{table}/{_checked(sys_id)}", _shape(fields))

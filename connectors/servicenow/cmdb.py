@@ -9,6 +9,7 @@ from connectors.servicenow import mapping
 from connectors.servicenow.client import ServiceNowClient
 from connectors.servicenow.query import Row, quoted, raw, shown
 from countersign.context import ConfigItem, RecentChange
+from countersign.errors import Permanent, UnreadableAlert
 
 _ITEM = (
     "sys_id",
@@ -61,18 +62,23 @@ class ServiceNowCmdb:
         where = "^OR".join(f"{path}.name={name}" for path, name in on)
         states = ",".join(sorted(_CARRIED_OUT))
         query = f"{where}^sys_updated_on>={mapping.stamp(since)}^stateIN{states}^ORDERBYDESCsys_updated_on"
-        got = self._client.rows("change_request", query, _CHANGE, limit=_AT_MOST)
         return tuple(
-            mapping.recent_change(row, self._client.url)
-            for row in got.rows
+            self._change(row)
+            for row in self._client.seen("change_request", query, _CHANGE, limit=_AT_MOST)
             if raw(row, "state") in _CARRIED_OUT and any(_same(shown(row, path), name) for path, name in on)
         )
+
+    def _change(self, row: Row) -> RecentChange:
+        try:
+            return mapping.recent_change(row, self._client.url)
+        except UnreadableAlert as odd:
+            raise Permanent(f"A change request can't be read: {odd}", where=mapping.DESK) from odd
 
     def _named(self, name: str) -> Row | None:
         if not _askable(name):
             return None
-        got = self._client.rows("cmdb_ci", f"name={quoted(name)}^ORDERBYsys_created_on", _ITEM, limit=1)
-        return next((row for row in got.rows if _same(raw(row, "name"), name)), None)
+        rows = self._client.seen("cmdb_ci", f"name={quoted(name)}^ORDERBYsys_created_on", _ITEM, limit=1)
+        return next((row for row in rows if _same(raw(row, "name"), name)), None)
 
     def _with_relations(self, row: Row, service: str) -> ConfigItem:
         sys_id = raw(row, "sys_id")

@@ -16,7 +16,7 @@ from connectors.servicenow.probes import Prober
 from connectors.servicenow.query import Filter, Row, is_sys_id, lots, one_of, quoted, raw, read_filter
 from connectors.servicenow.writes import Writer
 from countersign.actions import Action, Attach, Detach
-from countersign.errors import ConfigError, Permanent
+from countersign.errors import ConfigError, Permanent, UnreadableAlert
 from countersign.ports import Check
 from countersign.tickets import Receipt, Ticket, TicketChange, TicketPage, TicketRef, TicketState
 
@@ -51,7 +51,7 @@ class ServiceNowDesk:
         for some in lots(dict.fromkeys(keys), _size):
             asked = {term: key for key in some for term in _terms(key)}
             for row in self._rows_of(tuple(asked)):
-                ticket = mapping.to_ticket(row, self._client.url)
+                ticket = self._ticket(row)
                 terms = (f"{_DESK_KEY}{ticket.ref.id}", raw(row, "correlation_id"))
                 hits = [asked[term] for term in terms if term in asked]
                 if not hits:
@@ -73,6 +73,13 @@ class ServiceNowDesk:
 
     def check(self) -> Sequence[Check]:
         return checks(self._client)
+
+    def _ticket(self, row: Row) -> Ticket:
+        """Raises Permanent: left out, it would seem that there is none, and another would be opened."""
+        try:
+            return mapping.to_ticket(row, self._client.url)
+        except UnreadableAlert as odd:
+            raise Permanent(f"{odd}", where=self.name) from odd
 
     def _rows_of(self, terms: Sequence[str]) -> tuple[Row, ...]:
         """Active incidents by correlation or sys_id, oldest first, so that the newest wins."""

@@ -319,3 +319,11 @@ def test_an_issue_that_is_gone_does_not_hold_up_the_others(
             box.run(partial(box.jira.add_comment, key, "dana", text))
     box.faults.add(Fault(vendor="jira", kind="status", status=404, match=r"/issue/\d+/comment"))
     assert [change.ref.key for change in _changes(desk)] == [there, there]
+
+
+def test_an_issue_that_can_not_be_read_is_an_error_of_the_desk(box: Sandbox, desk: JiraDesk) -> None:
+    """So the cases wait; no other issue is opened, and no error passes by the callers."""
+    key = _open(box, "k")
+    box.run(lambda: box.jira.issue(key).fields.update(summary=""))
+    with pytest.raises(Permanent, match="without summary"):
+        desk.find(["k"])

@@ -15,7 +15,7 @@ from connectors.servicenow.cmdb import ServiceNowCmdb
 from connectors.servicenow.desk import ServiceNowDesk
 from connectors.servicenow.directory import ServiceNowDirectory
 from connectors.servicenow.source import ServiceNowSource
-from countersign.errors import ConfigError, Permanent, Transient
+from countersign.errors import ConfigError, Denied, Permanent, Transient
 from countersign.ports import Firing
 from countersign.tickets import ChangeKind, TicketChange
 from sandbox.faults import Fault
@@ -377,3 +377,41 @@ def test_no_request_line_is_longer_than_servers_take(box: Sandbox, desk: Service
     pages = list(desk.changes(None))
     assert len([change for page in pages for change in page.changes if change.after == "group 299"]) == 1
     assert sum(len(page.ends) for page in pages) == 300
+
+
+def test_a_ticket_that_can_not_be_read_is_an_error_of_the_desk(box: Sandbox, desk: ServiceNowDesk) -> None:
+    """So the cases wait until the field is shown; no other ticket is opened, and no error passes by the callers."""
+    _open(box, correlation_id="k")
+    box.servicenow.unreadable.add("incident.state")
+    with pytest.raises(Permanent, match="without state"):
+        desk.find(["k"])
+
+
+def test_hidden_rows_are_not_taken_for_none(box: Sandbox, client: ServiceNowClient) -> None:
+    """ "Nothing was changed" and "not an approver" are sentences that people act on."""
+    box.run(partial(box.servicenow.add_group, "NOC", ["dana.okafor"]))
+    box.run(partial(box.servicenow.add_ci, "db-3"))
+    change = {"cmdb_ci": "db-3", "state": "3", "short_description": "Grow the disk"}
+    box.run(lambda: box.servicenow.records.insert("change_request", change, "dana.okafor"))
+    directory, cmdb = ServiceNowDirectory(client), ServiceNowCmdb(client)
+    for rows in box.servicenow.records.rows.values():
+        box.servicenow.hidden.update(rows)
+    with pytest.raises(Denied, match="sys_user_grmember"):
+        directory.groups_of("dana.okafor")
+    with pytest.raises(Denied, match="cmdb_ci"):
+        cmdb.item(ci="db-3", service="")
+    with pytest.raises(Denied, match="change_request"):
+        cmdb.recent_changes(ci="db-3", service="", since=_now() - timedelta(days=1))
+    assert directory.groups_of("nobody") == frozenset()
+    assert directory.groups_of("javascript:nobody") == frozenset()
+
+
+def test_changes_whose_times_are_not_shown_are_a_missing_part(box: Sandbox, client: ServiceNowClient) -> None:
+    """An error that the context knows, so that the case goes on without them."""
+    box.run(partial(box.servicenow.add_ci, "db-3"))
+    change = {"cmdb_ci": "db-3", "state": "3", "short_description": "Grow the disk"}
+    box.run(lambda: box.servicenow.records.insert("change_request", change, "dana.okafor"))
+    times = ("start_date", "closed_at", "sys_updated_on")
+    box.servicenow.unreadable.update(f"change_request.{name}" for name in times)
+    with pytest.raises(Permanent, match="change request can't be read"):
+        ServiceNowCmdb(client).recent_changes(ci="db-3", service="", since=_now() - timedelta(days=1))
