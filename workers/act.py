@@ -139,7 +139,13 @@ def _void(parts: Parts, claimed: ClaimedAction, desk: Desk) -> Void | None:
     if approval is None:
         return None
     policy = parts.policies.get(action.use_case)
-    if policy is not None and (why := outdated(action, approval, policy) or _late(action, approval, policy)):
+    if policy is None:
+        raise Transient(
+            f"There is no policy for use case {action.use_case}; put its file back, or drop what waits with countersign rollback.",
+            where=action.desk,
+            retry_after=WAIT_WHILE_DENIED,
+        )
+    if why := outdated(action, approval, policy) or _late(action, approval, policy):
         return why
     if action.ticket is None or not (approval.by or approval.age > FRESH):
         return None

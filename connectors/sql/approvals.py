@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, and_, func, select
 
 from connectors.sql.tables import alerts, cases, ticket_changes
 from countersign.alerts import AlertState
@@ -34,13 +34,21 @@ def approval_of(connection: Connection, row: Row[Any], now: datetime) -> Approva
 
 
 def _decided(connection: Connection, row: Row[Any], now: datetime) -> Approval:
-    # What comes late, and is older than the recovery that the case knows, is no news.
+    its = cases.alias("its")
+    # By now the next episode may be the one that fires. What comes late, and is older than the recovery that is known,
+    # is no news.
+    newest = (cases.c.use_case == its.c.use_case, cases.c.fingerprint == its.c.fingerprint, cases.c.current)
     again = (
         alerts.c.state == AlertState.FIRING.value,
         alerts.c.recorded_at > row.planned_at,
         cases.c.firing > 0,
     )
-    fired = select(alerts.c.seq).join(cases).where(alerts.c.case_id == row.case_id, *again)
+    fired = (
+        select(alerts.c.seq)
+        .join(cases, cases.c.id == alerts.c.case_id)
+        .join(its, and_(*newest))
+        .where(its.c.id == row.case_id, *again)
+    )
     return Approval(
         by="",
         change="",

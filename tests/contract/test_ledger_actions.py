@@ -425,6 +425,16 @@ def test_a_claimed_close_says_whether_its_case_has_fired_again(
     assert (approval.by, approval.fired) == ("", fired)
 
 
+def test_a_claimed_close_knows_of_the_next_episode(world: World) -> None:
+    """Over for so long that what fires now is another case: it has fired again all the same."""
+    world.decided(firing(1), recovery(9, key="key-1"), effects=[CLOSE], on=ticket())
+    world.clock.turn(timedelta(days=2))
+    assert world.record(firing(2, at=180_000)).cases_opened == 1
+    approval = world.take_one().approval
+    assert approval is not None
+    assert approval.fired
+
+
 def test_what_needs_a_dropped_ticket_is_dropped_with_it(world: World) -> None:
     """A note on a ticket that a person did not want is not left waiting."""
     case_id = world.decided(effects=[CREATE, NOTE], asks=["create_ticket"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -121,6 +122,17 @@ def test_a_policy_that_asks_by_now_is_asked_under(home: House) -> None:
         "planned",
         True,
     )
+
+
+def test_without_its_policy_nothing_is_closed(home: House) -> None:
+    """Its file is gone from the folder: the close waits, and goes on when that is back."""
+    ticket = _decided_and_stopped(home)
+    gone = {name: one for name, one in home.parts.policies.items() if name != "alert-triage"}
+    _resumed(replace(home, parts=replace(home.parts, policies=gone)), minutes=0)
+    close = _close(home, ticket)
+    assert (close.state, "There is no policy for use case alert-triage" in close.detail) == ("approved", True)
+    home.later(minutes=6)
+    assert _close(home, ticket).state == "done"
 
 
 def test_without_that_look_it_would_be_closed(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
