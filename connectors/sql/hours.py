@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -17,10 +18,12 @@ from sqlalchemy import (
     Column,
     Connection,
     Integer,
+    Row,
     Select,
     String,
     Table,
     Text,
+    case,
     func,
     literal_column,
     select,
@@ -37,7 +40,12 @@ rollup_hours = Table(
     Column("use_case", String, primary_key=True),
     # The number of the hour since 1970, UTC. There is a row for the last one that was summed, whatever was in it.
     Column("hour", Integer, primary_key=True, autoincrement=False),
+    # The whole of it, for workers of the release before; what only these have summed has nothing in the columns below.
     Column("body", Text, nullable=False),
+    # Each a list in JSON: the words of a key, then how many.
+    Column("models", Text),
+    Column("corrections", Text),
+    Column("drafts", Text),
 )
 HOUR = timedelta(hours=1)
 # No transaction lasts so long: what is not written by then has a later time.
@@ -52,8 +60,8 @@ _WORTH = {
     "edited": "corrected",
     "rejected": "rejected",
 }
-# No word in the text can be mistaken for these: quotes would be escaped, or no colon would follow.
-_CORRECTIONS, _DRAFTS = '"corrections": ', '"drafts": '
+# The parts of Sums, as the columns are called.
+_PARTS = ("models", "corrections", "drafts")
 USED = ("calls", "micro_usd", "tokens_in", "tokens_out")
 
 Corrected = tuple[str, str, str]
@@ -68,59 +76,44 @@ class Sums:
     corrections: Counter[Corrected] = field(default_factory=Counter)
     drafts: Counter[tuple[str]] = field(default_factory=Counter)
 
-    @classmethod
-    def of(cls, text: str) -> Sums:
-        """What was written."""
-        found = cls()
-        found.add_texts([text])
-        return found
-
     def add(self, other: Sums) -> None:
-        self.models.update(other.models)
-        self.corrections.update(other.corrections)
-        self.drafts.update(other.drafts)
+        for name in _PARTS:
+            getattr(self, name).update(getattr(other, name))
 
-    def to_json(self) -> str:
-        """The same sums give the same text; what drafts were worth stands last."""
+    def written(self) -> dict[str, str]:
+        """As columns of an hour. The same sums give the same texts; workers of the release before cut the whole apart,
+        so that its form stays as it is."""
         told = {
-            name: [[*key, count] for key, count in sorted(getattr(self, name).items())]
-            for name in ("models", "corrections", "drafts")
+            name: [[*key, count] for key, count in sorted(getattr(self, name).items())] for name in _PARTS
         }
-        return json.dumps(told, ensure_ascii=False)
+        apart = {name: json.dumps(part, ensure_ascii=False) for name, part in told.items()}
+        return {"body": json.dumps(told, ensure_ascii=False), **apart}
 
-    def add_texts(self, texts: Iterable[str]) -> None:
-        """Adds what was written of each hour. The same corrections of many hours are read once."""
-        texts, same, others = list(texts), Counter[str](), []
-        for text in texts:
-            first, last = text.rindex(_CORRECTIONS), text.rindex(_DRAFTS)
-            others.append(text[:first] + text[last:])
-            same.update(text[first + len(_CORRECTIONS) + 2 : last - 4].split("], ["))
-        for other in json.loads(_listed(others)):
-            for model, what, count in other["models"]:
-                self.models[model, what] = self.models.get((model, what), 0) + count
-            self._add_drafts(other["drafts"])
-        del same[""]
-        try:
-            told = [(json.loads(f"[{one}]"), times) for one, times in same.items()]
-        except ValueError:  # cut within a word, whose quotes are never even on its left
-            told = [(one, 1) for text in texts for one in json.loads(text)["corrections"]]
-        for (name, old, new, count), times in told:
-            key = name, old, new
-            self.corrections[key] = self.corrections.get(key, 0) + count * times
+    def add_rows(self, rows: Sequence[Row[Any]]) -> None:
+        """Adds the parts that were read of each hour, as `_read` asks for them."""
+        wholes = json.loads(_listed(row.whole for row in rows if row.whole is not None))
+        for name in _PARTS:
+            if rows and name in rows[0]._fields:
+                parts = (getattr(row, name) for row in rows)
+                apart = json.loads(_listed(part for part in parts if part is not None))
+                self._add(name, chain(apart, (whole[name] for whole in wholes)))
 
-    def add_drafts(self, texts: Iterable[str]) -> None:
-        """Adds of what was written only what drafts were worth, without reading the rest, which may be long."""
-        for one in json.loads(_listed("{" + text[text.rindex(_DRAFTS) :] for text in texts)):
-            self._add_drafts(one["drafts"])
-
-    def _add_drafts(self, told: Iterable[tuple[str, int]]) -> None:
-        for kind, count in told:
-            self.drafts[(kind,)] += count
+    def _add(self, name: str, hours: Iterable[Sequence[Sequence[Any]]]) -> None:
+        """What stands in many hours alike is counted before it is added."""
+        counter: Counter[tuple[str, ...]] = getattr(self, name)
+        for (*key, count), times in Counter(map(tuple, chain.from_iterable(hours))).items():
+            counter[tuple(key)] += count * times
 
 
 def _listed(texts: Iterable[str]) -> str:
     """Many texts of JSON as one, which is read much faster."""
     return f"[{','.join(texts)}]"
+
+
+def _read(*parts: str) -> Select[Any]:
+    """These parts of hours, and the whole of those that have none."""
+    whole = case((rollup_hours.c.drafts.is_(None), rollup_hours.c.body)).label("whole")
+    return select(*(rollup_hours.c[name] for name in parts), whole)
 
 
 def sum_up(db: Database, use_case: str) -> bool:
@@ -135,7 +128,7 @@ def sum_up(db: Database, use_case: str) -> bool:
         until = min(end, first + _AT_ONCE)
         found = dict(by_hour(connection, use_case, _time(first), _time(until)))
         rows = [
-            {"use_case": use_case, "hour": hour, "body": found.get(hour, Sums()).to_json()}
+            {"use_case": use_case, "hour": hour, **found.get(hour, Sums()).written()}
             for hour in range(first, until)
             if hour in found or hour == until - 1
         ]
@@ -146,12 +139,12 @@ def sum_up(db: Database, use_case: str) -> bool:
 
 def sums(connection: Connection, use_case: str, since: datetime, until: datetime) -> Sums:
     """From `since` (included) to `until` (excluded): whole hours as they were summed, the rest row by row."""
-    return _total(connection, use_case, since, until, Sums.add_texts)
+    return _total(connection, use_case, since, until, _PARTS)
 
 
 def drafts(connection: Connection, use_case: str, since: datetime, until: datetime) -> Counter[tuple[str]]:
     """Of the same sums only what drafts were worth."""
-    return _total(connection, use_case, since, until, Sums.add_drafts).drafts
+    return _total(connection, use_case, since, until, ("drafts",)).drafts
 
 
 def _total(
@@ -159,18 +152,19 @@ def _total(
     use_case: str,
     since: datetime,
     until: datetime,
-    add: Callable[[Sums, Iterable[str]], None],
+    parts: Sequence[str],
 ) -> Sums:
+    """Of the hours that are summed already no other parts."""
     last = connection.execute(_last(use_case)).scalar()
     first = -(-(since - EPOCH) // HOUR)
     end = min((until - EPOCH) // HOUR, -1 if last is None else last + 1)
     total = Sums()
     if first >= end:
         return _of_rows(connection, use_case, since, until)
-    stored = select(rollup_hours.c.body).where(
+    stored = _read(*parts).where(
         rollup_hours.c.use_case == use_case, rollup_hours.c.hour >= first, rollup_hours.c.hour < end
     )
-    add(total, connection.execute(stored).scalars())
+    total.add_rows(connection.execute(stored).all())
     total.add(_of_rows(connection, use_case, since, _time(first)))
     total.add(_of_rows(connection, use_case, _time(end), until))
     return total
@@ -180,17 +174,24 @@ def differing(db: Database, use_case: str) -> Iterator[datetime]:
     """The hours whose sums are not what the rows come to."""
     with db.read() as connection:
         rows = connection.execute(
-            select(rollup_hours.c.hour, rollup_hours.c.body)
+            _read(*_PARTS)
+            .add_columns(rollup_hours.c.hour)
             .where(rollup_hours.c.use_case == use_case)
             .order_by(rollup_hours.c.hour)
         ).all()
         if not rows:
             return
-        stored = {row.hour: Sums.of(row.body) for row in rows}
+        stored = {row.hour: _of_row(row) for row in rows}
         found = dict(by_hour(connection, use_case, EPOCH, _time(rows[-1].hour + 1)))
     for hour in sorted(stored.keys() | found.keys()):
         if stored.get(hour, Sums()) != found.get(hour, Sums()):
             yield _time(hour)
+
+
+def _of_row(row: Row[Any]) -> Sums:
+    found = Sums()
+    found.add_rows([row])
+    return found
 
 
 def by_hour(

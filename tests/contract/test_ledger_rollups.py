@@ -11,7 +11,6 @@ from itertools import chain, pairwise
 import pytest
 from sqlalchemy import create_engine, text
 
-from connectors.sql.hours import Sums
 from connectors.sql.ledger import SqlLedger
 from countersign.kpis import segments
 from countersign.kpis.history import FIELDS, FLAGS, MEASURED, WORDS, Histories
@@ -64,6 +63,16 @@ def execute(world: World, statement: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(statement))
     engine.dispose()
+
+
+def wholes(world: World) -> list[str]:
+    """The ends of the hours as workers of the release before read them, of those in which drafts were told of."""
+    engine = create_engine(world.url)
+    with engine.begin() as connection:
+        bodies = connection.execute(text("SELECT body FROM rollup_hours ORDER BY hour")).scalars().all()
+    engine.dispose()
+    ends = [body[body.rindex('"drafts": ') :] for body in bodies]
+    return [end for end in ends if "corrected" in end]
 
 
 def test_whatever_happens_to_a_case_its_rollup_says_it(world: World) -> None:
@@ -176,7 +185,7 @@ def test_hours_that_are_over_are_summed_once(world: World) -> None:
         assert world.ledger.results(USE_CASE, since=since, until=until, promised=()) == before
     columns(world)
     assert list(world.ledger.rollups.differences(USE_CASE)) == []
-    execute(world, 'UPDATE rollup_hours SET body = \'{"models": [], "corrections": [], "drafts": []}\'')
+    execute(world, "UPDATE rollup_hours SET models = '[]', corrections = '[]', drafts = '[]'")
     assert len(list(world.ledger.rollups.differences(USE_CASE))) == 3
 
 
@@ -268,26 +277,28 @@ def test_labels_are_counted_where_a_close_is_promised(world: World) -> None:
     assert told.labels == {"noise": LabelCount(n=2, wrong=0)}
 
 
-def test_what_drafts_were_worth_is_read_without_the_rest() -> None:
-    """Whatever words were corrected to, also those that look like what is read."""
-    written_hour, again = Sums(), Sums()
-    written_hour.corrections['"drafts": ', "drafts", '\\"drafts": []'] += 1
-    written_hour.drafts[("rejected",)] += 3
-    again.add_drafts([written_hour.to_json()])
-    assert again == Sums(drafts=written_hour.drafts)
-    assert Sums.of(written_hour.to_json()) == written_hour
-
-
-def test_what_is_the_same_in_many_hours_counts_for_each() -> None:
-    """Also where words look like what stands between two corrections, and an hour has none."""
-    plain, odd, quiet = Sums(), Sums(), Sums()
-    plain.corrections.update({("category", "disk", "noise"): 2, ("category", "noise", "disk"): 1})
-    plain.models.update({("local", "calls"): 5})
-    odd.corrections.update({("group", 'a"], ["b', "], [, c], ["): 1, ("category", "noise", "disk"): 1})
-    quiet.drafts[("accepted",)] += 1
-    for hours in ([plain, quiet, plain, plain], [odd, plain, odd, quiet]):
-        whole, added = Sums(), Sums()
-        added.add_texts(hour.to_json() for hour in hours)
-        for hour in hours:
-            whole.add(hour)
-        assert added == whole
+def test_hours_that_the_release_before_summed_count_like_the_others(world: World) -> None:
+    """It writes only the whole of an hour, and cuts that apart itself: its form stays, whatever words are in it."""
+    case = world.decided(firing(1))
+    for number, word in enumerate(('"drafts": ', 'a"], ["b', "disk", "disk")):
+        world.clock.turn(timedelta(minutes=61))
+        change = correction(case, "corrected", field="category", after=number)
+        told = [replace(change, after=word), correction(case, "rejected", after=number)]
+        world.ledger.watch.record_corrections(told)
+    world.clock.turn(timedelta(days=9))
+    until = START + timedelta(days=9)
+    while world.ledger.rollups.digest() or world.ledger.rollups.sum_up(USE_CASE):
+        pass
+    assert wholes(world) == ['"drafts": [["corrected", 1], ["rejected", 1]]}'] * 4
+    found = []
+    for old in ("0 = 1", "hour % 2 = 0", "0 = 0"):
+        execute(
+            world, f"UPDATE rollup_hours SET models = NULL, corrections = NULL, drafts = NULL WHERE {old}"
+        )
+        results = world.ledger.results(USE_CASE, since=START, until=until, promised=())
+        accepted = world.ledger.drifts.counts(USE_CASE, since=START.date(), until=until.date())
+        found.append((results, accepted))
+        assert list(world.ledger.rollups.differences(USE_CASE)) == []
+    assert [line.count for line in found[0][0].corrections] == [2, 1, 1]
+    assert found[0][1]["accept rate"] == {"corrected": 4, "rejected": 4}
+    assert found == [found[0]] * 3

@@ -20,8 +20,8 @@ from workers.reporting import SHOWN
 PERIOD = Period(since=END - SHOWN, until=END)
 HOURS = range(int(START.timestamp()) // 3600, int(END.timestamp()) // 3600)
 _EMPTY_HOURS = (
-    f"INSERT OR IGNORE INTO rollup_hours VALUES ('{USE_CASE}', :hour, "
-    """'{"models": [], "corrections": [], "drafts": []}')"""
+    "INSERT OR IGNORE INTO rollup_hours (use_case, hour, body, models, corrections, drafts) "
+    f"VALUES ('{USE_CASE}', :hour, '', '[]', '[]', '[]')"
 )
 
 
