@@ -139,7 +139,9 @@ def covered(policy: Policy, standing: Standing, versions: Versions | None = None
     """Category -> largest risk that a certificate covers, of all the certificates that hold.
 
     A certificate covers what it was given for and nothing stricter: once the policy promises less error, or to
-    be surer, it is asked again. `versions`: those of one assessment; None for any model under this boundary.
+    be surer, it is asked again. It holds for every rule that closes the category, so it counts only where none of
+    them promises more than the rule it was given for. `versions`: those of one assessment; None for any model under
+    this boundary.
     """
     boundary, promised = boundary_hash(policy), dict(_promised(policy))
     return {
@@ -151,6 +153,7 @@ def covered(policy: Policy, standing: Standing, versions: Versions | None = None
         )
         and (one.rule, one.certificate.category) in promised
         and _keeps(one.certificate.promise, promised[one.rule, one.certificate.category])
+        and not _outdone(policy, one.rule, one.certificate.category)
     }
 
 
@@ -170,6 +173,22 @@ def _promised(policy: Policy) -> Iterator[tuple[tuple[str, str], Promise]]:
 
 def _keeps(given: Promise, asked: Promise) -> bool:
     return given.per == asked.per and given.alpha <= asked.alpha and given.delta <= asked.delta * (1 + 1e-9)
+
+
+def _outdone(policy: Policy, name: str, category: str) -> bool:
+    """Whether another rule promises more of a category than the one with this name, or another thing."""
+    found = [
+        (rule.name, threshold)
+        for rule, threshold in promising(policy)
+        if category in _categories(rule, policy)
+    ]
+    own = next(threshold for rule, threshold in found if rule == name)
+    return any(
+        other.per != own.per
+        or (other.wrong_closes_at_most or 0.0) < (own.wrong_closes_at_most or 0.0)
+        or (other.sure or 0.0) > (own.sure or 0.0)
+        for _, other in found
+    )
 
 
 def _categories(rule: Rule, policy: Policy) -> tuple[str, ...]:

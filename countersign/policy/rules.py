@@ -64,7 +64,9 @@ class Threshold(Part):
     """How sure one must be to close: a certified promise, or a plain limit on risk while labels are few."""
 
     wrong_closes_at_most: Fraction | None = Field(
-        default=None, description="Certified promise: the largest share of closes that may be wrong."
+        default=None,
+        description="Certified promise: the largest share of closes that may be wrong. Where two rules promise for one "
+        "category, neither closes it before the stricter promise is certified.",
     )
     sure: Fraction | None = Field(
         default=None, description="Certified promise: how sure the certificate must be, as 0.95."

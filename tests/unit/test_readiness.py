@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -92,6 +93,28 @@ def test_a_certificate_covers_nothing_stricter_than_it_was_given_for() -> None:
         first = policy.rules[0].model_dump(by_alias=True) | {"threshold": stricter}
         rest = [rule.model_dump(by_alias=True) for rule in policy.rules[1:]]
         assert covered(_policy(rules=[first, *rest]), standing) == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "held"),
+    [
+        ({"wrong_closes_at_most": 0.01, "sure": 0.95}, {}),
+        ({"wrong_closes_at_most": 0.02, "sure": 0.99}, {}),
+        ({"wrong_closes_at_most": 0.02, "sure": 0.95, "per": "ticket"}, {}),
+        ({"wrong_closes_at_most": 0.02, "sure": 0.95}, {"informational": 0.08}),
+        ({"wrong_closes_at_most": 0.10, "sure": 0.90}, {"informational": 0.08}),
+    ],
+)
+def test_a_certificate_of_one_rule_closes_nothing_by_a_stricter_one(
+    other: dict[str, Any], held: dict[str, float]
+) -> None:
+    """A category's certificate holds for all rules that close it, so it has to be that of the strictest promise."""
+    first, *rest = [rule.model_dump(by_alias=True) for rule in _policy().rules]
+    strict = first | {"name": "mail", "when": {"services": ["mail"], "category": ["informational"]}}
+    policy = _policy(rules=[strict | {"threshold": other}, first, *rest])
+    standing = _standing(policy)
+    wide = replace(standing.issued[0].certificate, promise=Promise(alpha=0.02, delta=0.01))
+    assert covered(policy, replace(standing, issued=(replace(standing.issued[0], certificate=wide),))) == held
 
 
 def test_a_promoted_file_keeps_its_comments() -> None:

@@ -104,6 +104,27 @@ def test_the_same_labels_drawn_alike_would_have_been_enough(
     assert ": certified. 0 of 15" in _certify(home, capsys)
 
 
+def test_a_rule_whose_category_another_promises_more_of_is_told_to_wait(
+    tmp_path: Path, ledger_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The looser promise is certified, the stricter is not: the category's certificate closes nothing."""
+    document = yaml.safe_load(shipped())
+    first = document["rules"][0]
+    first["when"]["category"] = ["informational"]
+    first["threshold"] = {"wrong_closes_at_most": 0.01, "sure": 0.8}
+    calm = {"name": "calm", "when": {"category": ["informational"]}, "then": "close"}
+    document["rules"].insert(1, calm | {"threshold": {"wrong_closes_at_most": 0.4, "sure": 0.8}})
+    file = tmp_path / "two.yaml"
+    file.write_text(yaml.safe_dump(document | {"control_lane": BASE}), encoding="utf-8")
+    with house(tmp_path, ledger_url, policies=[str(file)]) as home:
+        world = World(home.parts.settings.ledger.get_secret_value())
+        _cases(home, world, "even", *[BASE] * 25, told="resolved")
+        world.close()
+        told = _certify(home, capsys)
+    assert "rule calm: informational: at most 40% of its closes are wrong, 90% sure, for risks" in told
+    assert "rule calm: informational is not closed yet, as another rule promises more of it" in told
+
+
 def test_wrong_closes_in_the_control_lane_keep_the_rule_drafting(
     home: House, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

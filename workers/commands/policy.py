@@ -203,7 +203,7 @@ def _certify(ledger: Ledger, chosen: Policy, *, at: datetime) -> None:
 
 
 def _certify_rules(ledger: Ledger, chosen: Policy, *, tuning: int, at: datetime) -> None:
-    from countersign.certification import examine
+    from countersign.certification import covered, examine
     from countersign.thresholds import Certificate, certificate_words
 
     book, use_case = ledger.promises, chosen.use_case
@@ -212,10 +212,19 @@ def _certify_rules(ledger: Ledger, chosen: Policy, *, tuning: int, at: datetime)
     for versions, scale in in_force.items():
         resting = f"is calibrated by {scale.labels} labels (scale {scale.name})"
         typer.echo(f"{use_case}: {versions.model} {resting}.")
-    for one in examine(chosen, labels, standing, tuning=tuning, at=at, scales=in_force):
+    found = examine(chosen, labels, standing, tuning=tuning, at=at, scales=in_force)
+    # A category's newest certificate stands: that of the strictest promise comes last.
+    for one in sorted(found, key=lambda one: (-one.result.promise.alpha, -one.result.promise.delta)):
         typer.echo(f"{use_case}, rule {one.rule}: {certificate_words(one.result)}")
         if isinstance(one.result, Certificate):
             book.issue(use_case, one.rule, one.result, one.monitor(chosen.control_lane))
+    held = covered(chosen, book.standing(use_case))
+    for one in found:
+        if isinstance(one.result, Certificate) and one.result.category not in held:
+            typer.echo(
+                f"{use_case}, rule {one.rule}: {one.result.category} is not closed yet, "
+                "as another rule promises more of it."
+            )
 
 
 def _certify_local(book: LocalReadingBook, chosen: Policy, *, tuning: int, at: datetime) -> None:
