@@ -59,6 +59,10 @@ class Transient(OutsideError):
         self.retry_after = retry_after
 
 
+class Unreached(Transient):
+    """Nobody took the connection: nothing was asked, and nothing can have been billed."""
+
+
 class Permanent(OutsideError):
     """Will not pass by trying again: dead letter with the reason, replayable."""
 

@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 
 from countersign.budget import Account, Allowance, Grant, Purse, SpendingBook, Spent
-from countersign.errors import OutsideError, OverBudget, TooLong, Transient
+from countersign.errors import OutsideError, OverBudget, TooLong, Transient, Unreached
 from countersign.ports import Answers, Completion, Model
 from countersign.prompts import Prompt
 from workers.remembered import Remembered
@@ -70,9 +70,8 @@ class Metered:
                 completion = self._model.complete(prompt)
         except OutsideError as problem:
             # Providers charge nothing for a refusal; of a call that never came back nobody knows.
-            unknown = isinstance(problem, TooLong) or (
-                isinstance(problem, Transient) and problem.status is None
-            )
+            lost = isinstance(problem, Transient) and problem.status is None
+            unknown = isinstance(problem, TooLong) or (lost and not isinstance(problem, Unreached))
             problem.micro_usd = call.held if unknown else 0
             self._settle(replace(call, micro_usd=problem.micro_usd))
             raise

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+import httpx
+
 from connectors.faults import LONGEST_WAIT, seconds_or_date
 from connectors.litellm.client import TooLarge
-from countersign.errors import Denied, OutsideError, Permanent, TooLong, Transient
+from countersign.errors import Denied, OutsideError, Permanent, TooLong, Transient, Unreached
 
+_UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _DENIED = frozenset({401, 403})
 _TRANSIENT = frozenset({408, 409, 425, 429})
 
@@ -16,17 +19,8 @@ _TRANSIENT = frozenset({408, 409, 425, 429})
 def fault(model: str, error: Exception, timeout_s: float, heard: int | None = None) -> OutsideError:
     """The error of a call that litellm gave up. `heard`: the provider's own status, where one came."""
     status = _status(error)
-    if any(isinstance(cause, TooLarge) for cause in _causes(error)):
-        return TooLong(
-            f"The answer of {model} goes on for megabytes; answer with the JSON object alone.", where=model
-        )
-    if "Timeout" in type(error).__name__:
-        return Transient(
-            f"{model} did not answer within {timeout_s:g} s; the next one is asked.", where=model
-        )
-    if heard is not None and heard < 300:
-        # litellm makes a status of its own for it, but the provider took the call and may want it paid.
-        return Transient(f"{model} answered what is no chat completion; the next one is asked.", where=model)
+    if (lost := _without_answer(model, error, timeout_s, heard)) is not None:
+        return lost
     if type(error).__name__ == "OpenAIError":
         return Denied(f"{model} has no key; set the key of its provider in the environment.", where=model)
     if status in _DENIED:
@@ -44,6 +38,24 @@ def fault(model: str, error: Exception, timeout_s: float, heard: int | None = No
         where=model,
         status=status,
     )
+
+
+def _without_answer(model: str, error: Exception, timeout_s: float, heard: int | None) -> OutsideError | None:
+    """The error of a call that no answer came of which says anything; None where the provider refused it."""
+    if any(isinstance(cause, TooLarge) for cause in _causes(error)):
+        return TooLong(
+            f"The answer of {model} goes on for megabytes; answer with the JSON object alone.", where=model
+        )
+    if any(isinstance(cause, _UNREACHED) for cause in _causes(error)):
+        return Unreached(f"{model} could not be reached; the next one is asked.", where=model)
+    if "Timeout" in type(error).__name__:
+        return Transient(
+            f"{model} did not answer within {timeout_s:g} s; the next one is asked.", where=model
+        )
+    if heard is not None and heard < 300:
+        # litellm makes a status of its own for it, but the provider took the call and may want it paid.
+        return Transient(f"{model} answered what is no chat completion; the next one is asked.", where=model)
+    return None
 
 
 def _status(error: Exception) -> int | None:

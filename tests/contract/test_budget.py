@@ -24,7 +24,7 @@ from connectors.sql.migrate import migrate
 from countersign.asking import ask
 from countersign.assessment import TriageAnswer
 from countersign.budget import Account, Allowance, Grant, Spent, account, allowance
-from countersign.errors import OverBudget, Transient
+from countersign.errors import OverBudget, Transient, Unreached
 from countersign.ports import Completion
 from countersign.prompts import Prompt
 from countersign.redaction import Redacted
@@ -289,12 +289,16 @@ def test_a_model_without_a_price_is_refused_in_a_use_case_with_a_budget(
 
 @pytest.mark.parametrize(
     ("fails", "cost"),
-    [(Transient("late", where="m"), 400), (Transient("busy", where="m", status=503), 0)],
+    [
+        (Transient("late", where="m"), 400),
+        (Transient("busy", where="m", status=503), 0),
+        (Unreached("away", where="m"), 0),
+    ],
 )
 def test_a_call_that_never_came_back_counts_at_its_bound(
     purse: RedisPurse, ledger: SqlLedger, fails: Exception, cost: int
 ) -> None:
-    """A timeout may have been billed; an error that the provider answered was not. The case's record says the same."""
+    """A timeout may have been billed; a refusal, and what never arrived, was not. The case's record says the same."""
     asked = ask([Metered(Priced(fails), _tab(ledger, purse))], PROMPT, TriageAnswer)
     assert [(call.outcome, call.micro_usd) for call in asked.calls] == [("transient", cost)]
     assert ledger.spending.on(DAY)[0].micro_usd == cost

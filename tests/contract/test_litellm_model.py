@@ -19,7 +19,7 @@ from connectors.litellm.model import LiteLLMModel, _litellm
 from connectors.litellm.prices import Price, priced, prices
 from countersign.asking import Asked, ask
 from countersign.assessment import ANSWER_CHARACTERS, triage_answer
-from countersign.errors import Denied, OutsideError, Permanent, Transient
+from countersign.errors import Denied, OutsideError, Permanent, Transient, Unreached
 from countersign.policy.schema import CATEGORIES
 from countersign.prompts import Prompt, prompt_file, shared_part
 from countersign.redaction import Redacted, Redactor
@@ -255,9 +255,9 @@ def test_a_model_that_never_answers(make: Make, set_mode: Callable[[str], None],
 
 
 def test_a_model_that_is_not_there() -> None:
-    """An address where nothing listens is an outage, not a refusal."""
+    """An address where nothing listens is an outage, not a refusal, and nothing can have been billed."""
     model = LiteLLMModel(NAME, timeout_s=2, api_base="http://127.0.0.1:9/v1", api_key="k")
-    with pytest.raises(Transient, match="could not be reached") as caught:
+    with pytest.raises(Unreached, match="could not be reached") as caught:
         model.complete(PROMPT)
     assert caught.value.status is None
 
