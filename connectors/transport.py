@@ -192,6 +192,11 @@ def _check(wire: Wire) -> None:
     if not address.startswith(("https://", "http://")):
         # Without the address: somebody may have put a password into it.
         raise ConfigError(f"{title}'s url is no address; write it as https://host:port.")
+    if "@" in urlsplit(wire.url).netloc:
+        raise ConfigError(
+            f"{title}'s url holds a user or a password, which would stand in logs and in links; write it as "
+            "https://host:port, and the secret into its own setting."
+        )
     try:
         if wire.ca:
             ssl.create_default_context(cafile=wire.ca)
@@ -239,7 +244,7 @@ class _Adapter(HTTPAdapter):
         except (requests.RequestException, HTTPError) as error:
             loss = _loss(error)
             lost = loss.name.lower()
-            raise Lost(loss, urlsplit(self.wire.url).netloc.rpartition("@")[2]) from error
+            raise Lost(loss, urlsplit(self.wire.url).netloc) from error
         finally:
             self._tell(request, status, lost, started)
         if is_nobody(self.wire.vendor, response.headers):

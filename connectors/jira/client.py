@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from jira import JIRA
 
 from connectors.transport import CONNECT_S, READ_S, Loss, Lost, Wire, calling, fit, sendable
-from countersign.errors import ConfigError, Permanent
+from countersign.errors import Permanent
 
 Json = dict[str, Any]
 _VENDOR = "jira"
@@ -61,9 +60,6 @@ class JiraClient:
     """Reads and writes REST version 3. Threads may share one. Raises OutsideError."""
 
     def __init__(self, config: JiraConfig) -> None:
-        parts = urlsplit(config.url)
-        if parts.scheme not in ("https", "http") or not parts.netloc:
-            raise ConfigError(f'"{config.url}" is not a Jira site; write https://example.atlassian.net.')
         self.config = config
         self.url = config.url.rstrip("/")
         # Without server info nothing is called here; it would only say what we know: that this is Cloud.

@@ -83,10 +83,8 @@ class ServiceNowClient:
 
     def __init__(self, config: ServiceNowConfig) -> None:
         parts = urlsplit(config.url)
-        if parts.scheme not in ("https", "http") or not parts.netloc or parts.path.strip("/"):
-            raise ConfigError(
-                f'"{config.url}" is not the address of an instance; write https://example.service-now.com.'
-            )
+        if parts.netloc and parts.path.strip("/"):
+            raise ConfigError("ServiceNow's url has a path; write it as https://example.service-now.com.")
         self.config = config
         self.url = f"{parts.scheme}://{parts.netloc}"
         session = new_session(

@@ -371,3 +371,10 @@ def test_who_is_known_after_all_is_not_nobody() -> None:
     """An old cookie was refused and the token was not."""
     with Unkind(answer(200, X_Seraph_LoginReason="AUTHENTICATED_FAILED, OK")) as server:
         assert new_session(Wire(vendor="jira", url=server.url, manifest=ANY)).get(server.url).ok
+
+
+def test_an_address_with_a_password_is_refused_at_the_start() -> None:
+    """It would stand in what doctor says and in the links of every ticket."""
+    with pytest.raises(ConfigError, match="a user or a password") as refused:
+        new_session(Wire(vendor="servicenow", url="https://worker:hush@acme.example.com", manifest=ANY))
+    assert "hush" not in str(refused.value)
