@@ -117,8 +117,8 @@ def names_offer(story: Story, text: str) -> bool:
 def approvers_of(policy: Policy) -> str:
     """Who may approve under the policy, in its own words."""
     named = policy.approvals.approvers
-    group = named.jira_group if policy.scope.desk == "jira" else named.servicenow_group
-    return " and ".join([*named.people, *([f"members of {group}"] if group else [])]) or "nobody"
+    groups = dict.fromkeys(filter(None, (named.servicenow_group, named.jira_group)))
+    return " and ".join([*named.people, *(f"members of {group}" for group in groups)]) or "nobody"
 
 
 _DONE_TO = {"approve": "approved", "reject": "rejected"}

@@ -11,7 +11,11 @@ DRAFT = Draft(
     blocks=(
         Block(title="Likely cause", lines=("Logs <b>grew</b> [x|http://evil]",)),
         Block(title="Evidence", style="bullets", lines=("97 % used",)),
-        Block(title="What next", style="commands", lines=("/countersign approve 7f3a - closes it", "Reopen it: that is all")),
+        Block(
+            title="What next",
+            style="commands",
+            lines=("/countersign approve 7f3a - closes it", "Reopen it: that is all"),
+        ),
     ),
     provenance="policy alert-triage v3",
 )
