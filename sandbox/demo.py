@@ -29,7 +29,7 @@ from rich.text import Text
 from sandbox import datadog, pagerduty, splunk
 from sandbox.jira_records import JIRA_FIELDS
 from sandbox.plan import PlanError, names, read_plan
-from sandbox.realdata import load
+from sandbox.realdata import load, look_into
 from sandbox.scenario import Scenario, play
 from sandbox.server import Sandbox
 from sandbox.tickets import Ticket, tickets
@@ -37,9 +37,9 @@ from sandbox.tickets import Ticket, tickets
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path("var/demo")
 POLICIES = ("alert-triage.yaml", "jira-triage.yaml")
-LONGEST_S, QUIET_S, ROUNDS = 55.0, 2.5, 2
-LONGEST_BAD_S = 150.0
+LONGEST_S, QUIET_S, ROUNDS = 150.0, 2.5, 2
 ENDED = "the log has ended"
+_LINE = 240
 Json = dict[str, Any]
 
 
@@ -51,16 +51,21 @@ class Night:
     cases: int = 0
     decided: int = 0
     written: int = 0
+    finished: bool = False
     last: float = field(default_factory=time.monotonic)
     problems: Counter[str] = field(default_factory=Counter)
 
 
 def main() -> None:
     arguments = _arguments()
-    console = Console(highlight=False)
+    # For a file or another program a decision is a line too; a terminal cuts it off.
+    people = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(highlight=False, width=None if people else _LINE)
     try:
         plan = read_plan(arguments.faults) if arguments.faults else None
-    except PlanError as wrong:
+        if arguments.data:
+            look_into(arguments.data)
+    except (PlanError, FileNotFoundError) as wrong:
         sys.exit(str(wrong))
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
@@ -77,8 +82,7 @@ def main() -> None:
         if plan:
             console.print(f"A bad one ({plan.name}): {plan.about}")
         with _running(config) as lines:
-            longest = arguments.longest or (LONGEST_BAD_S if plan else LONGEST_S)
-            night = _watch(console, box, scenario, lines, started + longest, config)
+            night = _watch(console, box, scenario, lines, started + arguments.longest, config)
         summary = _summary(box, scenario, config)
         summary["faults"] = box.run(lambda: dict(box.faults.taken))
         _show_tickets(console, box, before, config)
@@ -101,7 +105,9 @@ def _arguments() -> argparse.Namespace:
         "--data", type=Path, help="Folder of real alerts and tickets, instead of the sandbox's own night."
     )
     parser.add_argument("--faults", help=f"A bad day: {', '.join(names())}, or a YAML file like these.")
-    parser.add_argument("--longest", type=float, help="Seconds after which it ends in any case.")
+    parser.add_argument(
+        "--longest", type=float, default=LONGEST_S, help="Seconds after which it ends in any case."
+    )
     parser.add_argument("--seed", type=int, default=7, help="Another seed is another night.")
     return parser.parse_args()
 
@@ -232,6 +238,7 @@ def _watch(
                     night.last = time.monotonic()
                     if rounds <= ROUNDS:
                         _people(progress, box)
+        night.finished = rounds > ROUNDS
         progress.update(
             bar, description=f"{night.cases} cases, {night.decided} decisions, {night.written} writes"
         )
@@ -261,8 +268,8 @@ def _decided(line: Json, night: Night, progress: Progress) -> None:
     night.decided += 1
     what = f"{line['outcome'].replace('_', ' '):<12}"
     ticket = line["ticket"] or "no ticket"
-    told = Text(f"  {ticket:<11} {what} {line['rule']}: {line['because']}", overflow="ellipsis", no_wrap=True)
-    progress.console.print(told)
+    told = Text(f"  {ticket:<11} {what} {line['rule']}: {line['because']}")
+    progress.console.print(told, overflow="ellipsis", no_wrap=True)
 
 
 def _done(_line: Json, night: Night, _progress: Progress) -> None:
@@ -334,6 +341,11 @@ def _show_summary(console: Console, summary: Json, night: Night) -> None:
     for name, words in rows.items():
         table.add_row(str(summary[name]), words)
     console.print(table)
+    if summary["lost"] and not night.finished:
+        console.print(
+            "It ran out of time: what was not read or decided by then counts as lost here; "
+            "python -m sandbox.demo --longest SECONDS gives it more."
+        )
     if summary["faults"]:
         console.print(f"What went wrong, and how often: {summary['faults']}")
     if night.problems:
@@ -374,7 +386,7 @@ def _answered(ticket: Ticket | None) -> bool:
 def _before_and_after(was: Photograph, ticket: Ticket) -> Panel:
     text = Text()
     text.append(
-        f"before: {was.status}, {was.notes} notes\nafter:  {ticket.status}, {len(ticket.notes())} notes\n"
+        f"before: {was.status}, {_notes(was.notes)}\nafter:  {ticket.status}, {_notes(len(ticket.notes()))}\n"
     )
     for note in ticket.notes()[was.notes :][:3]:
         text.append(f"\n{note.author} at {note.at:%H:%M}\n", style="bold")

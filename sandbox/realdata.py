@@ -24,11 +24,17 @@ _SOURCES = ("pagerduty", "splunk")
 _LONGEST_TITLE = 200
 
 
+def look_into(data: Path) -> None:
+    """Raises FileNotFoundError, in a sentence, where one of the data sets is missing."""
+    for name in (_WEBHOOKS, _ALERT_RULES, _TICKETS):
+        if not (data / name).is_file():
+            raise FileNotFoundError(f"There is no {data / name}; name the folder of the data sets.")
+
+
 def load(box: Sandbox, data: Path, tickets: int = 500) -> Scenario:
     """Fill a sandbox that serves with webhook bodies, alert rules that fire, and tickets that people wrote.
 
-    `data` is the folder of the data sets. Raises FileNotFoundError where one is missing. The same seed and
-    folder give the same picks.
+    `data` is the folder of the data sets, as `look_into` wants it. The same seed and folder give the same picks.
     """
     bodies, rules, rows = _lines(data / _WEBHOOKS), _lines(data / _ALERT_RULES), _rows(data / _TICKETS)
     return box.run(lambda: _load(box, bodies, rules, rows, tickets))

@@ -16,7 +16,7 @@ import yaml
 from sandbox.datadog import API_KEY, APP_KEY
 from sandbox.model import answer
 from sandbox.pagerduty import TOKEN as PAGERDUTY_TOKEN
-from sandbox.realdata import load
+from sandbox.realdata import load, look_into
 from sandbox.scenario import Scenario, play
 from sandbox.server import Sandbox
 from sandbox.splunk import TOKEN as SPLUNK_TOKEN
@@ -175,3 +175,9 @@ def test_real_data_picks_the_same_for_the_same_seed(data_dir: Path) -> None:
             titles = [row["short_description"] for row in box.servicenow.records.rows["incident"].values()]
             states.append((box.pagerduty.log, box.splunk.firings, titles))
     assert states[0] == states[1]
+
+
+def test_a_folder_without_the_data_sets_is_told_with_the_missing_file(tmp_path: Path) -> None:
+    """In one sentence, which the demo ends with before it clears what the last one left."""
+    with pytest.raises(FileNotFoundError, match=r"There is no .*webhooks\.jsonl\.gz; name the folder"):
+        look_into(tmp_path)

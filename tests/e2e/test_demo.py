@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from sandbox.demo import Night, _decided
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 LINE = re.compile(
@@ -59,3 +64,28 @@ def test_five_hundred_real_tickets_each_end_with_a_reason(tmp_path: Path, data_d
     assert (summary["lost"], summary["doubled"], summary["waiting"]) == (0, 0, 0)
     assert came_to == summary["cases"]
     assert int(str(summary["cases"])) >= 500
+
+
+def test_a_mistyped_folder_leaves_the_last_demo_as_it_was(tmp_path: Path) -> None:
+    """One sentence, before anything is cleared away."""
+    kept = tmp_path / "var/demo/kpis.md"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox.demo", "--data", "nowhere"],
+        capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert kept.exists()
+
+
+def test_a_decision_is_one_line_however_narrow_the_terminal() -> None:
+    """Cut off with an ellipsis, so that a night can be read down the page."""
+    said = io.StringIO()
+    line = {"outcome": "draft_note", "ticket": "INC0010001", "rule": "the rest", "because": "so it is " * 20}
+    with Progress(console=Console(file=said, width=60)) as progress:
+        _decided(line, Night(), progress)
+    assert [text for text in said.getvalue().splitlines() if "so it is" in text] == [
+        said.getvalue().splitlines()[0]
+    ]
+    assert said.getvalue().splitlines()[0].endswith("…")
