@@ -49,8 +49,6 @@ def run(app: typer.Typer, name: str, arguments: Sequence[str]) -> None:
     except CountersignError as problem:
         sys.stderr.write(f"countersign: {problem}\n")
         raise SystemExit(3 if isinstance(problem, Denied) else 1) from None
-    except BrokenPipeError:
-        raise SystemExit(0) from None
 
 
 def as_plain(value: object) -> Any:

@@ -115,6 +115,8 @@ def reachable(settings: Settings, broker: str) -> dict[str, bool]:
 def new_embedded_model(settings: Settings, *, corrections: bool = True) -> EmbeddedModel:
     """The model `local`: learns from the shipped examples, and from the active versions of the pool."""
     folder, ledger = settings.prompts or data_folder("prompts"), settings.ledger.get_secret_value()
+    if not (folder / EXAMPLES).is_file():
+        raise ConfigError(f"There is no {folder / EXAMPLES}; mend `prompts` in the configuration.")
     lines = (folder / EXAMPLES).read_text(encoding="utf-8").splitlines()
     return EmbeddedModel(
         examples(lines, name=EXAMPLES), corrections=(lambda: _corrections(ledger)) if corrections else tuple

@@ -12,6 +12,7 @@ import yaml
 from connectors.litellm.client import new_client
 from connectors.litellm.model import LiteLLMModel
 from connectors.manifest import read_manifest
+from countersign.errors import ConfigError
 from sandbox.faults import Fault
 from sandbox.model import TOKEN
 from sandbox.server import Sandbox
@@ -67,6 +68,44 @@ def test_the_doctor_puts_nothing_in_force(tmp_path: Path, sqlite_url: str) -> No
         file.write_text(file.read_text().replace("purpose: ", "purpose: Edited. "))
         again = [check for check in examine(settings) if check.what == "policy file"]
     assert (first, again) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("section", "setting"),
+    [
+        ("datadog: {url: 'https://api.datadoghq.eu'}", "COUNTERSIGN_DATADOG__API_KEY"),
+        ("splunk: {url: 'https://splunk.example.com:8089'}", "COUNTERSIGN_SPLUNK__TOKEN"),
+        ("pagerduty: {sender: a@example.com}", "COUNTERSIGN_PAGERDUTY__TOKEN"),
+        ("jira: {url: 'https://a.example.com', user: a, project: OPS}", "COUNTERSIGN_JIRA__TOKEN"),
+    ],
+)
+def test_a_section_without_its_key_says_where_to_put_it(
+    tmp_path: Path, sqlite_url: str, section: str, setting: str
+) -> None:
+    """In one sentence, and nothing is sent: the SDKs would fail in words of their own, or ask for a login."""
+    config = tmp_path / "countersign.yaml"
+    policy = ROOT / "policies" / "observe-first.yaml"
+    config.write_text(f"ledger: {sqlite_url}\npolicies: [{policy}]\n{section}", encoding="utf-8")
+    settings = load_settings(config)
+    migrate(settings)
+    with pytest.raises(ConfigError, match=f"is missing; put it into .*{setting}"):
+        examine(settings)
+
+
+def test_a_folder_of_prompts_without_examples_is_named(tmp_path: Path, sqlite_url: str) -> None:
+    """The embedded model learns from them; a copy of the prompt alone is not enough."""
+    prompts = tmp_path / "prompts" / "triage"
+    prompts.mkdir(parents=True)
+    (prompts / "v1.md").write_bytes((ROOT / "prompts" / "triage" / "v1.md").read_bytes())
+    config = tmp_path / "countersign.yaml"
+    config.write_text(
+        f"ledger: {sqlite_url}\npolicies: [{ROOT / 'policies' / 'observe-first.yaml'}]\nprompts: {prompts.parent}",
+        encoding="utf-8",
+    )
+    settings = load_settings(config)
+    migrate(settings)
+    with pytest.raises(ConfigError, match=r"There is no .*examples\.jsonl; mend `prompts`"):
+        examine(settings)
 
 
 @pytest.mark.parametrize(("vendor", "name"), SHOWN, ids=[f"{vendor}: {name}" for vendor, name in SHOWN])

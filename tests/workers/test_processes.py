@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 import redis
 
 from benchmarks.plant import Plant, plant, signal_to, wait
+from countersign.errors import ConfigError
 from sandbox.faults import Fault
 from workers.app import new_app
+from workers.health import serve
 from workers.settings import load_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -184,3 +188,13 @@ def _roles(one: Plant, up: subprocess.Popen[bytes]) -> dict[str, int]:
         for word, role in words.items()
         if "workers" in command and word in command
     }
+
+
+def test_a_health_page_on_a_taken_port_says_what_to_mend() -> None:
+    """Two `up` on one machine: the second ends with a sentence."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            ConfigError, match=rf"can't listen on 127\.0\.0\.1:{port} .* mend workers.health_host"
+        ):
+            serve("127.0.0.1", port, lambda: (True, {}))
