@@ -141,7 +141,8 @@ def _void(parts: Parts, claimed: ClaimedAction, desk: Desk) -> Void | None:
     policy = parts.policies.get(action.use_case)
     if policy is None:
         raise Transient(
-            f"There is no policy for use case {action.use_case}; put its file back, or drop what waits with countersign rollback.",
+            f"There is no policy for use case {action.use_case}; put its file back, or drop what waits with "
+            "countersign rollback.",
             where=action.desk,
             retry_after=WAIT_WHILE_DENIED,
         )

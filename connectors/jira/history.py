@@ -52,7 +52,7 @@ class History:
                 yield TicketPage(tickets=tickets, changes=changes, cursor=start, ends=ends)
             self._remember(fresh)
         yield from self._drafts(since, start)
-        yield TicketPage(tickets=(), changes=(), cursor=last)
+        yield TicketPage(tickets=(), changes=(), cursor=until_now(last, self._clock))
 
     def of(self, ticket: TicketRef, since: datetime) -> tuple[TicketChange, ...]:
         """What was done in one issue: two reads."""
@@ -181,9 +181,15 @@ def since_of(cursor: str | None, client: JiraClient, clock: Callable[[], datetim
     if cursor is None:
         return clock().astimezone(UTC) - client.config.look_back
     try:
-        return mapping.when(cursor) - client.config.overlap
+        return mapping.when(until_now(cursor, clock)) - client.config.overlap
     except UnreadableAlert as odd:
         raise Permanent("The cursor of the Jira feed can't be read; reset it.", where=mapping.DESK) from odd
+
+
+def until_now(time: str, clock: Callable[[], datetime]) -> str:
+    """An ISO time for a cursor, no later than now: an issue may bear one that is still to come, by an import or a clock
+    that was wrong, and what others are changed until then has to be read too."""
+    return min(mapping.when(time), clock().astimezone(UTC)).isoformat()
 
 
 def updated_since(since: datetime) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from connectors.jira import mapping
 from connectors.jira.checks import checks
 from connectors.jira.client import JiraClient, Json, both, quoted
-from connectors.jira.history import since_of, updated_since
+from connectors.jira.history import since_of, until_now, updated_since
 from connectors.payload import reloaded
 from countersign.alerts import Alert
 from countersign.errors import Permanent, UnreadableAlert
@@ -38,7 +38,7 @@ class JiraSource:
             page, newest = self._page(issues, start)
             last = max(last, newest)
             yield page
-        yield Page(alerts=(), unreadable=(), cursor=last)
+        yield Page(alerts=(), unreadable=(), cursor=until_now(last, self._clock))
 
     def reread(self, payload: str) -> Alert | None:
         return self._alert_of(self._ticket_in(reloaded(payload)))

@@ -36,9 +36,9 @@ class History:
     def pages(self, cursor: str | None) -> Iterator[TicketPage]:
         """At least one page, so that the cursor of a first read is kept."""
         since = since_of(cursor, self._client, self._clock)
-        last = cursor or since
+        last = until_now(cursor or since, self._clock)
         for rows in changed(self._client, self._scope, since):
-            last = max(last, raw(rows[-1], "sys_updated_on"))
+            last = max(last, until_now(raw(rows[-1], "sys_updated_on"), self._clock))
             tickets = readable(rows, self._client.url)
             refs = {ticket.ref.id: ticket.ref for ticket in tickets}
             yield TicketPage(tickets=tickets, changes=self._changes(refs, since), cursor=last)
@@ -179,11 +179,17 @@ def since_of(cursor: str | None, client: ServiceNowClient, clock: Callable[[], d
     if cursor is None:
         return mapping.stamp(clock() - client.config.look_back)
     try:
-        return mapping.stamp(mapping.when(cursor) - client.config.overlap)
+        return mapping.stamp(mapping.when(until_now(cursor, clock)) - client.config.overlap)
     except UnreadableAlert as odd:
         raise Permanent(
             "The cursor of the ServiceNow feed can't be read; reset it.", where=mapping.DESK
         ) from odd
+
+
+def until_now(time: str, clock: Callable[[], datetime]) -> str:
+    """A raw time for a cursor, no later than now: a record may bear one that is still to come, by an import or a clock
+    that was wrong, and what others are changed until then has to be read too."""
+    return min(time, mapping.stamp(clock()))
 
 
 def changed(client: ServiceNowClient, scope: Filter, since: str) -> Iterator[tuple[Row, ...]]:

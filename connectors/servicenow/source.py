@@ -11,7 +11,7 @@ from connectors.servicenow import mapping
 from connectors.servicenow.checks import checks
 from connectors.servicenow.client import ServiceNowClient
 from connectors.servicenow.desk import scope
-from connectors.servicenow.history import changed, since_of
+from connectors.servicenow.history import changed, since_of, until_now
 from connectors.servicenow.query import Row, one_of, raw, read_filter
 from countersign.alerts import Alert
 from countersign.errors import UnreadableAlert
@@ -40,9 +40,9 @@ class ServiceNowSource:
 
     def read(self, cursor: str | None) -> Iterator[Page]:
         since = since_of(cursor, self._client, self._clock)
-        last = cursor or since
+        last = until_now(cursor or since, self._clock)
         for rows in changed(self._client, self._filter, since):
-            last = max(last, raw(rows[-1], "sys_updated_on"))
+            last = max(last, until_now(raw(rows[-1], "sys_updated_on"), self._clock))
             yield self._page(rows, last)
         yield Page(alerts=(), unreadable=(), cursor=last)
 

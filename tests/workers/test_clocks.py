@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.jira import Jira
+from sandbox.servicenow import ServiceNow
 from tests.workers.house import House, house
 from workers.wiring import open_parts
 
@@ -67,3 +69,30 @@ def test_a_worker_whose_clock_is_hours_off_neither_loses_nor_doubles(
 
 def _notes(home: House) -> Counter[str]:
     return Counter(write.marker for write in home.writes if write.marker)
+
+
+def test_a_record_from_the_future_hides_nothing_that_changes_until_then(home: House) -> None:
+    """An import or a wrong clock has dated a record of each desk ahead by years: what comes next is read too."""
+    later, desk, board = timedelta(days=2000), home.box.servicenow, home.box.jira
+    home.box.run(lambda: _ahead(desk, board, later))
+    home.once()
+    before = home.parts.ledger.reading.tally().alerts
+    _open(home, 1)
+    issue = home.box.run(
+        lambda: board.open_issue(
+            user="monitoring", summary="Printer jams", description="", issuetype="Incident"
+        )
+    )
+    home.once()
+    home.box.run(lambda: board.add_comment(issue.key, "lena.fischer", "/countersign wrong", internal=True))
+    home.run("watch")
+    assert (before, home.parts.ledger.reading.tally().alerts) == (2, 4)
+    assert [one.verdict for one in home.parts.ledger.reading.story(issue.key).corrections] == ["wrong"]
+
+
+def _ahead(desk: ServiceNow, board: Jira, by: timedelta) -> None:
+    row = desk.open_incident(short_description="VPN is slow", description="", impact="2", urgency="2")
+    row["sys_updated_on"] = f"{datetime.now(UTC) + by:%Y-%m-%d %H:%M:%S}"
+    issue = board.open_issue(user="monitoring", summary="VPN is slow", description="", issuetype="Incident")
+    issue.updated += by
+    issue.indexed[-1][1]["updated"] = issue.updated
