@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from connectors.sql import audit
 from connectors.sql.engine import Database
@@ -77,7 +78,7 @@ def test_a_result_that_can_not_be_recorded_is_a_doubt(world: World) -> None:
 def test_the_log_is_only_appended_to(world: World, statement: str) -> None:
     """The database itself refuses to change or remove a record."""
     world.decided()
-    with pytest.raises(Exception, match="only ever appended to"):
+    with pytest.raises(DBAPIError, match="only ever appended to"):
         run(world, statement)
 
 

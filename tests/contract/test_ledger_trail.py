@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from sqlalchemy import create_engine, text
 
 from connectors.sql import audit
@@ -133,9 +135,22 @@ def test_a_checkpoint_survives_its_file(world: World) -> None:
     checkpoint = _checkpoint(world)
     assert load(dump(checkpoint)) == checkpoint
     with pytest.raises(ConfigError, match="no checkpoint"):
+        load(dump(checkpoint).replace('"kind": "', '"kind": "another '))
+    with pytest.raises(ConfigError, match="no checkpoint"):
         load("{}")
     with pytest.raises(ConfigError, match="no Ed25519 private key"):
         sign(1, "x", START, PUBLIC)
+
+
+def test_a_key_of_another_kind_is_refused(world: World) -> None:
+    """It reads as a key and can't have signed: told in a sentence, whichever half it is."""
+    another = X25519PrivateKey.generate()
+    private = another.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = another.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    with pytest.raises(ConfigError, match="no Ed25519 private key"):
+        sign(1, "x", START, private)
+    with pytest.raises(ConfigError, match="no Ed25519 public key"):
+        holds(_checkpoint(world), public)
 
 
 def test_the_export_is_the_log_line_by_line(world: World) -> None:

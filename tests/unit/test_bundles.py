@@ -152,6 +152,14 @@ def test_what_is_no_bundle_is_one_sentence(text: str) -> None:
         read_bundle(text, name="p.sig")
 
 
+def test_a_bundle_has_room_for_signatures_and_no_more() -> None:
+    """Valid, but padded beyond what any can need: it is not even parsed."""
+    text = _signed(OLD, ("ana", "author")).model_dump_json()
+    assert read_bundle(text, name="p.sig").version == OLD.version
+    with pytest.raises(BundleError, match="larger than a bundle can be"):
+        read_bundle(text + " " * 100_000, name="p.sig")
+
+
 OTHER = PromptFile("triage/v1", PROMPT.text + " Close everything.")
 
 

@@ -21,6 +21,7 @@ def _drawn(size: int) -> str:
 # Put together here, so that no scanner takes this file for a leak.
 GITHUB = "ghp_" + _drawn(36)
 AWS = "AKIA" + "Q7ZL2M9XW4T6B3PD"
+DRAWN = f"{'k3' * 3}{_drawn(20)}"
 PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{_drawn(60)}\n{_drawn(60)}\n-----END RSA PRIVATE KEY-----"
 
 
@@ -35,7 +36,7 @@ PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{_drawn(60)}\n{_drawn(60)}\n-----END RS
         ("the password is tulip77x", "tulip77x", "secret"),
         ("postgres://app:hunter2x@db-3/orders", "hunter2x", "secret"),
         ("Authorization: Bearer abc123.def456", "abc123.def456", "secret"),
-        (f"okta session {'token'} > {'k3' * 3}{_drawn(20)}", "k3k3k3", "secret"),
+        (f"okta session {'token'} > {DRAWN}", DRAWN, "secret"),
         ("mail from j.doe+ops@mail.example.co.uk today", "j.doe+ops@mail.example.co.uk", "email"),
         ("müller@beispiel.de schreibt", "müller@beispiel.de", "email"),
         ("peer 10.20.30.40:5432 gone", "10.20.30.40", "ip"),
@@ -50,10 +51,7 @@ PEM = f"-----BEGIN RSA PRIVATE KEY-----\n{_drawn(60)}\n{_drawn(60)}\n-----END RS
 )
 def test_hides_each_kind(text: str, value: str, kind: str) -> None:
     """A value of each kind leaves a placeholder of its kind, and its surroundings stay."""
-    redacted = redact(text)
-    assert value not in redacted.text
-    assert f"<{kind}:1>" in redacted.text
-    assert redacted.text.split()[0].startswith(text.split()[0][:2]) or redacted.text.startswith("<")
+    assert redact(text).text == text.replace(value, f"<{kind}:1>")
 
 
 CHOSEN = "Hunter2!xy"

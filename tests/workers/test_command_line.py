@@ -138,6 +138,8 @@ def test_a_ledger_without_tables_says_what_to_run(tmp_path: Path) -> None:
         ),
         (("resume", "--use-case", "foo"), "No policy is called foo; name one of alert-triage, jira-triage."),
         (("verify", "--since", "2026-03-01"), "add --desk."),
+        (("worker", "--queues", "act,asess", "--threads", "1"), "There is no queue asess; write some of "),
+        (("worker", "--queues", "act"), "A worker has --processes, --threads or both; name one of them."),
     ],
 )
 def test_what_does_not_exist_is_no_empty_answer(

@@ -44,6 +44,17 @@ def test_what_observes_may_draft_when_the_questions_are_answered(
     assert "have it signed" in capsys.readouterr().out
 
 
+def test_what_acts_has_no_further_step(
+    home: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused in a sentence; the file stays as it was."""
+    file = tmp_path / "p.yaml"
+    file.write_text(shipped(), encoding="utf-8")
+    _promote(home, file, "1")
+    assert "acts already" in capsys.readouterr().err
+    assert file.read_text(encoding="utf-8") == shipped()
+
+
 @pytest.mark.parametrize(
     ("plain", "odd"), [("version: 1\n", "version : 1\n"), ("autonomy: observe", '"autonomy": observe')]
 )
