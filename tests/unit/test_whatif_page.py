@@ -123,6 +123,25 @@ def test_a_close_that_is_offered_now_and_was_not_is_seen_to_change() -> None:
     assert '<td>draft_note by "noise"</td><td>draft_note by "noise", close if approved</td>' in text
 
 
+def test_what_changes_is_seen_whole_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    """At 390 pixels before and after stand side by side, with nothing to scroll to."""
+    past = PastDecision(
+        id="c1m7yqmr2cj2fg", at=NOW, risk=0.01, alerts=1,
+        circumstances=Circumstances(
+            source="datadog", severity=Severity.INFO, category="informational", firing=Firing.NO, first_seen=False,
+        ),
+    )  # fmt: skip
+    policy = shipped()
+    careful = policy.model_copy(update={"limits": policy.limits.model_copy(update={"closes_per_hour": 0})})
+    file = tmp_path / "whatif.html"
+    found = backtest(History.of([past]), policy, against=careful)
+    file.write_text(render(replace(_whatif(), backtest=found)), encoding="utf-8")
+    browser.show(file, width=390)
+    beyond = "(one => one.scrollWidth - one.clientWidth)(document.querySelector('.changes').parentElement)"
+    assert browser.evaluate(beyond) == 0
+    assert "close if approved" in browser.evaluate("document.querySelector('.changes').innerText")
+
+
 def test_without_a_label_of_its_boundary_it_does_not_say_that_people_said_nothing() -> None:
     """What they said under another boundary still counts in the table, so the page says where."""
     text = render(replace(_whatif(), curves={}))
