@@ -64,6 +64,14 @@ def test_a_changed_record_is_found(change: dict[str, object]) -> None:
     assert problem.seq == 2
 
 
+def test_a_record_of_another_chain_is_told_from_a_changed_one() -> None:
+    """Put in whole, it has a sound hash, and follows something else."""
+    other = list(chained(events(1), at=AT, last_seq=1, last_hash="f" * 64))
+    problem = verify_chain([*chain(1), *other])
+    assert problem is not None
+    assert problem.sentence == "Record 2 does not continue the record before it."
+
+
 def test_a_removed_record_is_found() -> None:
     """The gap is named by the number that is missing."""
     records = chain(3)

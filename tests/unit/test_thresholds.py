@@ -257,6 +257,8 @@ def test_a_grid_over_risks_begins_where_there_are_enough() -> None:
     grid = Grid.over([i / 1000 for i in range(1, 1001)], points=4, from_share=0.25, fixed_at=FIXED_AT)
     assert grid.thresholds == (0.25, 0.5, 0.75, 1.0)
     assert grid.shares == (1.0, 0.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match=r"use Grid\.fallback while there are none"):
+        Grid.over([], points=4, from_share=0.25, fixed_at=FIXED_AT)
     tied = Grid.over([0.2] * 50 + [0.4] * 50, points=9, from_share=0.1, fixed_at=FIXED_AT)
     assert tied.thresholds == (0.2, 0.4)
 
