@@ -11,7 +11,7 @@ from countersign.kpis.figures import Z95, Better, Exclusion, Figure, Unit, detec
 from countersign.kpis.history import UNKNOWN, Bools, DraftUse, Event, Floats, Histories, Ints, count, kept
 from countersign.kpis.rates import around, kish, net_of, ratio_of, share_among, wilson, worth_of
 from countersign.kpis.settings import Measuring
-from countersign.kpis.survival import cluster_count, clustered_variance
+from countersign.kpis.survival import cluster_count, clustered
 
 UNPRICED = "not told: what an hour of people's time costs"
 
@@ -175,9 +175,9 @@ def _mean(figure: Figure, values: Floats, cohort: Cohort, reason: str) -> Figure
         return replace(figure, unknown=f"{reason} are not known for any ticket")
     values = kept(values, known)
     mean = float(values.mean())
-    clusters = kept(cohort.clusters, known)
-    error = float(np.sqrt(clustered_variance((values - mean) / figure.n, clusters)))
-    limits = around(mean, error, cluster_count(clusters) - 1)
+    variance, groups = clustered((values - mean) / figure.n, kept(cohort.clusters, known))
+    error = float(np.sqrt(variance))
+    limits = around(mean, error, groups - 1)
     if limits is None:
         return replace(figure, value=mean)
     return replace(figure, value=mean, low=limits[0], high=limits[1], detectable=detectable_change(error))

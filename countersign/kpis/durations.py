@@ -13,8 +13,7 @@ from countersign.kpis.history import UNKNOWN, Bools, Floats, Ints, in_groups, ke
 from countersign.kpis.rates import around
 from countersign.kpis.survival import (
     Curve,
-    cluster_count,
-    clustered_variance,
+    clustered,
     curve_of,
     influence,
     limits_of,
@@ -104,9 +103,9 @@ def _mean(
         # It would be as long as they were followed, and nothing else.
         return replace(named, unknown=_NONE_THROUGH), 1.0
     value, variance = restricted_mean(curve, reached)
-    together = clustered_variance(influence(hours, observed, curve, reached), clusters)
+    together, groups = clustered(influence(hours, observed, curve, reached), clusters)
     error = math.sqrt(max(variance, together))
-    limits = around(value, error, min(cluster_count(clusters), curve.events.sum()) - 1)
+    limits = around(value, error, min(groups, curve.events.sum()) - 1)
     effect = float(np.maximum(1.0, together / variance)) if variance > 0 else 1.0
     if limits is None:
         return replace(named, value=value), effect

@@ -15,7 +15,7 @@ from countersign.kpis.figures import Figure, detectable_change
 from countersign.kpis.history import UNKNOWN, Floats, Histories, Ints, kept
 from countersign.kpis.rates import around
 from countersign.kpis.settings import Measuring
-from countersign.kpis.survival import cluster_count, clustered_variance
+from countersign.kpis.survival import clustered
 from countersign.kpis.times import (
     HOUR,
     NO_SPANS,
@@ -191,7 +191,7 @@ def _durations(tickets: Histories, how: Measuring, clusters: Ints, resolve: Span
         figures = duration_figures(_told(what, how), spans, hours, kept(clusters, spans.rows), horizon)
         yield from figures if field in tickets.recorded else _not_recorded(figures, words)
     field, words = _NEEDS[RESOLVE.key]
-    mean = (_plain_mean(tickets, resolve, how),)
+    mean = (_plain_mean(clusters, resolve, how),)
     yield from mean if field in tickets.recorded else _not_recorded(mean, words)
 
 
@@ -216,9 +216,8 @@ def _not_recorded(figures: Iterable[Figure], words: str) -> Iterable[Figure]:
     )  # fmt: skip
 
 
-def _plain_mean(tickets: Histories, resolve: Spans, how: Measuring) -> Figure:
+def _plain_mean(clusters: Ints, resolve: Spans, how: Measuring) -> Figure:
     hours = kept(resolve.hours, resolve.observed)
-    clusters = kept(kept(cluster_ids(tickets), resolve.rows), resolve.observed)
     n = len(hours)
     blank = Figure(
         key="time_to_resolve.mean_of_resolved",
@@ -234,8 +233,9 @@ def _plain_mean(tickets: Histories, resolve: Spans, how: Measuring) -> Figure:
     if not n:
         return blank
     mean = float(hours.mean())
-    error = math.sqrt(clustered_variance((hours - mean) / n, clusters))
-    limits = around(mean, error, cluster_count(clusters) - 1)
+    variance, groups = clustered((hours - mean) / n, kept(kept(clusters, resolve.rows), resolve.observed))
+    error = math.sqrt(variance)
+    limits = around(mean, error, groups - 1)
     if limits is None:
         return replace(blank, value=mean)
     return replace(blank, value=mean, low=limits[0], high=limits[1], detectable=detectable_change(error))

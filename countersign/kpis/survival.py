@@ -282,12 +282,14 @@ def left_out(durations: Floats, observed: Bools, group: Ints, curve: Curve, hori
     return moved
 
 
-def clustered_variance(influences: Floats, clusters: Ints) -> float:
-    """The variance of a sum of influences that belong together within a cluster; NaN for a single cluster.
+def clustered(influences: Floats, clusters: Ints) -> tuple[float, int]:
+    """The variance of a sum of influences that belong together within a cluster, NaN for a single cluster, and how many
+    clusters there are.
 
     Clusters are numbers from 0 up, not many more than there are.
     """
-    return variance_of_sums(np.bincount(clusters, weights=influences), cluster_count(clusters))
+    groups = cluster_count(clusters)
+    return variance_of_sums(np.bincount(clusters, weights=influences), groups), groups
 
 
 def variance_of_sums(sums: Floats, groups: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 from countersign.kpis.history import kept
 from countersign.kpis.survival import (
     cluster_count,
-    clustered_variance,
+    clustered,
     curve_of,
     influence,
     means_by_steps,
@@ -109,13 +109,13 @@ def test_tickets_that_go_together_count_as_one() -> None:
     for durations in (alone, copied):
         observed = np.ones(len(durations), dtype=bool)
         parts = influence(durations, observed, curve_of(durations, observed), 30.0)
-        variances.append(clustered_variance(parts, np.tile(np.arange(200), len(durations) // 200)))
+        variances.append(clustered(parts, np.tile(np.arange(200), len(durations) // 200))[0])
     assert variances[1] == pytest.approx(variances[0], rel=1e-6)
 
 
 def test_one_cluster_has_no_variance() -> None:
     """A single cluster says nothing about the spread between clusters."""
-    assert np.isnan(clustered_variance(np.array([1.0, -1.0]), np.array([0, 0])))
+    assert np.isnan(clustered(np.array([1.0, -1.0]), np.array([0, 0]))[0])
 
 
 @pytest.mark.parametrize("nothing", [0, 1, 3])
