@@ -162,6 +162,13 @@ def test_an_empty_list_says_what_was_looked_for(told: Path) -> None:
     assert answers == ["There is no such case.", "No action is dead now.", "No dead letter is dismissed."]
 
 
+def test_pages_are_generated_into_the_project_alone(tmp_path: Path) -> None:
+    """A mistyped root is told, and no folder is made of it."""
+    done = _countersign("docs", "--root", str(tmp_path / "nowhere"))
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert "is not the folder of the project; name it with --root" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["doctor", "alive", "costs", "pull"])
 def test_help_begins_with_what_the_command_is_for(name: str) -> None:
     """As the list of commands says it; how it goes about it comes after."""

@@ -31,11 +31,12 @@ def docs(
     root: Annotated[Path, typer.Option(help="Folder of the project.")] = Path(),
 ) -> None:
     """Generate the policy reference, its JSON Schema, the commands and the settings."""
+    if not (root / "pyproject.toml").is_file():
+        raise ConfigError(f"{root.absolute()} is not the folder of the project; name it with --root.")
     stale = [page for page, make in PAGES.items() if _text(root / page) != make()]
     if check and stale:
         raise ConfigError(f"Out of date: {', '.join(stale)}; write them with countersign docs.")
     for page in stale:
-        (root / page).parent.mkdir(parents=True, exist_ok=True)
         (root / page).write_text(PAGES[page](), encoding="utf-8")
         typer.echo(f"wrote {page}")
 
