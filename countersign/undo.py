@@ -55,10 +55,11 @@ class Undoable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undone:
-    """What an action takes back, and when that was done."""
+    """What an action takes back, when that was done, and its marker."""
 
     effect: Effect
     done_at: datetime
+    marker: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,13 +113,13 @@ def review(action: Action, why: str) -> Review:
 
 
 def is_touchable(effect: Effect) -> bool:
-    """Whether people can have changed what it wrote: a note or a draft its desk looks after by itself."""
-    return type(effect) in _TOUCHING
+    """Whether people can have changed what it wrote; of a drafted change request its desk says so by itself."""
+    return isinstance(effect, Note) or type(effect) in _TOUCHING
 
 
-def touched(effect: Effect, since: Iterable[TicketChange]) -> str:
-    """Who has changed what `effect` wrote, as a sentence; "" if no person has."""
-    found = next((change for change in since if _touches(effect, change)), None)
+def touched(effect: Effect, marker: str, since: Iterable[TicketChange]) -> str:
+    """Who has changed what `effect` wrote under this marker, as a sentence; "" if no person has."""
+    found = next((one for one in since if _touches(effect, one) or _writes_over(effect, marker, one)), None)
     return (
         f"{found.author} has changed it on {found.at:%Y-%m-%d %H:%M} UTC; it is left as it is."
         if found
@@ -161,7 +162,7 @@ def _bare(text: str) -> str:
 
 def _why_not(done: Undoable, by_people: Mapping[str, str]) -> str:
     effect = done.action.effect
-    if why := touched(effect, done.since):
+    if why := touched(effect, done.action.marker, done.since):
         return why
     if done.action.desk in by_people and not isinstance(effect, Note | DraftChange):
         return by_people[done.action.desk]
@@ -183,6 +184,12 @@ def _fields(effect: Effect) -> Sequence[str]:
 def _touches(effect: Effect, change: TicketChange) -> bool:
     """Whether a person's change is about what this effect wrote."""
     return not change.by_us and any(test(effect, change) for test in _TOUCHING.get(type(effect), ()))
+
+
+def _writes_over(effect: Effect, marker: str, change: TicketChange) -> bool:
+    """Whether a person has put words of their own into this note: they would be deleted with ours."""
+    theirs = change.kind is ChangeKind.EDITED and not change.by_us
+    return theirs and isinstance(effect, Note) and change.marker == marker
 
 
 _Test = Callable[[Effect, TicketChange], bool]

@@ -171,7 +171,8 @@ def _look_again(desk: Desk, action: Action, undone: Undone) -> None:
     found = desk.find(keys)
     why = overwritten(undone.effect, next((found[key] for key in keys if key in found), None))
     if not why and is_touchable(undone.effect):
-        why = touched(undone.effect, desk.changes_in(action.ticket, undone.done_at - SKEW))
+        since = desk.changes_in(action.ticket, undone.done_at - SKEW)
+        why = touched(undone.effect, undone.marker, since)
     if why:
         raise Permanent(why, where=action.desk)
 

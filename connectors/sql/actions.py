@@ -275,7 +275,7 @@ def _undone(connection: Connection, taken: Sequence[tuple[Row[Any], Action]]) ->
         return {}
     asked = select(actions.c.key, actions.c.effect, actions.c.done_at).where(actions.c.key.in_(keys))
     return {
-        row.key: Undone(effect=EFFECT.load(row.effect), done_at=row.done_at)
+        row.key: Undone(effect=EFFECT.load(row.effect), done_at=row.done_at, marker=f"countersign:{row.key}")
         for row in connection.execute(asked)
     }
 

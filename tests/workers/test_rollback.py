@@ -131,6 +131,25 @@ def test_what_a_person_has_closed_between_the_plan_and_the_write_stays_closed(ho
     assert ["lena.fischer has changed it" in one.reason for one in letters] == [True]
 
 
+@pytest.mark.parametrize("planned", [False, True])
+def test_a_note_that_a_person_has_written_over_is_not_deleted(home: House, planned: bool) -> None:
+    """In Jira taking a note back deletes it: with words of a person in it, it is left, and people are told."""
+    jira = home.box.jira
+    issue = home.box.run(
+        lambda: jira.open_issue(summary="Queue of the mail relay grows", labels=["team:NOC"])
+    )
+    home.once()
+    ours = next(one for one in issue.comments if "countersign:" in one.body.text)
+    for _ in range(planned):
+        _roll_back(home, "--case", issue.key)
+    home.box.run(lambda: jira.edit_comment(issue.key, ours, "tomas.silva", "It is the nightly dump."))
+    home.later(minutes=1)
+    told = _roll_back(home, "--case", issue.key)
+    home.later(minutes=10)
+    assert ours in issue.comments
+    assert "has changed it" in str(told["review"])
+
+
 def test_what_could_not_be_taken_back_is_listed_by_the_next_rollback_too(home: House) -> None:
     """It was planned and given up: it was not taken back before, people have to look."""
     home, number = _noted_and_closed(home)
