@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from countersign.errors import ConfigError
 from tests.workers.house import House, shipped
 from workers.main import main
 from workers.settings import load_settings
+from workers.warrants import private_key
 from workers.wiring import open_parts
 
 
@@ -78,3 +81,16 @@ def test_where_policies_are_signed_a_rollback_needs_a_key(
     assert _used(home) == []
     assert _roll_back(home, capsys, "--by", "ana", "--key", str(tmp_path / "ana.pem"))[0] == 0
     assert _used(home) == [("ana", "alert-triage", "signed")]
+
+
+def test_a_key_of_another_kind_signs_nothing(tmp_path: Path) -> None:
+    """It reads as a private key: told in a sentence, with how to make one that signs; so is what is no key."""
+    file = tmp_path / "ana.pem"
+    file.write_bytes(
+        X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    with pytest.raises(ConfigError, match="is not an Ed25519 key; make one with"):
+        private_key(file)
+    file.write_text("nothing like a key")
+    with pytest.raises(ConfigError, match="can't be read as a private key"):
+        private_key(file)
