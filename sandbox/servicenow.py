@@ -70,10 +70,12 @@ class ServiceNow:
         return made
 
     def actor(self, request: web.Request) -> str | None:
-        """The user of basic authentication; bearer tokens and API keys belong to one integration user."""
+        """The user of basic authentication, in either case; bearer tokens and API keys are one integration's."""
         kind, _, secret = request.headers.get("Authorization", "").partition(" ")
         if kind == "Basic":
-            return base64.b64decode(secret).decode(errors="replace").partition(":")[0] or None
+            asked = base64.b64decode(secret).decode(errors="replace").partition(":")[0]
+            known = (row["user_name"] for row in self.records.rows["sys_user"].values())
+            return next((name for name in known if name.casefold() == asked.casefold()), asked) or None
         return "integration.api" if secret or "x-sn-apikey" in request.headers else None
 
     def error(self, status: int) -> web.Response:

@@ -27,14 +27,15 @@ def _order(have: str, want: str) -> int:
 
 
 _TESTS: dict[str, Callable[[str, str], bool]] = {
-    "=": lambda have, want: have == want,
-    "!=": lambda have, want: have != want,
+    # The database underneath compares texts without regard to case.
+    "=": lambda have, want: have.casefold() == want.casefold(),
+    "!=": lambda have, want: have.casefold() != want.casefold(),
     ">": lambda have, want: have != "" and _order(have, want) > 0,
     ">=": lambda have, want: have != "" and _order(have, want) >= 0,
     "<": lambda have, want: have != "" and _order(have, want) < 0,
     "<=": lambda have, want: have != "" and _order(have, want) <= 0,
-    "IN": lambda have, want: have in want.split(","),
-    "NOT IN": lambda have, want: have not in want.split(","),
+    "IN": lambda have, want: have.casefold() in want.casefold().split(","),
+    "NOT IN": lambda have, want: have.casefold() not in want.casefold().split(","),
     "LIKE": lambda have, want: want.lower() in have.lower(),
     "NOT LIKE": lambda have, want: want.lower() not in have.lower(),
     "STARTSWITH": lambda have, want: have.lower().startswith(want.lower()),

@@ -68,7 +68,7 @@ class Records:
         for name, value in wanted.items():
             if name not in tables.UNAUDITED:
                 self._audit(table, row, name, value, user)
-            self._index.get((table, name, row[name]), {}).pop(row["sys_id"], None)
+            self._index.get((table, name, row[name].casefold()), {}).pop(row["sys_id"], None)
             row[name] = value
             self._note_value(table, row, name)
         noted = self._write_journal(table, row, fields, user)
@@ -80,7 +80,7 @@ class Records:
     def delete(self, table: str, row: Row) -> None:
         del self.rows[table][row["sys_id"]]
         for column in tables.INDEXED.get(table, ()):
-            self._index.get((table, column, row[column]), {}).pop(row["sys_id"], None)
+            self._index.get((table, column, row[column].casefold()), {}).pop(row["sys_id"], None)
 
     def related(self, table: str, of: str) -> list[Row]:
         """The journal or audit rows of the record with the sys_id `of`, oldest first."""
@@ -88,7 +88,7 @@ class Records:
 
     def equal(self, table: str, column: str, value: str) -> list[Row]:
         """The rows with this value in an indexed column, oldest first."""
-        return [self.rows[table][sys_id] for sys_id in self._index.get((table, column, value), {})]
+        return [self.rows[table][sys_id] for sys_id in self._index.get((table, column, value.casefold()), {})]
 
     def select(self, table: str, query: Query) -> list[Row]:
         """The rows that a query finds, in its order; by index where one of its conditions allows that."""
@@ -104,7 +104,7 @@ class Records:
     def _ids(self, table: str, column: str, value: str) -> Iterable[str]:
         if column == "sys_id":
             return (value,) if value in self.rows[table] else ()
-        return self._index.get((table, column, value), {})
+        return self._index.get((table, column, value.casefold()), {})
 
     def resolve(self, table: str, name_or_id: str) -> str | None:
         """The sys_id of a row that is named by its sys_id or by what people call it."""
@@ -182,7 +182,7 @@ class Records:
 
     def _note_value(self, table: str, row: Row, column: str) -> None:
         if column in tables.INDEXED.get(table, ()) and row[column]:
-            self._index.setdefault((table, column, row[column]), {})[row["sys_id"]] = None
+            self._index.setdefault((table, column, row[column].casefold()), {})[row["sys_id"]] = None
 
     def _new_id(self, table: str) -> str:
         self._made += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from connectors.checks import found
 from connectors.manifest import Scope, read_manifest
 from connectors.servicenow.client import ServiceNowClient
+from connectors.servicenow.mapping import same_user
 from connectors.servicenow.query import quoted, raw
 from countersign.errors import OutsideError
 from countersign.ports import Check
@@ -33,7 +34,7 @@ def _known(client: ServiceNowClient, scope: Scope) -> Check:
         rows = client.rows("sys_user", f"user_name={quoted(user)}", ("user_name", "active"), limit=1).rows
     except OutsideError as error:
         return found(what, scope, f"{error} {scope.grant if error.status == 403 else ''}".strip())
-    if [raw(row, "user_name") for row in rows] != [user]:
+    if not any(same_user(raw(row, "user_name"), user) for row in rows):
         return found(what, scope, f"the user {user} can't be seen. {scope.grant}")
     return found(what, scope)
 

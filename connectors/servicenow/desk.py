@@ -50,11 +50,12 @@ class ServiceNowDesk:
         found: dict[str, Ticket] = {}
         for some in lots(dict.fromkeys(keys), _size):
             asked = {term: key for key in some for term in _terms(key)}
+            alike = {term.casefold() for term in asked}
             for row in self._rows_of(tuple(asked)):
                 ticket = self._ticket(row)
                 terms = (f"{_DESK_KEY}{ticket.ref.id}", raw(row, "correlation_id"))
                 hits = [asked[term] for term in terms if term in asked]
-                if not hits:
+                if not any(term.casefold() in alike for term in terms):
                     raise Permanent(
                         f"ServiceNow gave {ticket.ref.key}, which was not asked for; look at its query log.",
                         where=self.name,

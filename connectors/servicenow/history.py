@@ -179,7 +179,7 @@ def since_of(cursor: str | None, client: ServiceNowClient, clock: Callable[[], d
     if cursor is None:
         return mapping.stamp(clock() - client.config.look_back)
     try:
-        return mapping.stamp(mapping.when(until_now(cursor, clock)) - client.config.overlap)
+        return mapping.stamp(min(mapping.when(cursor), clock()) - client.config.overlap)
     except UnreadableAlert as odd:
         raise Permanent(
             "The cursor of the ServiceNow feed can't be read; reset it.", where=mapping.DESK

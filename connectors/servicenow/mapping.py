@@ -171,7 +171,7 @@ def comment(row: Row, refs: Mapping[str, TicketRef], us: str) -> TicketChange:
         at=when(raw(row, "sys_created_on")),
         text=raw(row, "value"),
         internal=raw(row, "element") == "work_notes",
-        by_us=author == us,
+        by_us=same_user(author, us),
     )
 
 
@@ -194,14 +194,14 @@ def field_change(
         field=field,
         before=names.get(before, before),
         after=names.get(after, after),
-        by_us=author == us,
+        by_us=same_user(author, us),
     )
 
 
 def edited_draft(row: Row, change: Row, us: str, url: str) -> TicketChange | None:
     """An audit row of a change request that we drafted: what somebody wrote over. None for anything else."""
     field, author = raw(row, "fieldname"), raw(row, "user")
-    if OURS.get(field) not in WORDY or author == us:
+    if OURS.get(field) not in WORDY or same_user(author, us):
         return None
     return TicketChange(
         id=raw(row, "sys_id"),
@@ -239,6 +239,11 @@ def recent_change(row: Row, url: str) -> RecentChange:
         by=shown(row, "assigned_to") or shown(row, "assignment_group"),
         url=ref(row, url, "change_request").url,
     )
+
+
+def same_user(one: str, other: str) -> bool:
+    """Whether two user names are the same to ServiceNow, which lets one log in in either case."""
+    return one.casefold() == other.casefold()
 
 
 def when(text: str) -> datetime:

@@ -49,7 +49,7 @@ class Prober:
 
         def ours(row: Row) -> bool:
             told = raw(row, "element_id") == ticket.id and raw(row, "value").rstrip().endswith(action.marker)
-            return told and raw(row, "sys_created_by") == us
+            return told and mapping.same_user(raw(row, "sys_created_by"), us)
 
         row = sought(self._client, "sys_journal_field", query, mapping.JOURNAL_FIELDS, ours)
         if row is None:

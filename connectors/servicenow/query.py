@@ -23,15 +23,16 @@ _AT_ONCE = 100
 _LONGEST = 5000
 _REFERENCES = frozenset({"assignment_group", "assigned_to", "cmdb_ci", "business_service", "caller_id"})
 _BY_NAME = frozenset({"=", "!=", "IN", "NOT IN", "STARTSWITH", "LIKE", "NOT LIKE"})
-# What is tried again on the rows: raw value, display value and the value asked for.
+# What is tried again on the rows: raw value, display value and the value asked for, all in small letters, as the
+# instance compares texts without regard to case.
 _TESTS: dict[str, Callable[[frozenset[str], str], bool]] = {
     "=": lambda have, want: want in have,
     "!=": lambda have, want: want not in have,
     "IN": lambda have, want: bool(have & set(want.split(","))),
     "NOT IN": lambda have, want: not have & set(want.split(",")),
-    "LIKE": lambda have, want: any(want.lower() in one.lower() for one in have),
-    "NOT LIKE": lambda have, want: not any(want.lower() in one.lower() for one in have),
-    "STARTSWITH": lambda have, want: any(one.lower().startswith(want.lower()) for one in have),
+    "LIKE": lambda have, want: any(want in one for one in have),
+    "NOT LIKE": lambda have, want: not any(want in one for one in have),
+    "STARTSWITH": lambda have, want: any(one.startswith(want) for one in have),
     "ISEMPTY": lambda have, _: not any(have),
     "ISNOTEMPTY": lambda have, _: any(have),
 }
@@ -51,7 +52,8 @@ class Condition:
         test = _TESTS.get(self.operator)
         if test is None or self.value.startswith("javascript:"):
             return True
-        return test(frozenset((raw(row, self.path), shown(row, self.path))), self.value)
+        have = frozenset(one(row, self.path).casefold() for one in (raw, shown))
+        return test(have, self.value.casefold())
 
 
 @dataclass(frozen=True, slots=True)

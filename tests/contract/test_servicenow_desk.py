@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -489,3 +490,19 @@ def test_an_answer_without_the_record_leaves_us_unsure(ticket: TicketRef) -> Non
         with pytest.raises(Unsure):
             ServiceNowDesk(client).write(_action(EFFECTS["note"], ticket))
         client.close()
+
+
+def test_our_user_may_be_written_in_either_case(box: Sandbox, ticket: TicketRef) -> None:
+    """One logs in as Countersign.API, and the records name countersign.api: it is us, and nothing is done twice."""
+    config = ServiceNowConfig(url=box.urls["servicenow"], user="Countersign.API", password="x", read_s=5)
+    client = ServiceNowClient(config)
+    desk, action = ServiceNowDesk(client, clock=lambda: START), _action(EFFECTS["close"], ticket)
+    assert desk.check()[0].ok
+    desk.write(action)
+    assert desk.probe(action) is not None
+    assert [change.by_us for change in desk.changes_in(ticket, START - timedelta(hours=1))] == [
+        True,
+        True,
+        True,
+    ]
+    client.close()

@@ -161,8 +161,9 @@ def test_hidden_rows_do_not_end_the_reading(box: Sandbox, desk: ServiceNowDesk) 
     assert sorted(t.ref.id for page in desk.changes(None) for t in page.tickets) == made[7:]
 
 
-def test_reading_goes_on_where_it_stopped(box: Sandbox, desk: ServiceNowDesk) -> None:
+def test_reading_goes_on_where_it_stopped(box: Sandbox, client: ServiceNowClient) -> None:
     """With an overlap: what was seen shortly before comes again, what is older does not."""
+    desk = ServiceNowDesk(client, clock=box.world.clock.now)
     old = _open(box)
     cursor = [page.cursor for page in desk.changes(None)][-1]
     box.world.clock.step(timedelta(hours=1))
@@ -415,3 +416,16 @@ def test_changes_whose_times_are_not_shown_are_a_missing_part(box: Sandbox, clie
     box.servicenow.unreadable.update(f"change_request.{name}" for name in times)
     with pytest.raises(Permanent, match="change request can't be read"):
         ServiceNowCmdb(client).recent_changes(ci="db-3", service="", since=_now() - timedelta(days=1))
+
+
+def test_case_is_no_sign_of_an_ignored_query(box: Sandbox, config: ServiceNowConfig) -> None:
+    """ServiceNow compares texts without regard to case; of two keys that differ in it, each has its own ticket."""
+    mine = _open(box, category="Software")
+    client = ServiceNowClient(replace(config, match="category=software^assignment_groupISEMPTY"))
+    alerts = [alert for page in ServiceNowSource(client, clock=_now).read(None) for alert in page.alerts]
+    assert [alert.source_id for alert in alerts] == [mine]
+    _open(box, correlation_id="datadog:7:host:a")
+    desk = ServiceNowDesk(client, clock=_now)
+    assert set(desk.find(["datadog:7:host:a"])) == {"datadog:7:host:a"}
+    assert desk.find(["datadog:7:host:A"]) == {}
+    client.close()
