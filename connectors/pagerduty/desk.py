@@ -97,7 +97,7 @@ class PagerDutyDesk:
         now, scope = self.clock(), read_manifest("pagerduty").scope
         log = partial(self.client.log_page, now - timedelta(minutes=1), now, offset=0, limit=1)
         return (
-            tried("PagerDuty's log can be read", log, scope("read access")),
+            tried("PagerDuty's log can be read with this API key", log, scope("read access")),
             tried("PagerDuty knows the user we write as", self._we, scope("a user to write as")),
         )
 
