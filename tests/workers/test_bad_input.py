@@ -80,6 +80,22 @@ def test_a_write_survives_a_desk_that_fails_and_recovers(home: House, name: str)
     assert len(_marks(home)) == 2 * len(first)
 
 
+def test_a_case_whose_policy_is_gone_is_kept_until_it_is_back(home: House) -> None:
+    """Nobody decides by another policy: after three tries it is a dead letter that says what to do, and goes on."""
+    ticket = _incident(home)
+    home.run_only("pull")
+    others = {name: one for name, one in home.parts.policies.items() if name != "alert-triage"}
+    without = replace(home, parts=replace(home.parts, policies=others))
+    for _ in range(3):
+        without.later(minutes=1)
+    (letter,) = home.parts.ledger.reading.dead_letters(limit=10)
+    assert letter.reason.startswith("There is no policy for use case alert-triage; put its file back")
+    assert (letter.kind, letter.attempts, home.writes) == ("case", 3, [])
+    home.parts.ledger.reading.resolve_dead_letter(letter.id, how="replayed", by="ana")
+    home.run("sweep")
+    assert _states(home, ticket) == {"done"}
+
+
 def test_a_ticket_that_is_gone_is_a_dead_letter_with_the_reason(home: House) -> None:
     """404 on a write: tried once, then for people, with one sentence and the payload; other tickets go on."""
     home.box.run(
