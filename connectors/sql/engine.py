@@ -42,7 +42,7 @@ _SCHEMES = {
 # What a database's own words mean for whoever reads them, the first that fits.
 _SAID = (
     ("locked", "is locked by another process; it is tried again, and if it stays so, end what holds it"),
-    ("unable to open", "can't be opened; if it is new, run `countersign migrate`, else check its folder and the rights of it"),
+    ("unable to open", "can't be opened; if it is new, run `countersign migrate`, else check its folder"),
     ("readonly", "can't be written; check the rights of its file and folder"),
     ("full", "has no disk space left; make room"),
     ("disk i/o", "can't be read from its disk; check the disk"),
