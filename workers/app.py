@@ -34,6 +34,8 @@ def new_app(settings: Settings, broker: str) -> Celery:
         accept_content=["json"],
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
+        # There is none; else every thread that sends a message looks all installed packages through for it.
+        result_backend_thread_safe=True,
         task_queues=[Queue(name) for name in dict.fromkeys(QUEUES.values())],
         task_default_queue="control",
         task_create_missing_queues=False,

@@ -13,6 +13,11 @@ from typing import Any
 import httpx
 
 
+def unlogged() -> None:
+    """Has litellm hand this thread's next answer to no thread of its own, for callbacks that nobody has set."""
+    importlib.import_module("litellm._internal_context").is_internal_call.set(True)
+
+
 class Silent:
     """A log of litellm's that keeps nothing: our own records tell what was asked, answered and paid."""
 

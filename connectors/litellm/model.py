@@ -18,7 +18,7 @@ import httpx
 
 from connectors.litellm import faults
 from connectors.litellm.client import HEARD, new_client
-from connectors.litellm.lean import OpenAIClient, Silent
+from connectors.litellm.lean import OpenAIClient, Silent, unlogged
 from connectors.litellm.prices import Price, prices
 from countersign.assessment import ANSWER_CHARACTERS
 from countersign.errors import OutsideError, Transient
@@ -123,6 +123,7 @@ class LiteLLMModel:
                 retry_after=wait,
             )
         HEARD.set(None)
+        unlogged()
         try:
             response = litellm.completion(**self._request(litellm, prompt))
         except errors as error:
